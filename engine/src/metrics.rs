@@ -1,0 +1,1 @@
+//! The catalogue of our own metrics: every name, kind and meaning in one reviewed place.

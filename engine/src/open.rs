@@ -1,0 +1,227 @@
+//! Open states: what a worker has counted since it last froze them.
+//!
+//! One pass over a batch feeds all rollups of its source: each distinct expression is evaluated once,
+//! each distinct dimension interned once, then every rollup looks up slots and updates its measures.
+
+use crate::aggregate::{AggregateError, Rows, States, new_states};
+use crate::rollup::{RollupPlan, SourcePlan};
+use crate::series::{Interner, KeyTable};
+use crate::time::window_start;
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
+use arrow::compute::filter;
+use arrow::record_batch::RecordBatch;
+use datafusion::common::DataFusionError;
+use std::sync::Arc;
+use thiserror::Error;
+
+/// Decoded events of one source.
+#[derive(Debug)]
+pub struct EventBatch {
+    /// The columns of [`SourcePlan::columns`].
+    pub columns: RecordBatch,
+    /// Event time per row, microseconds since the epoch.
+    pub event_time_us: Vec<i64>,
+}
+
+/// Why a batch could not be counted. None of these depends on the events: they are bugs.
+#[derive(Debug, Error)]
+pub enum CountError {
+    /// An expression failed.
+    #[error("evaluating an expression of source {source_name}: {error}")]
+    Expression {
+        /// The source.
+        source_name: String,
+        /// What DataFusion said.
+        error: Box<DataFusionError>,
+    },
+    /// An aggregate failed.
+    #[error("rollup {rollup}: {error}")]
+    Aggregate {
+        /// The rollup.
+        rollup: String,
+        /// What it said.
+        error: AggregateError,
+    },
+}
+
+/// Open states of all rollups of one source.
+#[derive(Debug)]
+pub struct OpenStates {
+    plan: Arc<SourcePlan>,
+    interners: Vec<Interner>,
+    rollups: Vec<OpenRollup>,
+    rows: u64,
+}
+
+#[derive(Debug)]
+struct OpenRollup {
+    keys: KeyTable,
+    measures: Vec<Box<dyn States>>,
+}
+
+impl OpenStates {
+    /// Nothing counted yet.
+    pub fn new(plan: Arc<SourcePlan>) -> Self {
+        let interners = plan.dimensions.iter().map(|&(_, kind)| Interner::new(kind)).collect();
+        let rollups = plan.rollups.iter().map(|r| OpenRollup {
+            keys: KeyTable::new(r.dimensions.len()),
+            measures: r.measures.iter().map(|m| new_states(m.kind)).collect(),
+        });
+        Self { rollups: rollups.collect(), interners, rows: 0, plan }
+    }
+
+    /// The plan these states follow.
+    pub fn plan(&self) -> &Arc<SourcePlan> {
+        &self.plan
+    }
+
+    /// Rows (window × series) of all rollups together.
+    pub fn row_count(&self) -> usize {
+        self.rollups.iter().map(|r| r.keys.len()).sum()
+    }
+
+    /// Events counted since the last freeze.
+    pub fn event_count(&self) -> u64 {
+        self.rows
+    }
+
+    /// Heap bytes in use.
+    pub fn size_bytes(&self) -> usize {
+        let rollups = self.rollups.iter().map(|r| r.keys.size_bytes() + r.measures.iter().map(|m| m.size_bytes()).sum::<usize>());
+        rollups.sum::<usize>() + self.interners.iter().map(Interner::size_bytes).sum::<usize>()
+    }
+
+    /// Counts a batch. `accept(rollup)` may exclude rows that the rollup's table has committed
+    /// already; it returns `None` when all rows count.
+    pub fn count(
+        &mut self,
+        batch: &EventBatch,
+        accept: impl Fn(&RollupPlan) -> Option<BooleanArray>,
+    ) -> Result<(), CountError> {
+        let plan = Arc::clone(&self.plan);
+        let values = evaluate(&plan, &batch.columns)?;
+        let mut lanes = vec![Vec::with_capacity(batch.event_time_us.len()); plan.dimensions.len()];
+        for ((&(expr, _), interner), lane) in plan.dimensions.iter().zip(&mut self.interners).zip(&mut lanes) {
+            interner.intern(&values[expr], lane);
+        }
+        for (rollup, open) in plan.rollups.iter().zip(&mut self.rollups) {
+            let predicate = rollup.predicate.map(|p| values[p].as_boolean().clone());
+            let mask = both(predicate, accept(rollup));
+            open.count(rollup, &batch.event_time_us, &lanes, &values, mask.as_ref())
+                .map_err(|error| CountError::Aggregate { rollup: rollup.schema.name.clone(), error })?;
+        }
+        self.rows += batch.event_time_us.len() as u64;
+        Ok(())
+    }
+
+    /// Takes the states counted so far, leaving empty ones behind.
+    pub fn freeze(&mut self) -> FrozenStates {
+        FrozenStates { states: std::mem::replace(self, Self::new(Arc::clone(&self.plan))) }
+    }
+}
+
+fn evaluate(plan: &SourcePlan, columns: &RecordBatch) -> Result<Vec<ArrayRef>, CountError> {
+    let evaluate = |expr: &Arc<dyn datafusion::physical_expr::PhysicalExpr>| {
+        expr.evaluate(columns)?.into_array(columns.num_rows())
+    };
+    plan.exprs.iter().map(evaluate).collect::<Result<_, _>>().map_err(|error| CountError::Expression {
+        source_name: plan.def.name.clone(),
+        error: Box::new(error),
+    })
+}
+
+/// Rows that pass both conditions; a null is not true.
+fn both(predicate: Option<BooleanArray>, accept: Option<BooleanArray>) -> Option<BooleanArray> {
+    let known = |mask: BooleanArray| match mask.nulls() {
+        Some(nulls) => BooleanArray::new(mask.values() & nulls.inner(), None),
+        None => mask,
+    };
+    match (predicate.map(known), accept.map(known)) {
+        (Some(a), Some(b)) => Some(BooleanArray::new(a.values() & b.values(), None)),
+        (one, other) => one.or(other),
+    }
+}
+
+impl OpenRollup {
+    fn count(
+        &mut self,
+        plan: &RollupPlan,
+        event_time_us: &[i64],
+        lanes: &[Vec<u32>],
+        values: &[ArrayRef],
+        mask: Option<&BooleanArray>,
+    ) -> Result<(), AggregateError> {
+        let passing: Option<Vec<u32>> = mask.map(|m| m.values().set_indices().map(|row| row as u32).collect());
+        let pane_us = plan.schema.pane_us;
+        let (windows, picked): (Vec<i64>, Vec<Vec<u32>>) = match &passing {
+            None => (event_time_us.iter().map(|&t| window_start(t, pane_us)).collect(), Vec::new()),
+            Some(rows) if rows.is_empty() => return Ok(()),
+            Some(rows) => (
+                rows.iter().map(|&row| window_start(event_time_us[row as usize], pane_us)).collect(),
+                plan.dimensions.iter().map(|&d| rows.iter().map(|&row| lanes[d][row as usize]).collect()).collect(),
+            ),
+        };
+        let key_lanes: Vec<&[u32]> = match &passing {
+            None => plan.dimensions.iter().map(|&d| lanes[d].as_slice()).collect(),
+            Some(_) => picked.iter().map(Vec::as_slice).collect(),
+        };
+        let mut slots = Vec::with_capacity(windows.len());
+        self.keys.assign(&windows, &key_lanes, &mut slots);
+        let pick = |index: Option<usize>| -> Result<Option<ArrayRef>, AggregateError> {
+            Ok(match (index, mask) {
+                (None, _) => None,
+                (Some(i), None) => Some(values[i].clone()),
+                (Some(i), Some(mask)) => Some(filter(&values[i], mask)?),
+            })
+        };
+        for (measure, states) in plan.measures.iter().zip(&mut self.measures) {
+            let condition = pick(measure.filter)?;
+            let rows = Rows {
+                slots: &slots,
+                slot_count: self.keys.len(),
+                filter: condition.as_ref().map(|c| c.as_boolean()),
+            };
+            states.update(&rows, pick(measure.argument)?.as_ref())?;
+        }
+        Ok(())
+    }
+}
+
+/// Immutable states, handed to the committer and to readers.
+#[derive(Debug)]
+pub struct FrozenStates {
+    states: OpenStates,
+}
+
+impl FrozenStates {
+    /// The plan these states follow.
+    pub fn plan(&self) -> &Arc<SourcePlan> {
+        &self.states.plan
+    }
+
+    /// Rows (window × series) of all rollups together.
+    pub fn row_count(&self) -> usize {
+        self.states.row_count()
+    }
+
+    /// The rows of one rollup in the schema of its table, in no particular order.
+    pub fn batch(&self, rollup: usize) -> Result<RecordBatch, AggregateError> {
+        let (plan, open) = (&self.states.plan.rollups[rollup], &self.states.rollups[rollup]);
+        let mut columns: Vec<ArrayRef> = vec![open.keys.window_column()];
+        for (lane, &dimension) in plan.dimensions.iter().enumerate() {
+            columns.push(self.states.interners[dimension].resolve(open.keys.lane(lane)));
+        }
+        for measure in &open.measures {
+            columns.extend(measure.state(open.keys.len())?);
+        }
+        Ok(RecordBatch::try_new(plan.schema.arrow_schema(), columns)?)
+    }
+
+    /// Values each rollup refused (negative ones in a histogram), for the counters.
+    pub fn take_refused(&mut self) -> impl Iterator<Item = (&str, u64)> {
+        let rollups = self.states.plan.rollups.iter().zip(&mut self.states.rollups);
+        rollups.map(|(plan, open)| {
+            (plan.schema.name.as_str(), open.measures.iter_mut().map(|m| m.take_refused()).sum())
+        })
+    }
+}

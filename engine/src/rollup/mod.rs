@@ -1,0 +1,16 @@
+//! Rollups: their definitions in SQL, the plan that counts events into them, their tables.
+
+mod error;
+mod merge;
+mod plan;
+mod schema;
+mod statement;
+mod validate;
+
+pub use error::DefinitionError;
+pub use merge::{merge_batches, sorted_by_key};
+pub use plan::{Catalog, MeasurePlan, RollupPlan, SourcePlan};
+pub use schema::{
+    Dimension, DimensionType, Measure, MeasureKind, RollupSchema, SUM_PRECISION, ValueType,
+    WINDOW_START, timestamp_type,
+};

@@ -1,0 +1,261 @@
+//! From the text of a pack to compiled plans: which columns to decode, which expressions to evaluate
+//! once per batch, and how each rollup groups and counts.
+
+use super::statement::{self, Statement};
+use super::validate::{Validated, validate};
+use super::{DefinitionError, DimensionType, MeasureKind, RollupSchema};
+use crate::functions::register_definition_functions;
+use crate::source::{SourceDef, SourcesFile};
+use arrow::datatypes::{DataType, Schema, SchemaRef};
+use datafusion::common::{DFSchema, DataFusionError};
+use datafusion::datasource::empty::EmptyTable;
+use datafusion::logical_expr::{Expr, LogicalPlan, cast};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::prelude::{SessionConfig, SessionContext};
+use futures::FutureExt;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// Everything the packs define: all sources that some rollup reads, with their rollups.
+#[derive(Debug, Default)]
+pub struct Catalog {
+    /// One entry per source that is read, in order of name.
+    pub sources: Vec<Arc<SourcePlan>>,
+    /// Sources that no rollup reads; their events are counted and let go.
+    pub unused: Vec<SourceDef>,
+}
+
+/// How the events of one source are decoded and counted.
+#[derive(Debug)]
+pub struct SourcePlan {
+    /// The declaration.
+    pub def: SourceDef,
+    /// The columns that some rollup needs, in the order of [`SourceDef::full_schema`].
+    pub columns: SchemaRef,
+    /// Distinct expressions over [`Self::columns`], each evaluated once per batch.
+    pub exprs: Vec<Arc<dyn PhysicalExpr>>,
+    /// Distinct dimensions: index of the expression and type.
+    pub dimensions: Vec<(usize, DimensionType)>,
+    /// The rollups of this source.
+    pub rollups: Vec<RollupPlan>,
+}
+
+/// How one rollup groups and counts; numbers are indexes into its [`SourcePlan`].
+#[derive(Debug)]
+pub struct RollupPlan {
+    /// Its table.
+    pub schema: RollupSchema,
+    /// Its dimensions among those of the source.
+    pub dimensions: Vec<usize>,
+    /// Its measures, in the order of the schema.
+    pub measures: Vec<MeasurePlan>,
+    /// Expression that says which rows count at all.
+    pub predicate: Option<usize>,
+}
+
+/// Where a measure takes its values from; numbers are indexes into [`SourcePlan::exprs`].
+#[derive(Debug, Clone, Copy)]
+pub struct MeasurePlan {
+    /// What is kept.
+    pub kind: MeasureKind,
+    /// The argument, `None` for `count(*)`.
+    pub argument: Option<usize>,
+    /// The `FILTER` condition.
+    pub filter: Option<usize>,
+}
+
+/// A named text: file name for messages, content.
+pub type NamedText = (String, String);
+
+impl Catalog {
+    /// Reads and plans the `sources.yaml` and `rollups.sql` texts of all packs together.
+    ///
+    /// Errors: every mistake found, not only the first.
+    pub fn parse(sources: &[NamedText], rollups: &[NamedText]) -> Result<Self, Vec<DefinitionError>> {
+        let mut errors = Vec::new();
+        let defs = parse_sources(sources, &mut errors);
+        let context = planning_context(&defs);
+        let mut by_source: BTreeMap<String, Vec<Validated>> = BTreeMap::new();
+        let mut names = BTreeSet::new();
+        for (file, text) in rollups {
+            let (statements, mut found) = statement::split(file, text);
+            errors.append(&mut found);
+            for statement in statements {
+                if !names.insert(statement.name.clone()) {
+                    errors.push(DefinitionError::new(file, statement.position, format!("rollup {} is defined twice", statement.name)));
+                    continue;
+                }
+                if defs.contains_key(&statement.name) {
+                    errors.push(DefinitionError::new(file, statement.position, format!("rollup {} has the name of a source", statement.name)));
+                    continue;
+                }
+                match plan(&context, &statement).and_then(|plan| validate(&statement, &plan)) {
+                    Ok(rollup) => by_source.entry(rollup.schema.source.clone()).or_default().push(rollup),
+                    Err(error) => errors.push(error),
+                }
+            }
+        }
+        let mut catalog = Self::default();
+        for (name, def) in defs {
+            match by_source.remove(&name) {
+                None => catalog.unused.push(def),
+                Some(rollups) => match compile(&context, def, rollups) {
+                    Ok(source) => catalog.sources.push(Arc::new(source)),
+                    Err(error) => errors.push(DefinitionError::new(&name, (0, 0), error.strip_backtrace())),
+                },
+            }
+        }
+        if errors.is_empty() { Ok(catalog) } else { Err(errors) }
+    }
+
+    /// All rollups with their sources.
+    pub fn rollups(&self) -> impl Iterator<Item = (&Arc<SourcePlan>, &RollupPlan)> {
+        self.sources.iter().flat_map(|s| s.rollups.iter().map(move |r| (s, r)))
+    }
+
+    /// Topics that carry at least one source in use.
+    pub fn topics(&self) -> BTreeSet<&str> {
+        self.sources.iter().map(|s| s.def.topic.as_str()).collect()
+    }
+}
+
+fn parse_sources(files: &[NamedText], errors: &mut Vec<DefinitionError>) -> BTreeMap<String, SourceDef> {
+    let mut defs: BTreeMap<String, SourceDef> = BTreeMap::new();
+    let mut types = BTreeMap::new();
+    for (file, text) in files {
+        let parsed: SourcesFile = match serde_yaml_ng::from_str(text) {
+            Ok(parsed) => parsed,
+            Err(error) => {
+                let at = error.location().map_or((0, 0), |l| (l.line() as u64, l.column() as u64));
+                errors.push(DefinitionError::new(file, at, strip_location(&error.to_string())));
+                continue;
+            }
+        };
+        for def in parsed.sources {
+            let at = (line_of(text, &def.name), 0);
+            let plain = !def.name.is_empty() && def.name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+            let schema = def.full_schema();
+            let names: BTreeSet<_> = schema.fields().iter().map(|f| f.name()).collect();
+            if !plain {
+                errors.push(DefinitionError::new(file, at, format!("source name `{}` must be lower-case letters, digits and underscores", def.name)));
+            } else if names.len() < schema.fields().len() {
+                errors.push(DefinitionError::new(file, at, format!("source {}: a field has the name of an envelope column or of another field", def.name))
+                    .hint("event_time, tenant, tenant_kind, tenant_id, event_id, event_source and subject come from the envelope"));
+            } else if let Some(unknown) = def.time_fallback.iter().find(|f| !def.fields.contains_key(*f)) {
+                errors.push(DefinitionError::new(file, at, format!("source {}: time_fallback `{unknown}` is not one of its fields", def.name)));
+            } else if let Some(other) = types.insert(def.event_type.clone(), def.name.clone()) {
+                errors.push(DefinitionError::new(file, at, format!("sources {other} and {} have the same type `{}`", def.name, def.event_type))
+                    .hint("an event type is one source; several rollups may read it"));
+            } else if defs.insert(def.name.clone(), def.clone()).is_some() {
+                errors.push(DefinitionError::new(file, at, format!("source {} is declared twice", def.name)));
+            }
+        }
+    }
+    defs
+}
+
+/// The YAML library puts the position into its text as well; the error has it already.
+fn strip_location(message: &str) -> &str {
+    message.rfind(" at line ").map_or(message, |at| &message[..at])
+}
+
+fn line_of(text: &str, name: &str) -> u64 {
+    let is_name = |line: &str| line.split_once("name:").is_some_and(|(_, v)| v.trim().trim_matches(['"', '\'']) == name);
+    text.lines().position(is_name).map_or(0, |at| at as u64 + 1)
+}
+
+fn planning_context(defs: &BTreeMap<String, SourceDef>) -> SessionContext {
+    let config = SessionConfig::new().set_bool("datafusion.sql_parser.map_string_types_to_utf8view", false);
+    let context = SessionContext::new_with_config(config);
+    register_definition_functions(&context);
+    for (name, def) in defs {
+        // Registration fails only for a name that is taken, and these are keys of a map.
+        let _ = context.register_table(name.as_str(), Arc::new(EmptyTable::new(def.full_schema())));
+    }
+    context
+}
+
+fn plan(context: &SessionContext, statement: &Statement) -> Result<LogicalPlan, DefinitionError> {
+    let state = context.state();
+    let planned = state
+        .create_logical_plan(&statement.query)
+        .now_or_never()
+        .unwrap_or_else(|| Err(DataFusionError::Internal("planning waits for I/O".to_owned())))
+        .and_then(|plan| state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {}));
+    planned.map_err(|error| explain(statement, &error))
+}
+
+/// Finds the place and the hint for a planning error.
+fn explain(statement: &Statement, error: &DataFusionError) -> DefinitionError {
+    let message = error.find_root().strip_backtrace();
+    let quoted = |text: &str| text.split(['\'', '"', '`']).nth(1).map(str::to_owned);
+    let word = if let Some(rest) = message.split("No field named ").nth(1) {
+        rest.split([' ', '.', ',']).next().map(|w| w.trim_matches(['"', '\'']).to_owned())
+    } else {
+        quoted(&message)
+    };
+    let word = word.unwrap_or_default();
+    let word = word.rsplit('.').next().unwrap_or_default();
+    let error = statement.error(word, message.clone());
+    if message.contains("not found") && message.contains("table") {
+        return error.hint("FROM names a source of sources.yaml");
+    }
+    if message.contains("Invalid function") || message.contains("coerce") {
+        return error.hint("any DataFusion scalar function; aggregates: count, sum, min, max, avg, hdr, approx_distinct");
+    }
+    error
+}
+
+fn compile(context: &SessionContext, def: SourceDef, rollups: Vec<Validated>) -> Result<SourcePlan, DataFusionError> {
+    let full = def.full_schema();
+    let mut needed = BTreeSet::new();
+    for rollup in &rollups {
+        let measures = rollup.measures.iter().flat_map(|m| m.argument.iter().chain(&m.filter));
+        for expr in rollup.dimensions.iter().chain(measures).chain(&rollup.predicate) {
+            needed.extend(expr.column_refs().iter().map(|c| c.name.clone()));
+        }
+    }
+    let fields: Vec<_> = full.fields().iter().filter(|f| needed.contains(f.name())).cloned().collect();
+    let columns: SchemaRef = Arc::new(Schema::new(fields));
+    let df_schema = DFSchema::try_from_qualified_schema(def.name.as_str(), &columns)?;
+    let mut source = SourcePlan { def, columns, exprs: Vec::new(), dimensions: Vec::new(), rollups: Vec::new() };
+    let mut known: BTreeMap<String, usize> = BTreeMap::new();
+    let mut add = |exprs: &mut Vec<Arc<dyn PhysicalExpr>>, expr: &Expr| -> Result<usize, DataFusionError> {
+        if let Some(&index) = known.get(&expr.to_string()) {
+            return Ok(index);
+        }
+        exprs.push(context.create_physical_expr(expr.clone(), &df_schema)?);
+        known.insert(expr.to_string(), exprs.len() - 1);
+        Ok(exprs.len() - 1)
+    };
+    for rollup in rollups {
+        let mut dimensions = Vec::new();
+        for (dimension, expr) in rollup.schema.dimensions.iter().zip(&rollup.dimensions) {
+            let data_type = dimension.value.data_type();
+            let expr = match expr.to_owned() {
+                e if matches!(&e, Expr::Column(c) if source.columns.field_with_name(&c.name)?.data_type() == &data_type) => e,
+                e => cast(e, data_type),
+            };
+            let pair = (add(&mut source.exprs, &expr)?, dimension.value);
+            dimensions.push(match source.dimensions.iter().position(|d| *d == pair) {
+                Some(index) => index,
+                None => {
+                    source.dimensions.push(pair);
+                    source.dimensions.len() - 1
+                }
+            });
+        }
+        let mut measures = Vec::new();
+        for measure in &rollup.measures {
+            let argument = measure.argument.as_ref().map(|e| add(&mut source.exprs, e)).transpose()?;
+            let filter = measure.filter.as_ref().map(|e| add(&mut source.exprs, e)).transpose()?;
+            measures.push(MeasurePlan { kind: measure.kind, argument, filter });
+        }
+        let predicate = rollup.predicate.as_ref().map(|e| add(&mut source.exprs, &cast(e.clone(), DataType::Boolean))).transpose()?;
+        source.rollups.push(RollupPlan { schema: rollup.schema, dimensions, measures, predicate });
+    }
+    Ok(source)
+}
+
+#[cfg(test)]
+mod tests;

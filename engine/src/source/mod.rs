@@ -1,0 +1,83 @@
+//! What an event source looks like: its topic, its event type, its typed fields (`sources.yaml`).
+
+mod field;
+
+pub use field::{EnumValues, FieldDef, FieldType, OnUnknown};
+
+use crate::rollup::timestamp_type;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Columns that every event has, whatever its source: name, type, may it be null.
+pub const ENVELOPE: [(EnvelopeColumn, &str); 7] = [
+    (EnvelopeColumn::EventTime, "event_time"),
+    (EnvelopeColumn::Tenant, "tenant"),
+    (EnvelopeColumn::TenantKind, "tenant_kind"),
+    (EnvelopeColumn::TenantId, "tenant_id"),
+    (EnvelopeColumn::EventId, "event_id"),
+    (EnvelopeColumn::EventSource, "event_source"),
+    (EnvelopeColumn::Subject, "subject"),
+];
+
+/// A column that comes from the CloudEvents envelope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EnvelopeColumn {
+    /// When it happened.
+    EventTime,
+    /// `<tenantkind>:<tenantid>`.
+    Tenant,
+    /// `tenantkind`.
+    TenantKind,
+    /// `tenantid`.
+    TenantId,
+    /// `id`.
+    EventId,
+    /// `source`.
+    EventSource,
+    /// `subject`, the only one that may be null.
+    Subject,
+}
+
+/// The content of a `sources.yaml`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourcesFile {
+    /// All sources of the pack.
+    pub sources: Vec<SourceDef>,
+}
+
+/// One event type of one topic.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourceDef {
+    /// Table name in rollup definitions.
+    pub name: String,
+    /// Kafka topic that carries it.
+    pub topic: String,
+    /// CloudEvents `type`; a reverse-DNS prefix on the event's own type is ignored.
+    #[serde(rename = "type")]
+    pub event_type: String,
+    /// Fields of `data` that stand in for a missing `time`, first one present wins.
+    #[serde(default)]
+    pub time_fallback: Vec<String>,
+    /// Typed fields of `data`; a dot reaches into an object (`customer.tier`).
+    #[serde(default)]
+    pub fields: BTreeMap<String, FieldDef>,
+}
+
+impl SourceDef {
+    /// Every column a definition may name: the envelope's, then the fields by name.
+    pub fn full_schema(&self) -> SchemaRef {
+        let envelope = ENVELOPE.iter().map(|&(column, name)| match column {
+            EnvelopeColumn::EventTime => Field::new(name, timestamp_type(), false),
+            EnvelopeColumn::Subject => Field::new(name, DataType::Utf8, true),
+            _ => Field::new(name, DataType::Utf8, false),
+        });
+        let fields = self.fields.iter().map(|(name, def)| {
+            Field::new(name.replace('.', "_"), def.field_type.data_type(), !def.required)
+        });
+        Arc::new(Schema::new(envelope.chain(fields).collect::<Vec<_>>()))
+    }
+}

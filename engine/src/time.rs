@@ -1,0 +1,84 @@
+//! Event time: instants and window arithmetic in microseconds since the epoch, UTC.
+
+/// Microseconds in a second.
+pub const SECOND_US: i64 = 1_000_000;
+
+/// Narrowest window a rollup may have.
+pub const PANE_MIN_US: i64 = SECOND_US;
+/// Widest window a rollup may have; wider ones are merges of panes.
+pub const PANE_MAX_US: i64 = 15 * 60 * SECOND_US;
+
+/// Inclusive start of the half-open window of width `pane_us` that holds `time_us`.
+///
+/// Euclidean, so that instants before the epoch fall into the right window too.
+#[inline]
+pub fn window_start(time_us: i64, pane_us: i64) -> i64 {
+    time_us.saturating_sub(time_us.rem_euclid(pane_us))
+}
+
+/// Reads an RFC 3339 instant; digits beyond microseconds are cut off. `None` when it is not one.
+///
+/// A leap second (`:60`) counts as the first instant of the next minute.
+pub fn parse_rfc3339(text: &str) -> Option<i64> {
+    let bytes = text.as_bytes();
+    let digits = |at: usize, len: usize| -> Option<i64> {
+        bytes.get(at..at + len)?.iter().try_fold(0i64, |n, &b| {
+            b.is_ascii_digit().then(|| n * 10 + i64::from(b - b'0'))
+        })
+    };
+    let is = |at: usize, any: &[u8]| bytes.get(at).is_some_and(|b| any.contains(b));
+    if !(is(4, b"-") && is(7, b"-") && is(10, b"Tt ") && is(13, b":") && is(16, b":")) {
+        return None;
+    }
+    let (year, month, day) = (digits(0, 4)?, digits(5, 2)?, digits(8, 2)?);
+    let (hour, minute, second) = (digits(11, 2)?, digits(14, 2)?, digits(17, 2)?);
+    if hour > 23 || minute > 59 || second > 60 || !(1..=12).contains(&month) || !(1..=days_in(year, month)).contains(&day) {
+        return None;
+    }
+    let mut at = 19;
+    let mut micros = 0i64;
+    if is(at, b".") {
+        let fraction = bytes.get(at + 1..)?.iter().take_while(|b| b.is_ascii_digit()).count();
+        if fraction == 0 {
+            return None;
+        }
+        let kept = fraction.min(6);
+        micros = digits(at + 1, kept)? * 10i64.pow(6 - kept as u32);
+        at += 1 + fraction;
+    }
+    let offset_minutes = match bytes.get(at)? {
+        b'Z' | b'z' if bytes.len() == at + 1 => 0,
+        sign @ (b'+' | b'-') if bytes.len() == at + 6 && is(at + 3, b":") => {
+            let (h, m) = (digits(at + 1, 2)?, digits(at + 4, 2)?);
+            if h > 23 || m > 59 {
+                return None;
+            }
+            (h * 60 + m) * if *sign == b'-' { -1 } else { 1 }
+        }
+        _ => return None,
+    };
+    let seconds = days_from_civil(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second - offset_minutes * 60;
+    Some(seconds * SECOND_US + micros)
+}
+
+fn days_in(year: i64, month: i64) -> i64 {
+    match month {
+        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
+}
+
+/// Days from 1970-01-01 (H. Hinnant, "chrono-compatible low-level date algorithms").
+fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let era = year.div_euclid(400);
+    let year_of_era = year.rem_euclid(400);
+    let day_of_year = (153 * (month + if month > 2 { -3 } else { 9 }) + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    era * 146_097 + day_of_era - 719_468
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,96 @@
+//! Why a record could not be used, or was used with a change.
+
+use std::fmt;
+
+/// The reasons, as they stand in the dead-letter table and in the metric's label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reason {
+    /// Not JSON, or not UTF-8.
+    BrokenJson,
+    /// A required CloudEvents attribute or field is missing.
+    MissingAttribute,
+    /// No `tenantkind` or `tenantid`.
+    MissingTenant,
+    /// A value has another type than declared.
+    WrongType,
+    /// A value is not in the declared list.
+    UnknownEnum,
+    /// `time` cannot be read, or is from before the year 2000.
+    BadTimestamp,
+    /// `time` lies too far in the future.
+    FutureTimestamp,
+    /// The record is larger than `record_bytes_max`.
+    RecordTooLarge,
+    /// A string is longer than `string_bytes_max`.
+    StringTooLong,
+    /// A CloudEvents version or content type that is not supported.
+    UnsupportedFormat,
+}
+
+impl Reason {
+    /// All of them, for metrics that show zeros.
+    pub const ALL: [Self; 10] = [
+        Self::BrokenJson, Self::MissingAttribute, Self::MissingTenant, Self::WrongType, Self::UnknownEnum,
+        Self::BadTimestamp, Self::FutureTimestamp, Self::RecordTooLarge, Self::StringTooLong, Self::UnsupportedFormat,
+    ];
+
+    /// Stable name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::BrokenJson => "broken_json",
+            Self::MissingAttribute => "missing_attribute",
+            Self::MissingTenant => "missing_tenant",
+            Self::WrongType => "wrong_type",
+            Self::UnknownEnum => "unknown_enum",
+            Self::BadTimestamp => "bad_timestamp",
+            Self::FutureTimestamp => "future_timestamp",
+            Self::RecordTooLarge => "record_too_large",
+            Self::StringTooLong => "string_too_long",
+            Self::UnsupportedFormat => "unsupported_format",
+        }
+    }
+}
+
+/// A record that does not count.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reject {
+    /// Kind of mistake.
+    pub reason: Reason,
+    /// What was expected and what was found.
+    pub detail: String,
+    /// CloudEvents `id`, when it could be read.
+    pub event_id: Option<String>,
+    /// CloudEvents `type`, when it could be read.
+    pub event_type: Option<String>,
+}
+
+/// A record that counts, although one of its values had to be read as something else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// The field.
+    pub field: String,
+    /// What it said.
+    pub found: String,
+}
+
+impl Reject {
+    pub(crate) fn new(reason: Reason, detail: impl Into<String>) -> Box<Self> {
+        Box::new(Self { reason, detail: detail.into(), event_id: None, event_type: None })
+    }
+
+    pub(crate) fn missing(attribute: &str) -> Box<Self> {
+        Self::new(Reason::MissingAttribute, format!("{attribute} is required"))
+    }
+
+    pub(crate) fn of(mut self: Box<Self>, id: Option<&str>, event_type: Option<&str>) -> Box<Self> {
+        self.event_id = id.map(str::to_owned);
+        self.event_type = event_type.map(str::to_owned);
+        self
+    }
+}
+
+impl fmt::Display for Reject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.reason.as_str(), self.detail)
+    }
+}

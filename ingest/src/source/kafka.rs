@@ -1,0 +1,322 @@
+//! Kafka through librdkafka. Group membership is the library's; positions are ours.
+//!
+//! The library's rebalance callback only notes what it is asked for. The worker then drains and
+//! answers outside of it, which librdkafka allows: it waits until the assignment is confirmed.
+
+use super::{Polled, Source, SourceError, SourceEvent, SourceRecord};
+use crate::decode::{Headers, RawRecord};
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, RebalanceProtocol};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Headers as _, Message, Timestamp};
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{ClientContext, Offset, TopicPartitionList};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use tidewatch_engine::commit::TopicPartition;
+
+/// How long one question to the broker may take.
+const BROKER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How to reach the cluster.
+#[derive(Debug, Clone, Default)]
+pub struct KafkaSettings {
+    /// Topics to read.
+    pub topics: Vec<String>,
+    /// Any librdkafka property.
+    pub properties: BTreeMap<String, String>,
+}
+
+/// A member of a consumer group.
+pub struct KafkaSource {
+    consumer: BaseConsumer<Context>,
+    partitions: Vec<TopicPartition>,
+    slots: HashMap<(String, i32), usize>,
+    /// Slot of the partition of the last record: neighbours usually share it.
+    last_slot: usize,
+    paused: bool,
+}
+
+impl fmt::Debug for KafkaSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KafkaSource").field("partitions", &self.partitions).field("paused", &self.paused).finish_non_exhaustive()
+    }
+}
+
+/// Properties that are ours: without them numbers would be wrong.
+const FIXED: [(&str, &str); 3] = [
+    // The broker's group offset is a gauge for lag tools only.
+    ("enable.auto.commit", "false"),
+    ("enable.auto.offset.store", "false"),
+    // A missing offset must be an error: silently jumping would lose or repeat events.
+    ("auto.offset.reset", "error"),
+];
+
+/// Defaults that settings may override.
+const DEFAULTS: [(&str, &str); 5] = [
+    ("group.id", "tidewatch"),
+    ("client.id", "tidewatch"),
+    ("partition.assignment.strategy", "cooperative-sticky"),
+    ("fetch.wait.max.ms", "50"),
+    ("queued.max.messages.kbytes", "32768"),
+];
+
+impl KafkaSource {
+    /// Joins the group.
+    pub fn new(settings: &KafkaSettings) -> Result<Self, SourceError> {
+        let mut config = ClientConfig::new();
+        config.set_log_level(RDKafkaLogLevel::Warning);
+        DEFAULTS.iter().for_each(|(key, value)| {
+            config.set(*key, *value);
+        });
+        settings.properties.iter().for_each(|(key, value)| {
+            config.set(key, value);
+        });
+        FIXED.iter().for_each(|(key, value)| {
+            config.set(*key, *value);
+        });
+        let consumer: BaseConsumer<Context> = config.create_with_context(Context::default())?;
+        let topics: Vec<&str> = settings.topics.iter().map(String::as_str).collect();
+        consumer.subscribe(&topics)?;
+        Ok(Self { consumer, partitions: Vec::new(), slots: HashMap::new(), last_slot: 0, paused: false })
+    }
+
+    /// Which of the given properties this module sets itself.
+    pub fn is_fixed_property(name: &str) -> bool {
+        FIXED.iter().any(|(key, _)| *key == name)
+    }
+
+    fn next_event(&self) -> Option<SourceEvent> {
+        self.consumer.context().pending.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+    }
+
+    /// Refuses a start that would leave a hole or that belongs to another life of the topic.
+    fn check_range(&self, partition: &TopicPartition, position: i64) -> Result<(), SourceError> {
+        let (first, end) = self.consumer.fetch_watermarks(&partition.topic, partition.partition, BROKER_TIMEOUT)?;
+        let wanted = position + 1;
+        let hint = if position >= 0 && wanted < first {
+            "records between were deleted before they were read; their events are missing. Start a new store, or set the position by hand"
+        } else if wanted > end {
+            "the topic was deleted and made anew; give it another name, or start a new store"
+        } else {
+            return Ok(());
+        };
+        Err(SourceError::OffsetOutOfRange { partition: partition.clone(), wanted, first, last: end - 1, hint })
+    }
+}
+
+fn slot_of(
+    slots: &mut HashMap<(String, i32), usize>,
+    partitions: &mut Vec<TopicPartition>,
+    last: &mut usize,
+    message: &BorrowedMessage<'_>,
+) -> usize {
+    if let Some(p) = partitions.get(*last)
+        && p.partition == message.partition()
+        && *p.topic == *message.topic()
+    {
+        return *last;
+    }
+    let key = (message.topic().to_owned(), message.partition());
+    *last = *slots.entry(key).or_insert_with_key(|(topic, partition)| {
+        partitions.push(TopicPartition::new(topic.as_str(), *partition));
+        partitions.len() - 1
+    });
+    *last
+}
+
+impl Source for KafkaSource {
+    fn poll(&mut self, records_max: usize, timeout: Duration, sink: &mut dyn FnMut(&SourceRecord<'_>)) -> Result<Polled, SourceError> {
+        let mut count = 0;
+        while count < records_max {
+            let wait = if count == 0 { timeout } else { Duration::ZERO };
+            let message = self.consumer.poll(wait);
+            // An event noted by the callback is answered before any later record is taken.
+            let event_pending = !self.consumer.context().pending.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
+            match message {
+                Some(Ok(message)) => {
+                    let partition = slot_of(&mut self.slots, &mut self.partitions, &mut self.last_slot, &message);
+                    let headers = MessageHeaders(message.headers());
+                    let raw = RawRecord {
+                        topic: Some(message.topic()),
+                        payload: message.payload().unwrap_or_default(),
+                        timestamp_us: record_timestamp_us(&message),
+                        headers: &headers,
+                    };
+                    sink(&SourceRecord { partition, offset: message.offset(), raw });
+                    count += 1;
+                }
+                Some(Err(KafkaError::PartitionEOF(_))) => {}
+                Some(Err(error)) if is_passing(&error) => {
+                    tracing::warn!(%error, "kafka client");
+                }
+                Some(Err(error)) => return Err(error.into()),
+                None if !event_pending => break,
+                None => {}
+            }
+            if event_pending {
+                break;
+            }
+        }
+        if count > 0 {
+            return Ok(Polled::Records(count));
+        }
+        Ok(self.next_event().map_or(Polled::Records(0), Polled::Event))
+    }
+
+    fn start_after(&mut self, positions: &BTreeMap<TopicPartition, i64>) -> Result<(), SourceError> {
+        let assigned = self.consumer.assignment()?;
+        let mut fresh = TopicPartitionList::new();
+        for (partition, &position) in positions {
+            self.check_range(partition, position)?;
+            let offset = if position < 0 { Offset::Beginning } else { Offset::Offset(position + 1) };
+            if assigned.find_partition(&partition.topic, partition.partition).is_some() {
+                self.consumer.seek(&partition.topic, partition.partition, offset, BROKER_TIMEOUT)?;
+            } else {
+                fresh.add_partition_offset(&partition.topic, partition.partition, offset)?;
+            }
+        }
+        if fresh.count() > 0 || positions.is_empty() {
+            match self.consumer.rebalance_protocol() {
+                RebalanceProtocol::Eager => self.consumer.assign(&fresh)?,
+                _ => self.consumer.incremental_assign(&fresh)?,
+            }
+        }
+        if self.paused {
+            self.pause()?;
+        }
+        Ok(())
+    }
+
+    fn release(&mut self, partitions: &[TopicPartition]) -> Result<(), SourceError> {
+        match self.consumer.rebalance_protocol() {
+            RebalanceProtocol::Eager => self.consumer.unassign()?,
+            _ => self.consumer.incremental_unassign(&list(partitions))?,
+        }
+        Ok(())
+    }
+
+    fn pause(&mut self) -> Result<(), SourceError> {
+        self.paused = true;
+        Ok(self.consumer.pause(&self.consumer.assignment()?)?)
+    }
+
+    fn resume(&mut self) -> Result<(), SourceError> {
+        self.paused = false;
+        Ok(self.consumer.resume(&self.consumer.assignment()?)?)
+    }
+
+    fn publish_progress(&mut self, positions: &BTreeMap<TopicPartition, i64>) {
+        let mut offsets = TopicPartitionList::new();
+        for (partition, &position) in positions.iter().filter(|(_, position)| **position >= 0) {
+            let added = offsets.add_partition_offset(&partition.topic, partition.partition, Offset::Offset(position + 1));
+            debug_assert!(added.is_ok());
+        }
+        if let Err(error) = self.consumer.commit(&offsets, CommitMode::Async) {
+            tracing::debug!(%error, "publishing the group offset, which only lag tools read");
+        }
+    }
+
+    fn end_offsets(&mut self) -> BTreeMap<TopicPartition, i64> {
+        let Ok(assigned) = self.consumer.assignment() else { return BTreeMap::new() };
+        let ends = assigned.elements();
+        ends.iter()
+            .filter_map(|e| {
+                let (_, end) = self.consumer.fetch_watermarks(e.topic(), e.partition(), BROKER_TIMEOUT).ok()?;
+                Some((TopicPartition::new(e.topic(), e.partition()), end - 1))
+            })
+            .collect()
+    }
+
+    fn close(&mut self) {
+        // From here on the library's wishes are granted at once: everything is committed.
+        self.consumer.context().closing.store(true, Ordering::Release);
+        if let Err(error) = self.consumer.unassign() {
+            tracing::debug!(%error, "leaving the group");
+        }
+        self.consumer.unsubscribe();
+    }
+}
+
+/// Errors that librdkafka recovers from by itself.
+fn is_passing(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode as C;
+    let code = match error {
+        KafkaError::MessageConsumption(code) | KafkaError::Global(code) => *code,
+        _ => return false,
+    };
+    // A missing topic may still be made; the rest is the network or a broker that comes back.
+    matches!(
+        code,
+        C::BrokerTransportFailure | C::AllBrokersDown | C::Resolve | C::OperationTimedOut | C::NetworkException
+            | C::UnknownTopicOrPartition | C::UnknownTopic | C::UnknownPartition | C::LeaderNotAvailable
+            | C::NotLeaderForPartition | C::CoordinatorNotAvailable | C::CoordinatorLoadInProgress | C::NotCoordinator
+            | C::RebalanceInProgress | C::RequestTimedOut | C::PollExceeded
+    )
+}
+
+fn list(partitions: &[TopicPartition]) -> TopicPartitionList {
+    let mut list = TopicPartitionList::new();
+    for partition in partitions {
+        list.add_partition(&partition.topic, partition.partition);
+    }
+    list
+}
+
+fn record_timestamp_us(message: &BorrowedMessage<'_>) -> Option<i64> {
+    match message.timestamp() {
+        Timestamp::CreateTime(ms) | Timestamp::LogAppendTime(ms) if ms > 0 => ms.checked_mul(1000),
+        _ => None,
+    }
+}
+
+struct MessageHeaders<'a>(Option<&'a BorrowedHeaders>);
+
+impl fmt::Debug for MessageHeaders<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("MessageHeaders").field(&self.0.map(|h| h.count())).finish()
+    }
+}
+
+impl Headers for MessageHeaders<'_> {
+    fn get(&self, name: &str) -> Option<&[u8]> {
+        let headers = self.0?;
+        (0..headers.count()).map(|i| headers.get(i)).find(|h| h.key.eq_ignore_ascii_case(name))?.value
+    }
+}
+
+/// Notes what the group asks for.
+#[derive(Debug, Default)]
+struct Context {
+    pending: Mutex<VecDeque<SourceEvent>>,
+    closing: AtomicBool,
+}
+
+impl ClientContext for Context {
+    fn log(&self, _level: RDKafkaLogLevel, facility: &str, message: &str) {
+        tracing::warn!(facility, message, "librdkafka");
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::warn!(%error, reason, "kafka client");
+    }
+}
+
+impl ConsumerContext for Context {
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, code: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
+        let named: Vec<_> = partitions.elements().iter().map(|e| TopicPartition::new(e.topic(), e.partition())).collect();
+        let event = match code {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => SourceEvent::Assigned(named),
+            _ if self.closing.load(Ordering::Acquire) => {
+                let _ = consumer.unassign();
+                return;
+            }
+            _ if consumer.assignment_lost() => SourceEvent::Lost(named),
+            _ => SourceEvent::Revoked(named),
+        };
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner).push_back(event);
+    }
+}

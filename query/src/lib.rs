@@ -1,0 +1,1 @@
+//! Commits in, answers out

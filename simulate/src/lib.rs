@@ -1,0 +1,1 @@
+//! Event generator, scenarios and the in-process broker

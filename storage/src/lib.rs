@@ -1,0 +1,18 @@
+//! The tables on disk: the only room that knows Delta Lake and object stores.
+//!
+//! ```text
+//! rows + offset ranges ─▶ decide ─▶ Parquet file ─▶ one Delta commit (add + txn) ─▶ snapshot ─▶ scan
+//! ```
+//!
+//! `ingest` appends here and `query` reads from here; neither knows the other. A table carries the
+//! offsets of its rows as Delta application transactions, one per topic and partition, so numbers and
+//! offsets change in the same atomic step (`engine/FORMAT.md` has the names and bytes).
+
+mod error;
+mod store;
+mod table;
+mod transaction;
+
+pub use error::StorageError;
+pub use store::Store;
+pub use table::{AppendOutcome, Rows, Table};

@@ -1,0 +1,150 @@
+//! A folder or bucket with one Delta table per subfolder.
+
+use crate::{StorageError, Table};
+use deltalake::logstore::{
+    LogStore, LogStoreFactory, LogStoreRef, ObjectStoreRef, StorageConfig, default_logstore, logstore_factories,
+    logstore_with,
+};
+use deltalake::{DeltaResult, DeltaTable};
+use object_store::ObjectStore;
+use object_store::path::Path;
+use std::collections::HashMap;
+use std::sync::Arc;
+use url::Url;
+
+/// Schemes beyond local files and memory that `object_store` opens and that commit by conditional put.
+const REMOTE_SCHEMES: [&str; 8] = ["s3", "s3a", "gs", "az", "adl", "abfs", "abfss", "azure"];
+
+/// Environment variables with these prefixes are credentials and endpoints of the clouds.
+const CREDENTIAL_PREFIXES: [&str; 3] = ["AWS_", "GOOGLE_", "AZURE_"];
+
+/// Where the tables are. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Store {
+    /// Always ends with a slash.
+    url: Url,
+    root: Arc<dyn ObjectStore>,
+    prefix: Path,
+    config: StorageConfig,
+}
+
+#[derive(Debug)]
+struct PlainLogStoreFactory;
+
+impl LogStoreFactory for PlainLogStoreFactory {
+    fn with_options(
+        &self,
+        prefixed: ObjectStoreRef,
+        root: ObjectStoreRef,
+        location: &Url,
+        options: &StorageConfig,
+    ) -> DeltaResult<Arc<dyn LogStore>> {
+        Ok(default_logstore(prefixed, root, location, options))
+    }
+}
+
+impl Store {
+    /// Opens a local folder (made if missing) or an object-store URL (`s3://bucket/prefix`, `gs://`,
+    /// `az://`, `memory:///`). `options` are those of the `object_store` crate; credentials are also
+    /// taken from the usual environment variables.
+    pub fn open(location: &str, options: HashMap<String, String>) -> Result<Self, StorageError> {
+        let fail = |reason: String| StorageError::Location { location: location.to_owned(), reason };
+        let url = table_root(location).map_err(&fail)?;
+        let mut all: HashMap<String, String> = HashMap::new();
+        if REMOTE_SCHEMES.contains(&url.scheme()) {
+            let credentials = std::env::vars().filter(|(k, _)| CREDENTIAL_PREFIXES.iter().any(|p| k.starts_with(p)));
+            all.extend(credentials.map(|(k, v)| (k.to_lowercase(), v)));
+        }
+        all.extend(options);
+        for scheme in REMOTE_SCHEMES {
+            if let Ok(key) = Url::parse(&format!("{scheme}://")) {
+                logstore_factories().entry(key).or_insert_with(|| Arc::new(PlainLogStoreFactory));
+            }
+        }
+        let (root, prefix) = object_store::parse_url_opts(&url, all.iter()).map_err(|e| fail(e.to_string()))?;
+        let config = StorageConfig::parse_options(all).map_err(|e| fail(e.to_string()))?;
+        Ok(Self { url, root: Arc::from(root), prefix, config })
+    }
+
+    /// Opens tables below `url` in a given object store, for tests that inject faults.
+    pub fn with_object_store(url: Url, root: Arc<dyn ObjectStore>) -> Result<Self, StorageError> {
+        let prefix = Path::from_url_path(url.path()).map_err(|e| StorageError::Location {
+            location: url.to_string(),
+            reason: e.to_string(),
+        })?;
+        Ok(Self { url, root, prefix, config: StorageConfig::default() })
+    }
+
+    /// Where the tables are.
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// Names of all tables, sorted. An empty or missing folder has none.
+    pub async fn table_names(&self) -> Result<Vec<String>, StorageError> {
+        let listing = match self.root.list_with_delimiter(Some(&self.prefix)).await {
+            Err(object_store::Error::NotFound { .. }) => return Ok(Vec::new()),
+            other => other?,
+        };
+        let mut names = Vec::new();
+        for folder in listing.common_prefixes {
+            let log = self.root.list_with_delimiter(Some(&folder.clone().join("_delta_log"))).await?;
+            if let (Some(name), false) = (folder.filename(), log.objects.is_empty()) {
+                names.push(name.to_owned());
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// The newest version of a table, or `None` when there is no such table.
+    pub async fn table(&self, name: &str) -> Result<Option<Table>, StorageError> {
+        let mut delta = DeltaTable::new(self.log_store(name)?);
+        match delta.load().await {
+            Ok(()) => Table::from_delta(name, delta).map(Some),
+            Err(error) if is_missing(&error) => Ok(None),
+            Err(error) => Err(StorageError::delta(name)(error)),
+        }
+    }
+
+    pub(crate) fn log_store(&self, name: &str) -> Result<LogStoreRef, StorageError> {
+        let fail = |reason: String| StorageError::Location { location: name.to_owned(), reason };
+        let url = self.url.join(&format!("{name}/")).map_err(|e| fail(e.to_string()))?;
+        logstore_with(Arc::clone(&self.root), &url, self.config.clone()).map_err(|e| fail(e.to_string()))
+    }
+}
+
+fn is_missing(error: &deltalake::DeltaTableError) -> bool {
+    match error {
+        deltalake::DeltaTableError::NotATable(_) | deltalake::DeltaTableError::InvalidTableLocation(_) => true,
+        other => other.to_string().contains("No files in log segment"),
+    }
+}
+
+/// The URL of a location, ending with a slash; a local folder is made if it is missing.
+fn table_root(location: &str) -> Result<Url, String> {
+    let url = match Url::parse(location) {
+        // A one-letter scheme is a Windows drive.
+        Ok(url) if url.scheme().len() > 1 => url,
+        _ => {
+            std::fs::create_dir_all(location).map_err(|e| e.to_string())?;
+            let path = std::fs::canonicalize(location).map_err(|e| e.to_string())?;
+            Url::from_directory_path(path).map_err(|()| "not a path".to_owned())?
+        }
+    };
+    match url.scheme() {
+        "file" => {
+            let path = url.to_file_path().map_err(|()| "not a local path".to_owned())?;
+            std::fs::create_dir_all(path).map_err(|e| e.to_string())?;
+        }
+        "memory" => {}
+        scheme if REMOTE_SCHEMES.contains(&scheme) => {}
+        scheme => {
+            return Err(format!("unknown scheme `{scheme}`; a local path, file, memory, {}", REMOTE_SCHEMES.join(", ")));
+        }
+    }
+    if url.path().ends_with('/') {
+        return Ok(url);
+    }
+    Url::parse(&format!("{url}/")).map_err(|e| e.to_string())
+}
