@@ -1,1 +1,64 @@
 //! The catalogue of our own metrics: every name, kind and meaning in one reviewed place.
+//!
+//! Base units; counters end in `_total`. Nothing here counts per series: cardinality stays that of the
+//! labels named.
+
+/// What kind of metric it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MetricKind {
+    /// Only grows.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Durations in seconds, in buckets.
+    Histogram,
+}
+
+/// One metric of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MetricDef {
+    /// Full name.
+    pub name: &'static str,
+    /// Kind.
+    pub kind: MetricKind,
+    /// One sentence for `# HELP`.
+    pub help: &'static str,
+    /// Label names.
+    pub labels: &'static [&'static str],
+}
+
+macro_rules! metrics {
+    ($($(#[$doc:meta])* $id:ident = $kind:ident $name:literal [$($label:literal),*] $help:literal;)*) => {
+        $(
+            #[doc = $help]
+            pub const $id: MetricDef = MetricDef { name: $name, kind: MetricKind::$kind, help: $help, labels: &[$($label),*] };
+        )*
+        /// All metrics of the ingest path.
+        pub const INGEST: &[MetricDef] = &[$($id),*];
+    };
+}
+
+metrics! {
+    RECORDS = Counter "tidewatch_ingest_records_total" ["topic"] "Records read from a source.";
+    RECORD_BYTES = Counter "tidewatch_ingest_record_bytes_total" ["topic"] "Bytes of record bodies read from a source.";
+    EVENTS = Counter "tidewatch_ingest_events_total" ["source"] "Events counted into the rollups of a source.";
+    EVENTS_IGNORED = Counter "tidewatch_ingest_events_ignored_total" ["topic", "declared"] "Events that no rollup reads; declared says whether their type is known at all.";
+    DEAD_LETTERS = Counter "tidewatch_ingest_dead_letters_total" ["reason"] "Records that could not be used and were kept as dead letters.";
+    ENUM_UNKNOWN = Counter "tidewatch_ingest_enum_unknown_total" ["source", "field"] "Events counted under the value other because an enumeration does not list theirs.";
+    TIME_FALLBACK = Counter "tidewatch_ingest_time_fallback_total" ["source"] "Events without time, dated by another field or by their record.";
+    LATE_EVENTS = Counter "tidewatch_ingest_late_events_total" ["source"] "Events older than the watermark of their partition; they count all the same.";
+    HISTOGRAM_REFUSED = Counter "tidewatch_ingest_histogram_refused_total" ["rollup"] "Negative values that a histogram has no bucket for.";
+    COMMITS = Counter "tidewatch_commit_total" ["table", "outcome"] "Commits by outcome: committed, already_committed, must_replay, failed.";
+    COMMIT_ROWS = Counter "tidewatch_commit_rows_total" ["table"] "Rows of partials committed.";
+    COMMIT_SECONDS = Histogram "tidewatch_commit_duration_seconds" [] "Time from handing a flush to the committer until all tables have it.";
+    REPLAYS = Counter "tidewatch_ingest_replays_total" [] "Times the worker threw its states away and went back to the committed positions.";
+    OPEN_ROWS = Gauge "tidewatch_ingest_open_rows" [] "Rows of partials in memory that no commit covers yet.";
+    OPEN_BYTES = Gauge "tidewatch_ingest_open_bytes" [] "Memory of the states that are still being counted into.";
+    PAUSED = Gauge "tidewatch_ingest_paused" [] "1 while reading is paused because commits do not keep up.";
+    PARTITIONS = Gauge "tidewatch_ingest_partitions" [] "Partitions that this process reads.";
+    LAG = Gauge "tidewatch_ingest_lag_records" ["topic", "partition"] "Records in the partition after the last one read.";
+    POSITION = Gauge "tidewatch_ingest_committed_offset" ["topic", "partition"] "Last offset that every table has committed.";
+    WATERMARK = Gauge "tidewatch_ingest_watermark_timestamp_seconds" ["topic", "partition"] "Watermark of the partition.";
+    LAST_COMMIT = Gauge "tidewatch_commit_last_timestamp_seconds" [] "When the last flush was committed to all tables.";
+    SOURCE_ERRORS = Counter "tidewatch_ingest_source_errors_total" [] "Errors that made the worker reconnect to its source.";
+}

@@ -47,8 +47,7 @@ static US: Market = Market {
     country: "US",
     regions: &["US-CA", "US-TX", "US-FL", "US-NY", "US-PA", "US-IL", "US-OH", "US-GA", "US-WA"],
 };
-static GB: Market =
-    Market { currency: "GBP", country: "GB", regions: &["GB-ENG", "GB-SCT", "GB-WLS", "GB-NIR"] };
+static GB: Market = Market { currency: "GBP", country: "GB", regions: &["GB-ENG", "GB-SCT", "GB-WLS", "GB-NIR"] };
 static DE: Market = Market { currency: "EUR", country: "DE", regions: &["DE-BE", "DE-BY", "DE-NW", "DE-HH", "DE-HE"] };
 
 /// Category, prefix of the SKU, variants.
@@ -128,7 +127,7 @@ impl Product {
             id: format!("prd_{number}"),
             sku: format!("{prefix}-{number}"),
             category,
-            variant: random.pick(variants),
+            variant: *random.pick(variants),
             price_minor,
             cost_minor,
         }

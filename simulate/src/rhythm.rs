@@ -4,9 +4,8 @@ const HOUR_US: i64 = 3_600_000_000;
 
 /// Business at the start of each hour in per cent of the day's mean; between two hours it changes
 /// linearly. The quiet time is the American night, the peak its evening.
-const HOURS: [u32; 24] = [
-    150, 155, 150, 130, 105, 80, 62, 50, 44, 42, 46, 54, 66, 80, 92, 100, 106, 110, 114, 118, 124, 132, 142, 148,
-];
+const HOURS: [u32; 24] =
+    [150, 155, 150, 130, 105, 80, 62, 50, 44, 42, 46, 54, 66, 80, 92, 100, 106, 110, 114, 118, 124, 132, 142, 148];
 
 /// How busy that instant is, where 1 is the mean of a day.
 pub(crate) fn activity(time_us: i64) -> f64 {

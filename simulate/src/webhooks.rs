@@ -1,5 +1,8 @@
 //! Webhooks of the shop platform: received, then processed, now and then only after some attempts.
 
+#[cfg(test)]
+mod tests;
+
 use crate::event::{API_HEALTH_TOPIC, Envelope, SimulatedEvent, Tenant, Truth};
 use crate::flow::Flow;
 use crate::json::Object;

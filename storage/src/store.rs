@@ -88,8 +88,7 @@ impl Store {
         };
         let mut names = Vec::new();
         for folder in listing.common_prefixes {
-            let log = self.root.list_with_delimiter(Some(&folder.clone().join("_delta_log"))).await?;
-            if let (Some(name), false) = (folder.filename(), log.objects.is_empty()) {
+            if let (Some(name), true) = (folder.filename(), self.has_log(&folder).await?) {
                 names.push(name.to_owned());
             }
         }
@@ -99,11 +98,18 @@ impl Store {
 
     /// The newest version of a table, or `None` when there is no such table.
     pub async fn table(&self, name: &str) -> Result<Option<Table>, StorageError> {
+        if !self.has_log(&self.prefix.clone().join(name)).await? {
+            return Ok(None);
+        }
         let mut delta = DeltaTable::new(self.log_store(name)?);
-        match delta.load().await {
-            Ok(()) => Table::from_delta(name, delta).map(Some),
-            Err(error) if is_missing(&error) => Ok(None),
-            Err(error) => Err(StorageError::delta(name)(error)),
+        delta.load().await.map_err(StorageError::delta(name))?;
+        Table::from_delta(name, delta).map(Some)
+    }
+
+    async fn has_log(&self, folder: &Path) -> Result<bool, StorageError> {
+        match self.root.list_with_delimiter(Some(&folder.clone().join("_delta_log"))).await {
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            other => Ok(!other?.objects.is_empty()),
         }
     }
 
@@ -111,13 +117,6 @@ impl Store {
         let fail = |reason: String| StorageError::Location { location: name.to_owned(), reason };
         let url = self.url.join(&format!("{name}/")).map_err(|e| fail(e.to_string()))?;
         logstore_with(Arc::clone(&self.root), &url, self.config.clone()).map_err(|e| fail(e.to_string()))
-    }
-}
-
-fn is_missing(error: &deltalake::DeltaTableError) -> bool {
-    match error {
-        deltalake::DeltaTableError::NotATable(_) | deltalake::DeltaTableError::InvalidTableLocation(_) => true,
-        other => other.to_string().contains("No files in log segment"),
     }
 }
 

@@ -147,7 +147,8 @@ impl Source for FileSource {
             // An empty line is a record that says nothing; its offset is covered all the same.
             if !self.line.is_empty() {
                 let raw = RawRecord { topic: None, payload: &self.line, timestamp_us: None, headers: &NoHeaders };
-                sink(&SourceRecord { partition: self.current, offset, raw });
+                let slot = self.current;
+                sink(&SourceRecord { slot, partition: &self.files[slot].1, offset, raw });
             }
             count += 1;
         }
@@ -177,7 +178,7 @@ impl Source for FileSource {
 
     fn publish_progress(&mut self, _positions: &BTreeMap<TopicPartition, i64>) {}
 
-    fn end_offsets(&mut self) -> BTreeMap<TopicPartition, i64> {
+    fn end_offsets(&self) -> BTreeMap<TopicPartition, i64> {
         BTreeMap::new()
     }
 

@@ -10,8 +10,8 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Reb
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Headers as _, Message, Timestamp};
 use rdkafka::types::RDKafkaRespErr;
-use rdkafka::{ClientContext, Offset, TopicPartitionList};
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use rdkafka::{ClientContext, Offset, Statistics, TopicPartitionList};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -28,6 +28,8 @@ pub struct KafkaSettings {
     pub topics: Vec<String>,
     /// Any librdkafka property.
     pub properties: BTreeMap<String, String>,
+    /// Finish once every partition was read to its end, instead of waiting for more.
+    pub until_end: bool,
 }
 
 /// A member of a consumer group.
@@ -38,6 +40,11 @@ pub struct KafkaSource {
     /// Slot of the partition of the last record: neighbours usually share it.
     last_slot: usize,
     paused: bool,
+    until_end: bool,
+    /// First offset wanted of each partition.
+    started: HashMap<(String, i32), i64>,
+    /// Partitions read to their end.
+    ended: BTreeSet<(String, i32)>,
 }
 
 impl fmt::Debug for KafkaSource {
@@ -56,12 +63,13 @@ const FIXED: [(&str, &str); 3] = [
 ];
 
 /// Defaults that settings may override.
-const DEFAULTS: [(&str, &str); 5] = [
+const DEFAULTS: [(&str, &str); 6] = [
     ("group.id", "tidewatch"),
     ("client.id", "tidewatch"),
     ("partition.assignment.strategy", "cooperative-sticky"),
     ("fetch.wait.max.ms", "50"),
     ("queued.max.messages.kbytes", "32768"),
+    ("statistics.interval.ms", "2000"),
 ];
 
 impl KafkaSource {
@@ -78,10 +86,22 @@ impl KafkaSource {
         FIXED.iter().for_each(|(key, value)| {
             config.set(*key, *value);
         });
+        if settings.until_end {
+            config.set("enable.partition.eof", "true");
+        }
         let consumer: BaseConsumer<Context> = config.create_with_context(Context::default())?;
         let topics: Vec<&str> = settings.topics.iter().map(String::as_str).collect();
         consumer.subscribe(&topics)?;
-        Ok(Self { consumer, partitions: Vec::new(), slots: HashMap::new(), last_slot: 0, paused: false })
+        Ok(Self {
+            consumer,
+            partitions: Vec::new(),
+            slots: HashMap::new(),
+            last_slot: 0,
+            paused: false,
+            until_end: settings.until_end,
+            started: HashMap::new(),
+            ended: BTreeSet::new(),
+        })
     }
 
     /// Which of the given properties this module sets itself.
@@ -91,6 +111,30 @@ impl KafkaSource {
 
     fn next_event(&self) -> Option<SourceEvent> {
         self.consumer.context().pending.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+    }
+
+    /// The binding does not say of which partition an end was reached; the positions do.
+    fn note_ends(&mut self) {
+        let Ok(positions) = self.consumer.position() else { return };
+        for element in positions.elements() {
+            let end = match element.offset() {
+                Offset::Offset(next) => self.consumer.fetch_watermarks(element.topic(), element.partition(), BROKER_TIMEOUT).is_ok_and(|(_, end)| next >= end),
+                // Nothing read yet: at the end only if there is nothing after the start.
+                _ => self.consumer.fetch_watermarks(element.topic(), element.partition(), BROKER_TIMEOUT).is_ok_and(|(first, end)| {
+                    self.started.get(&(element.topic().to_owned(), element.partition())).is_some_and(|&next| next.max(first) >= end)
+                }),
+            };
+            if end {
+                self.ended.insert((element.topic().to_owned(), element.partition()));
+            }
+        }
+    }
+
+    fn is_at_end(&self) -> bool {
+        self.until_end && self.consumer.assignment().is_ok_and(|assigned| {
+            let assigned = assigned.elements();
+            !assigned.is_empty() && assigned.iter().all(|e| self.ended.contains(&(e.topic().to_owned(), e.partition())))
+        })
     }
 
     /// Refuses a start that would leave a hole or that belongs to another life of the topic.
@@ -138,7 +182,7 @@ impl Source for KafkaSource {
             let event_pending = !self.consumer.context().pending.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
             match message {
                 Some(Ok(message)) => {
-                    let partition = slot_of(&mut self.slots, &mut self.partitions, &mut self.last_slot, &message);
+                    let slot = slot_of(&mut self.slots, &mut self.partitions, &mut self.last_slot, &message);
                     let headers = MessageHeaders(message.headers());
                     let raw = RawRecord {
                         topic: Some(message.topic()),
@@ -146,10 +190,11 @@ impl Source for KafkaSource {
                         timestamp_us: record_timestamp_us(&message),
                         headers: &headers,
                     };
-                    sink(&SourceRecord { partition, offset: message.offset(), raw });
+                    let named = &self.partitions[slot];
+                    sink(&SourceRecord { slot, partition: named, offset: message.offset(), raw });
                     count += 1;
                 }
-                Some(Err(KafkaError::PartitionEOF(_))) => {}
+                Some(Err(KafkaError::PartitionEOF(_))) => self.note_ends(),
                 Some(Err(error)) if is_passing(&error) => {
                     tracing::warn!(%error, "kafka client");
                 }
@@ -164,7 +209,11 @@ impl Source for KafkaSource {
         if count > 0 {
             return Ok(Polled::Records(count));
         }
-        Ok(self.next_event().map_or(Polled::Records(0), Polled::Event))
+        match self.next_event() {
+            Some(event) => Ok(Polled::Event(event)),
+            None if self.is_at_end() => Ok(Polled::Event(SourceEvent::Finished)),
+            None => Ok(Polled::Records(0)),
+        }
     }
 
     fn start_after(&mut self, positions: &BTreeMap<TopicPartition, i64>) -> Result<(), SourceError> {
@@ -172,6 +221,9 @@ impl Source for KafkaSource {
         let mut fresh = TopicPartitionList::new();
         for (partition, &position) in positions {
             self.check_range(partition, position)?;
+            let key = (partition.topic.to_string(), partition.partition);
+            self.ended.remove(&key);
+            self.started.insert(key, position + 1);
             let offset = if position < 0 { Offset::Beginning } else { Offset::Offset(position + 1) };
             if assigned.find_partition(&partition.topic, partition.partition).is_some() {
                 self.consumer.seek(&partition.topic, partition.partition, offset, BROKER_TIMEOUT)?;
@@ -220,15 +272,8 @@ impl Source for KafkaSource {
         }
     }
 
-    fn end_offsets(&mut self) -> BTreeMap<TopicPartition, i64> {
-        let Ok(assigned) = self.consumer.assignment() else { return BTreeMap::new() };
-        let ends = assigned.elements();
-        ends.iter()
-            .filter_map(|e| {
-                let (_, end) = self.consumer.fetch_watermarks(e.topic(), e.partition(), BROKER_TIMEOUT).ok()?;
-                Some((TopicPartition::new(e.topic(), e.partition()), end - 1))
-            })
-            .collect()
+    fn end_offsets(&self) -> BTreeMap<TopicPartition, i64> {
+        self.consumer.context().end_offsets.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn close(&mut self) {
@@ -293,9 +338,20 @@ impl Headers for MessageHeaders<'_> {
 struct Context {
     pending: Mutex<VecDeque<SourceEvent>>,
     closing: AtomicBool,
+    /// Last offset of each partition, from the library's statistics.
+    end_offsets: Mutex<BTreeMap<TopicPartition, i64>>,
 }
 
 impl ClientContext for Context {
+    fn stats(&self, statistics: Statistics) {
+        let mut ends = self.end_offsets.lock().unwrap_or_else(PoisonError::into_inner);
+        for (topic, partitions) in &statistics.topics {
+            for (number, partition) in partitions.partitions.iter().filter(|(n, p)| **n >= 0 && p.hi_offset >= 0) {
+                ends.insert(TopicPartition::new(topic.as_str(), *number), partition.hi_offset - 1);
+            }
+        }
+    }
+
     fn log(&self, _level: RDKafkaLogLevel, facility: &str, message: &str) {
         tracing::warn!(facility, message, "librdkafka");
     }

@@ -7,7 +7,7 @@
 mod files;
 mod kafka;
 
-pub use files::{FileSource, FileSourceError};
+pub use files::{FILE_TOPIC, FileSource, FileSourceError};
 pub use kafka::{KafkaSettings, KafkaSource};
 
 use crate::decode::RawRecord;
@@ -37,8 +37,8 @@ pub trait Source: Send {
     /// Publishes committed positions for lag tools. Never read back.
     fn publish_progress(&mut self, positions: &BTreeMap<TopicPartition, i64>);
 
-    /// Offset of the last record that exists, per partition, as far as known.
-    fn end_offsets(&mut self) -> BTreeMap<TopicPartition, i64>;
+    /// Offset of the last record that exists, per partition, as far as known without asking.
+    fn end_offsets(&self) -> BTreeMap<TopicPartition, i64>;
 
     /// Leaves: called after the last commit.
     fn close(&mut self);
@@ -47,8 +47,10 @@ pub trait Source: Send {
 /// A record and where it came from.
 #[derive(Debug)]
 pub struct SourceRecord<'a> {
-    /// Number of its partition in the order in which partitions were first assigned.
-    pub partition: usize,
+    /// A small number that stays with its partition as long as the source lives.
+    pub slot: usize,
+    /// Its partition.
+    pub partition: &'a TopicPartition,
     /// Its offset.
     pub offset: i64,
     /// Its content.

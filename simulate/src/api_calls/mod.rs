@@ -87,7 +87,8 @@ impl ApiCall {
         o.optional_text("error_code", outcome.error_code());
         o.integer("duration_ms", self.duration_ms(outcome, outage));
         o.integer("attempt", i64::from(self.attempt));
-        let remaining = if outcome == Outcome::RateLimited { 0 } else { self.random.between(1, profile.rate_limit - 1) };
+        let remaining =
+            if outcome == Outcome::RateLimited { 0 } else { self.random.between(1, profile.rate_limit - 1) };
         o.integer("rate_limit_limit", profile.rate_limit);
         o.integer("rate_limit_remaining", remaining);
         o.time("rate_limit_reset_at", (self.time_us.div_euclid(MINUTE_US) + 1) * MINUTE_US);

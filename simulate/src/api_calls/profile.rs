@@ -88,7 +88,14 @@ pub(crate) static PROFILES: &[Profile] = &[
         median_ms: 350.0,
         ..TIKTOK
     },
-    Profile { api: "auth", method: "POST", operation: "POST /auth/token/refresh", weight: 1, median_ms: 250.0, ..TIKTOK },
+    Profile {
+        api: "auth",
+        method: "POST",
+        operation: "POST /auth/token/refresh",
+        weight: 1,
+        median_ms: 250.0,
+        ..TIKTOK
+    },
     carrier("usps", "rates", 6, 420.0),
     carrier("usps", "labels", 5, 850.0),
     carrier("usps", "tracking", 4, 300.0),
@@ -101,7 +108,13 @@ pub(crate) static PROFILES: &[Profile] = &[
     carrier("dhl", "rates", 2, 520.0),
     carrier("dhl", "labels", 1, 950.0),
     carrier("dhl", "tracking", 1, 340.0),
-    Profile { weight: 8, median_ms: 380.0, sigma: 0.4, cost_micro: 0, ..shared("stripe", "payments", "POST /payment_intents") },
+    Profile {
+        weight: 8,
+        median_ms: 380.0,
+        sigma: 0.4,
+        cost_micro: 0,
+        ..shared("stripe", "payments", "POST /payment_intents")
+    },
     Profile { weight: 1, median_ms: 450.0, sigma: 0.4, cost_micro: 0, ..shared("stripe", "refunds", "POST /refunds") },
     Profile {
         weight: 5,
@@ -119,5 +132,11 @@ pub(crate) static PROFILES: &[Profile] = &[
         direction: "internal",
         ..shared("supabase", "rest", "POST /rest/{table}")
     },
-    Profile { weight: 2, median_ms: 2400.0, sigma: 0.7, cost_micro: 4500, ..shared("openai", "chat", "POST /chat/completions") },
+    Profile {
+        weight: 2,
+        median_ms: 2400.0,
+        sigma: 0.7,
+        cost_micro: 4500,
+        ..shared("openai", "chat", "POST /chat/completions")
+    },
 ];

@@ -66,7 +66,7 @@ fn write_created(order: &mut Order, creator: &Creator, o: &mut Object<'_>) {
     o.text("customer_key", &format!("c_{:08x}", random.below(0xffff_ffff)));
     o.boolean("customer_is_new", random.chance(0.35));
     o.text("ship_country", creator.market.country);
-    o.text("ship_region", random.pick(creator.market.regions));
+    o.text("ship_region", *random.pick(creator.market.regions));
     o.text("sales_platform", "tiktok_shop");
     write_attribution(order, o);
     // The shop system tells of an order within a second.
@@ -89,8 +89,7 @@ fn write_item(product: &Product, quantity: i64, o: &mut Object<'_>) {
 /// Where the order came from. A viral order comes from the one video that everybody watches.
 fn write_attribution(order: &mut Order, o: &mut Object<'_>) {
     let random = &mut order.random;
-    let channel =
-        random.weighted(&[("tiktok_video", 45), ("tiktok_live", 30), ("shop_tab", 20), ("affiliate", 5)]);
+    let channel = random.weighted(&[("tiktok_video", 45), ("tiktok_live", 30), ("shop_tab", 20), ("affiliate", 5)]);
     let content = 88_000 + order.shop.creator as u64 * 20 + random.below(20);
     let campaign = random.chance(0.2).then(|| format!("cmp_{}", order.shop.creator + 1));
     let channel = if order.is_viral { "tiktok_video" } else { channel };

@@ -27,23 +27,12 @@ pub(super) enum Step {
     Refund,
 }
 
-/// What happens to the customer's money.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Payment {
-    /// Taken, and not given back.
-    Kept,
-    /// Given back: the order was cancelled or returned.
-    Returned,
-    /// Never taken.
-    Failed,
-}
-
 /// Events of an average life, for turning a rate of events into a rate of orders.
-pub(crate) const EVENTS_PER_ORDER: f64 = 8.99;
+pub(crate) const EVENTS_PER_ORDER: f64 = 8.95;
 
 impl Step {
     /// The step after this one; none at the end of the life.
-    pub fn next(self, payment: Payment, random: &mut Random) -> Option<Self> {
+    pub fn next(self, is_paid: bool, random: &mut Random) -> Option<Self> {
         let likely = |random: &mut Random, share, usual, other| if random.chance(share) { other } else { usual };
         match self {
             Self::Create => Some(likely(random, 0.02, Self::Pay, Self::FailPayment)),
@@ -59,7 +48,7 @@ impl Step {
             Self::MakeReady => Some(Self::Ship),
             Self::Ship => Some(Self::Deliver),
             Self::Deliver => Some(likely(random, 0.03, Self::Complete, Self::Return)),
-            Self::Cancel => (payment == Payment::Kept).then_some(Self::Refund),
+            Self::Cancel => is_paid.then_some(Self::Refund),
             Self::Return => Some(Self::Refund),
             Self::Complete | Self::Refund => None,
         }

@@ -12,7 +12,7 @@ use crate::flow::Flow;
 use crate::population::ShopIndex;
 use crate::random::{Entity, Random};
 use crate::world::World;
-use life::{Payment, Step};
+use life::Step;
 
 /// One order, between two events of its life.
 #[derive(Debug)]
@@ -30,7 +30,6 @@ pub(crate) struct Order {
     priority_level: &'static str,
     is_automated: bool,
     money: Money,
-    payment: Payment,
     order_status: &'static str,
     payment_status: &'static str,
     stage: &'static str,
@@ -66,7 +65,6 @@ impl Order {
             priority_level,
             is_automated: random.chance(0.88),
             money: Money::default(),
-            payment: Payment::Kept,
             order_status: "pending",
             payment_status: "authorized",
             stage: "received",
@@ -95,13 +93,10 @@ impl Flow for Order {
     }
 
     fn advance(&mut self) -> bool {
-        match self.step {
-            Step::FailPayment => self.payment = Payment::Failed,
-            Step::Return => self.payment = Payment::Returned,
-            Step::FailProcessing => self.attempt += 1,
-            _ => {}
+        if self.step == Step::FailProcessing {
+            self.attempt += 1;
         }
-        let Some(next) = self.step.next(self.payment, &mut self.random) else { return false };
+        let Some(next) = self.step.next(self.payment_status == "paid", &mut self.random) else { return false };
         self.time_us += next.gap_us(&mut self.random).max(1000);
         self.step = next;
         self.sequence += 1;

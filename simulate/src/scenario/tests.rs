@@ -21,7 +21,10 @@ fn intervals_are_half_open() {
     let once = Schedule::Once { from_ms: 10, until_ms: 20 };
     assert_eq!([9, 10, 19, 20].map(|t| once.is_active(t)), [false, true, true, false]);
     let every = Schedule::Every { period_ms: 100, from_ms: 10, until_ms: 20 };
-    assert_eq!([9, 10, 19, 20, 109, 110, 120].map(|t| every.is_active(t)), [false, true, true, false, false, true, false]);
+    assert_eq!(
+        [9, 10, 19, 20, 109, 110, 120].map(|t| every.is_active(t)),
+        [false, true, true, false, false, true, false]
+    );
 }
 
 #[test]

@@ -1,0 +1,230 @@
+//! Carries out commits: pieces become one sorted batch per table, appended with their offsets.
+//!
+//! One committer belongs to one worker and runs beside it, so that consuming goes on meanwhile. A
+//! failing store is retried for as long as the worker waits; the worker pauses reading when its open
+//! states reach their bound.
+
+use crate::clock::Clock;
+use crate::dead_letter::{DEAD_LETTERS, dead_letter_schema};
+use crate::metrics::IngestMetrics;
+use crate::piece::{Ranges, WorkerPiece};
+use arrow::compute::concat_batches;
+use arrow::record_batch::RecordBatch;
+use futures::{FutureExt, StreamExt};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+use std::time::Duration;
+use tidewatch_engine::aggregate::AggregateError;
+use tidewatch_engine::commit::TopicPartition;
+use tidewatch_engine::live::Piece;
+use tidewatch_engine::rollup::{Catalog, RollupSchema, merge_batches, sorted_by_key};
+use tidewatch_storage::{AppendOutcome, Rows, StorageError, Store, Table};
+use tokio::sync::mpsc;
+
+/// Tables written at the same time.
+const PARALLEL_TABLES: usize = 4;
+const RETRY_FIRST: Duration = Duration::from_millis(100);
+const RETRY_LONGEST: Duration = Duration::from_secs(10);
+
+/// What the worker asks for.
+#[derive(Debug)]
+pub enum Request {
+    /// Commit these pieces, oldest first.
+    Commit {
+        /// The pieces.
+        pieces: Vec<Arc<WorkerPiece>>,
+        /// Watermark of every partition that they cover.
+        watermarks: BTreeMap<TopicPartition, i64>,
+    },
+    /// Look the committed positions up, from the store.
+    Positions(Vec<TopicPartition>),
+}
+
+/// What the committer answers, one answer per request, in order.
+#[derive(Debug)]
+pub enum Answer {
+    /// Every table has the pieces.
+    Committed,
+    /// Some table stands elsewhere: everything not committed must be thrown away and replayed.
+    MustReplay,
+    /// Where the tables stand.
+    Positions(Positions),
+}
+
+/// Where the tables stand.
+#[derive(Debug, Default)]
+pub struct Positions {
+    /// Position per table and partition.
+    pub tables: BTreeMap<String, BTreeMap<TopicPartition, i64>>,
+    /// Newest watermark that any table records, per partition.
+    pub watermarks: BTreeMap<TopicPartition, i64>,
+}
+
+/// Writes the tables of one worker.
+#[derive(Debug)]
+pub struct Committer {
+    tables: Vec<Target>,
+    metrics: IngestMetrics,
+    clock: Arc<dyn Clock>,
+}
+
+#[derive(Debug)]
+struct Target {
+    table: Table,
+    /// `None` for the dead letters, whose rows do not merge.
+    rollup: Option<RollupSchema>,
+}
+
+impl Committer {
+    /// Opens or creates every table of the catalogue, and the dead letters.
+    pub async fn open(store: &Store, catalog: &Catalog, metrics: IngestMetrics, clock: Arc<dyn Clock>) -> Result<Self, StorageError> {
+        let mut tables = Vec::new();
+        for (_, rollup) in catalog.rollups() {
+            let table = Table::open_rollup(store, &rollup.schema).await?;
+            tables.push(Target { table, rollup: Some(rollup.schema.clone()) });
+        }
+        // Bytes of dead letters have no place in the statistics of the log.
+        let properties = [("delta.dataSkippingNumIndexedCols", "4".to_owned())];
+        let table = Table::open_or_create(store, DEAD_LETTERS, &dead_letter_schema(), &properties).await?;
+        tables.push(Target { table, rollup: None });
+        Ok(Self { tables, metrics, clock })
+    }
+
+    /// Serves the worker until it hangs up.
+    pub async fn run(mut self, mut requests: mpsc::Receiver<Request>, answers: SyncSender<Answer>) {
+        while let Some(request) = requests.recv().await {
+            let answer = match request {
+                Request::Commit { pieces, watermarks } => self.commit(&pieces, &watermarks).await,
+                Request::Positions(partitions) => Answer::Positions(self.positions(&partitions).await),
+            };
+            // A worker that does not listen any more has stopped; so do we.
+            if answers.send(answer).is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn positions(&mut self, partitions: &[TopicPartition]) -> Positions {
+        let mut delay = RETRY_FIRST;
+        loop {
+            match self.try_positions(partitions).await {
+                Ok(positions) => return positions,
+                Err(error) => tracing::error!(%error, "reading committed positions failed; trying again"),
+            }
+            tokio::time::sleep(delay).await;
+            delay = (delay * 2).min(RETRY_LONGEST);
+        }
+    }
+
+    async fn try_positions(&mut self, partitions: &[TopicPartition]) -> Result<Positions, StorageError> {
+        let mut positions = Positions::default();
+        for target in &mut self.tables {
+            target.table.refresh().await?;
+            positions.tables.insert(target.table.name().to_owned(), target.table.positions(partitions).await?);
+            for partition in partitions {
+                if let Some(watermark) = target.table.watermark(partition).await? {
+                    let newest = positions.watermarks.entry(partition.clone()).or_insert(watermark);
+                    *newest = watermark.max(*newest);
+                }
+            }
+        }
+        Ok(positions)
+    }
+
+    async fn commit(&mut self, pieces: &[Arc<WorkerPiece>], watermarks: &BTreeMap<TopicPartition, i64>) -> Answer {
+        let started = self.clock.monotonic();
+        let metrics = &self.metrics;
+        let commits: Vec<_> = self.tables.iter_mut().map(|t| t.commit(pieces, watermarks, metrics).boxed()).collect();
+        let outcomes: Vec<bool> = futures::stream::iter(commits).buffer_unordered(PARALLEL_TABLES).collect().await;
+        if outcomes.contains(&false) {
+            return Answer::MustReplay;
+        }
+        metrics.commit_seconds.observe((self.clock.monotonic() - started).as_secs_f64());
+        metrics.last_commit.set(self.clock.now_us() as f64 / 1e6);
+        Answer::Committed
+    }
+}
+
+impl Target {
+    /// False when the table stands elsewhere and the states must be replayed.
+    async fn commit(&mut self, pieces: &[Arc<WorkerPiece>], watermarks: &BTreeMap<TopicPartition, i64>, metrics: &IngestMetrics) -> bool {
+        let name = self.table.name().to_owned();
+        let count = |outcome: &str| metrics.commits.with_label_values(&[name.as_str(), outcome]).inc();
+        let Some(ranges) = joined_ranges(&name, pieces) else {
+            tracing::error!(table = name, "pieces do not follow each other; replaying");
+            count("must_replay");
+            return false;
+        };
+        if ranges.is_empty() {
+            return true;
+        }
+        let batch = match self.rows(pieces) {
+            Ok(batch) => batch,
+            Err(error) => {
+                // Not an event's fault and not the store's: the same events would fail again, but
+                // dropping them silently is worse than standing still with a loud log.
+                tracing::error!(table = name, %error, "states cannot be written; replaying");
+                count("must_replay");
+                return false;
+            }
+        };
+        let row_count = batch.as_ref().map_or(0, RecordBatch::num_rows) as u64;
+        let watermarks = watermarks.iter().filter(|(p, _)| ranges.contains_key(p)).map(|(p, &w)| (p.clone(), w)).collect();
+        let rows = Rows { batch, ranges, watermarks };
+        let mut delay = RETRY_FIRST;
+        loop {
+            match self.table.append(&rows).await {
+                Ok(AppendOutcome::Committed { version }) => {
+                    tracing::debug!(table = name, version, rows = row_count, "committed");
+                    metrics.commit_rows.with_label_values(&[&name]).inc_by(row_count);
+                    count("committed");
+                    return true;
+                }
+                Ok(AppendOutcome::AlreadyCommitted) => {
+                    count("already_committed");
+                    return true;
+                }
+                Ok(AppendOutcome::MustReplay { partition, position, range }) => {
+                    tracing::warn!(table = name, %partition, position, ?range, "another writer moved the table on; replaying");
+                    count("must_replay");
+                    return false;
+                }
+                Err(error) => {
+                    tracing::error!(table = name, %error, retry_in = ?delay, "commit failed");
+                    count("failed");
+                }
+            }
+            tokio::time::sleep(delay).await;
+            delay = (delay * 2).min(RETRY_LONGEST);
+        }
+    }
+
+    /// One batch out of all pieces: rows of equal key merged, sorted by key.
+    fn rows(&self, pieces: &[Arc<WorkerPiece>]) -> Result<Option<RecordBatch>, AggregateError> {
+        let name = self.table.name();
+        let batches: Vec<RecordBatch> = pieces.iter().filter_map(|p| p.try_batch(name).transpose()).collect::<Result<_, _>>()?;
+        Ok(match (&self.rollup, batches.as_slice()) {
+            (_, []) => None,
+            (Some(schema), [one]) => Some(sorted_by_key(schema, one)?),
+            (Some(schema), many) => Some(merge_batches(schema, many)?),
+            (None, many) => Some(concat_batches(&dead_letter_schema(), many)?),
+        })
+    }
+}
+
+/// The offsets that all pieces cover together; `None` when they do not follow each other.
+fn joined_ranges(table: &str, pieces: &[Arc<WorkerPiece>]) -> Option<Ranges> {
+    let mut joined = Ranges::new();
+    for piece in pieces {
+        for (partition, range) in piece.ranges(table) {
+            match joined.get_mut(partition) {
+                None => {
+                    joined.insert(partition.clone(), *range);
+                }
+                Some(before) => *before = before.join(*range)?,
+            }
+        }
+    }
+    Some(joined)
+}

@@ -1,0 +1,79 @@
+//! Our own metrics of the ingest path, built from the catalogue in `engine::metrics`.
+
+use prometheus::core::Collector;
+use prometheus::{GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use tidewatch_engine::metrics::{self as catalogue, MetricDef};
+
+/// Handles of every metric the worker and the committer write.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "each field is documented by its entry in the catalogue")]
+pub struct IngestMetrics {
+    pub records: IntCounterVec,
+    pub record_bytes: IntCounterVec,
+    pub events: IntCounterVec,
+    pub events_ignored: IntCounterVec,
+    pub dead_letters: IntCounterVec,
+    pub enum_unknown: IntCounterVec,
+    pub time_fallback: IntCounterVec,
+    pub late_events: IntCounterVec,
+    pub histogram_refused: IntCounterVec,
+    pub commits: IntCounterVec,
+    pub commit_rows: IntCounterVec,
+    pub commit_seconds: Histogram,
+    pub replays: IntCounter,
+    pub open_rows: IntGauge,
+    pub open_bytes: IntGauge,
+    pub paused: IntGauge,
+    pub partitions: IntGauge,
+    pub lag: IntGaugeVec,
+    pub position: IntGaugeVec,
+    pub watermark: GaugeVec,
+    pub last_commit: prometheus::Gauge,
+    pub source_errors: IntCounter,
+}
+
+impl IngestMetrics {
+    /// Makes all metrics and registers them.
+    ///
+    /// Errors: a name is registered already.
+    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        fn opts(def: &MetricDef) -> Opts {
+            Opts::new(def.name, def.help)
+        }
+        fn add<C: Collector + Clone + 'static>(registry: &Registry, metric: prometheus::Result<C>) -> prometheus::Result<C> {
+            let metric = metric?;
+            registry.register(Box::new(metric.clone()))?;
+            Ok(metric)
+        }
+        let counters = |def: &MetricDef| add(registry, IntCounterVec::new(opts(def), def.labels));
+        let gauges = |def: &MetricDef| add(registry, IntGaugeVec::new(opts(def), def.labels));
+        let counter = |def: &MetricDef| add(registry, IntCounter::with_opts(opts(def)));
+        let gauge = |def: &MetricDef| add(registry, IntGauge::with_opts(opts(def)));
+        let seconds = HistogramOpts::from(opts(&catalogue::COMMIT_SECONDS))
+            .buckets(vec![0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0]);
+        Ok(Self {
+            records: counters(&catalogue::RECORDS)?,
+            record_bytes: counters(&catalogue::RECORD_BYTES)?,
+            events: counters(&catalogue::EVENTS)?,
+            events_ignored: counters(&catalogue::EVENTS_IGNORED)?,
+            dead_letters: counters(&catalogue::DEAD_LETTERS)?,
+            enum_unknown: counters(&catalogue::ENUM_UNKNOWN)?,
+            time_fallback: counters(&catalogue::TIME_FALLBACK)?,
+            late_events: counters(&catalogue::LATE_EVENTS)?,
+            histogram_refused: counters(&catalogue::HISTOGRAM_REFUSED)?,
+            commits: counters(&catalogue::COMMITS)?,
+            commit_rows: counters(&catalogue::COMMIT_ROWS)?,
+            commit_seconds: add(registry, Histogram::with_opts(seconds))?,
+            replays: counter(&catalogue::REPLAYS)?,
+            open_rows: gauge(&catalogue::OPEN_ROWS)?,
+            open_bytes: gauge(&catalogue::OPEN_BYTES)?,
+            paused: gauge(&catalogue::PAUSED)?,
+            partitions: gauge(&catalogue::PARTITIONS)?,
+            lag: gauges(&catalogue::LAG)?,
+            position: gauges(&catalogue::POSITION)?,
+            watermark: add(registry, GaugeVec::new(opts(&catalogue::WATERMARK), catalogue::WATERMARK.labels))?,
+            last_commit: add(registry, prometheus::Gauge::with_opts(opts(&catalogue::LAST_COMMIT)))?,
+            source_errors: counter(&catalogue::SOURCE_ERRORS)?,
+        })
+    }
+}

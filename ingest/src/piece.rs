@@ -1,0 +1,71 @@
+//! A piece of a worker: frozen states of all tables and the offsets they cover.
+
+use crate::dead_letter::DEAD_LETTERS;
+use arrow::record_batch::RecordBatch;
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+use tidewatch_engine::aggregate::AggregateError;
+use tidewatch_engine::commit::{OffsetRange, TopicPartition};
+use tidewatch_engine::live::Piece;
+use tidewatch_engine::open::FrozenStates;
+
+/// Offsets per partition.
+pub type Ranges = BTreeMap<TopicPartition, OffsetRange>;
+
+/// See the module page. Rows are made when first asked for, off the worker's thread.
+#[derive(Debug)]
+pub struct WorkerPiece {
+    states: Vec<FrozenStates>,
+    dead_letters: Option<RecordBatch>,
+    ranges: BTreeMap<String, Ranges>,
+    batches: BTreeMap<String, OnceLock<Option<RecordBatch>>>,
+    no_ranges: Ranges,
+}
+
+impl WorkerPiece {
+    /// Takes what was counted and the offsets it covers, by table.
+    pub fn new(states: Vec<FrozenStates>, dead_letters: Option<RecordBatch>, ranges: BTreeMap<String, Ranges>) -> Self {
+        let batches = ranges.keys().map(|table| (table.clone(), OnceLock::new())).collect();
+        Self { states, dead_letters, ranges, batches, no_ranges: Ranges::new() }
+    }
+
+    /// Rows (window × series) of all tables.
+    pub fn row_count(&self) -> usize {
+        self.states.iter().map(FrozenStates::row_count).sum::<usize>() + self.dead_letters.as_ref().map_or(0, RecordBatch::num_rows)
+    }
+
+    /// The rows of a table, or why they cannot be made.
+    pub fn try_batch(&self, table: &str) -> Result<Option<RecordBatch>, AggregateError> {
+        let Some(made) = self.batches.get(table) else { return Ok(None) };
+        if let Some(batch) = made.get() {
+            return Ok(batch.clone());
+        }
+        let batch = self.make(table)?.filter(|b| b.num_rows() > 0);
+        Ok(made.get_or_init(|| batch).clone())
+    }
+
+    fn make(&self, table: &str) -> Result<Option<RecordBatch>, AggregateError> {
+        if table == DEAD_LETTERS {
+            return Ok(self.dead_letters.clone());
+        }
+        for states in &self.states {
+            if let Some(rollup) = states.plan().rollups.iter().position(|r| r.schema.name == table) {
+                return states.batch(rollup).map(Some);
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Piece for WorkerPiece {
+    fn ranges(&self, table: &str) -> &Ranges {
+        self.ranges.get(table).unwrap_or(&self.no_ranges)
+    }
+
+    fn batch(&self, table: &str) -> Option<RecordBatch> {
+        self.try_batch(table).unwrap_or_else(|error| {
+            tracing::error!(table, %error, "states cannot be shown");
+            None
+        })
+    }
+}

@@ -1,0 +1,321 @@
+//! The counting half of a worker: records in, frozen pieces out, offsets kept beside them. No I/O.
+
+use super::WorkerSettings;
+use crate::committer::Positions;
+use crate::dead_letter::{DEAD_LETTERS, DeadLetters, Letter};
+use crate::decode::{Decoded, Decoder};
+use crate::metrics::IngestMetrics;
+use crate::piece::{Ranges, WorkerPiece};
+use crate::source::SourceRecord;
+use arrow::array::BooleanArray;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use tidewatch_engine::commit::{BEFORE_FIRST, OffsetRange, TopicPartition};
+use tidewatch_engine::live::{LiveProgress, Piece};
+use tidewatch_engine::open::OpenStates;
+use tidewatch_engine::rollup::Catalog;
+use tidewatch_engine::watermark::WatermarkTracker;
+
+/// See the module page.
+#[derive(Debug)]
+pub(super) struct Counting {
+    decoder: Decoder,
+    states: Vec<OpenStates>,
+    /// Where each row of a source came from: index of the partition and offset.
+    origins: Vec<Vec<(u32, i64)>>,
+    dead_letters: DeadLetters,
+    /// Every table and the topic it reads; `None` reads all.
+    tables: Vec<(String, Option<String>)>,
+    partitions: Vec<Partition>,
+    /// Slot of the source to index into `partitions`.
+    slots: Vec<Option<usize>>,
+    watermarks: WatermarkTracker,
+    metrics: IngestMetrics,
+    now_us: i64,
+    /// Labels and counts of this poll, added to the metrics once per poll.
+    late: BTreeMap<usize, u64>,
+}
+
+#[derive(Debug)]
+struct Partition {
+    name: TopicPartition,
+    /// Last offset counted.
+    consumed: i64,
+    /// Last offset in a frozen piece.
+    frozen: i64,
+    /// Tables that are ahead of the others after a crash between two commits, and how far.
+    ahead: BTreeMap<String, i64>,
+    watermark: Option<i64>,
+    event_time_max_us: Option<i64>,
+    records: u64,
+    bytes: u64,
+    is_owned: bool,
+}
+
+impl Counting {
+    pub fn new(catalog: &Catalog, settings: &WorkerSettings, metrics: IngestMetrics) -> Self {
+        let rollups = catalog.rollups().map(|(s, r)| (r.schema.name.clone(), Some(s.def.topic.clone())));
+        Self {
+            decoder: Decoder::new(catalog, settings.decode),
+            states: catalog.sources.iter().map(|s| OpenStates::new(Arc::clone(s))).collect(),
+            origins: vec![Vec::new(); catalog.sources.len()],
+            dead_letters: DeadLetters::new(settings.dead_letter_bytes_max),
+            tables: rollups.chain([(DEAD_LETTERS.to_owned(), None)]).collect(),
+            partitions: Vec::new(),
+            slots: Vec::new(),
+            watermarks: WatermarkTracker::new(settings.watermark),
+            metrics,
+            now_us: 0,
+            late: BTreeMap::new(),
+        }
+    }
+
+    /// Partitions that we own.
+    pub fn partitions(&self) -> Vec<TopicPartition> {
+        self.partitions.iter().filter(|p| p.is_owned).map(|p| p.name.clone()).collect()
+    }
+
+    /// Starts partitions at the committed positions; returns where the source must begin.
+    pub fn assign(&mut self, positions: &Positions, now_us: i64) -> BTreeMap<TopicPartition, i64> {
+        let mut starts = BTreeMap::new();
+        let names: BTreeSet<TopicPartition> = positions.tables.values().flat_map(|p| p.keys().cloned()).collect();
+        for name in names {
+            let of_tables: BTreeMap<String, i64> = self
+                .tables
+                .iter()
+                .filter(|(_, topic)| reads(topic.as_deref(), &name))
+                .map(|(table, _)| (table.clone(), positions.tables.get(table).and_then(|p| p.get(&name)).copied().unwrap_or(BEFORE_FIRST)))
+                .collect();
+            let start = of_tables.values().min().copied().unwrap_or(BEFORE_FIRST);
+            let partition = Partition {
+                consumed: start,
+                frozen: start,
+                ahead: of_tables.into_iter().filter(|(_, p)| *p > start).collect(),
+                watermark: None,
+                event_time_max_us: None,
+                records: 0,
+                bytes: 0,
+                is_owned: true,
+                name: name.clone(),
+            };
+            match self.partitions.iter_mut().find(|p| p.name == name) {
+                Some(known) => *known = partition,
+                None => self.partitions.push(partition),
+            }
+            self.watermarks.assign(name.clone(), positions.watermarks.get(&name).copied(), now_us);
+            starts.insert(name, start);
+        }
+        starts
+    }
+
+    /// Stops counting partitions.
+    pub fn revoke(&mut self, partitions: &[TopicPartition]) {
+        for partition in self.partitions.iter_mut().filter(|p| partitions.contains(&p.name)) {
+            partition.is_owned = false;
+            let labels = [&*partition.name.topic, &partition.name.partition.to_string()];
+            // An error only says that the gauge was never set.
+            let _ = self.metrics.lag.remove_label_values(&labels);
+            let _ = self.metrics.position.remove_label_values(&labels);
+            let _ = self.metrics.watermark.remove_label_values(&labels);
+        }
+        partitions.iter().for_each(|p| self.watermarks.revoke(p));
+    }
+
+    /// Forgets everything counted since the last freeze and starts all partitions anew.
+    pub fn restart(&mut self, positions: &Positions, now_us: i64) -> BTreeMap<TopicPartition, i64> {
+        for (index, states) in self.states.iter_mut().enumerate() {
+            *states = OpenStates::new(Arc::clone(states.plan()));
+            self.origins[index].clear();
+            // Rows still in the decoder belong to the past as well.
+            let _ = self.decoder.take(index);
+        }
+        let _ = self.dead_letters.take();
+        self.assign(positions, now_us)
+    }
+
+    /// Prepares for the records of one poll.
+    pub fn begin_poll(&mut self, now_us: i64) {
+        self.now_us = now_us;
+        for partition in &mut self.partitions {
+            partition.watermark = self.watermarks.of(&partition.name);
+        }
+    }
+
+    /// Takes one record.
+    pub fn take(&mut self, record: &SourceRecord<'_>) {
+        let Some(index) = self.partition_index(record) else { return };
+        let partition = &mut self.partitions[index];
+        // Seeking back may deliver a record twice, and a partition may be gone before its last records.
+        if !partition.is_owned || record.offset <= partition.consumed {
+            return;
+        }
+        partition.consumed = record.offset;
+        partition.records += 1;
+        partition.bytes += record.raw.payload.len() as u64;
+        let letter = || Letter {
+            partition: record.partition,
+            offset: record.offset,
+            record_time_us: record.raw.timestamp_us,
+            arrival_time_us: self.now_us,
+            payload: record.raw.payload,
+        };
+        let is_noted = partition.ahead.get(DEAD_LETTERS).is_some_and(|&p| record.offset <= p);
+        match self.decoder.decode(&record.raw, self.now_us) {
+            Ok(Decoded::Row { source, event_time_us, time_fallback, notices }) => {
+                self.origins[source].push((index as u32, record.offset));
+                partition.event_time_max_us = partition.event_time_max_us.max(Some(event_time_us));
+                if partition.watermark.is_some_and(|w| event_time_us < w) {
+                    *self.late.entry(source).or_default() += 1;
+                }
+                let name = || self.states[source].plan().def.name.as_str();
+                if time_fallback {
+                    self.metrics.time_fallback.with_label_values(&[name()]).inc();
+                }
+                for notice in notices {
+                    self.metrics.enum_unknown.with_label_values(&[name(), notice.field.as_str()]).inc();
+                    if !is_noted {
+                        self.dead_letters.notice(&letter(), &notice);
+                    }
+                }
+            }
+            Ok(Decoded::Ignored { declared }) => {
+                let labels = [&*record.partition.topic, if declared { "true" } else { "false" }];
+                self.metrics.events_ignored.with_label_values(&labels).inc();
+            }
+            Err(reject) => {
+                self.metrics.dead_letters.with_label_values(&[reject.reason.as_str()]).inc();
+                if !is_noted {
+                    self.dead_letters.reject(&letter(), &reject);
+                }
+            }
+        }
+    }
+
+    fn partition_index(&mut self, record: &SourceRecord<'_>) -> Option<usize> {
+        if let Some(Some(index)) = self.slots.get(record.slot) {
+            return Some(*index);
+        }
+        let index = self.partitions.iter().position(|p| p.name == *record.partition)?;
+        self.slots.resize(self.slots.len().max(record.slot + 1), None);
+        self.slots[record.slot] = Some(index);
+        Some(index)
+    }
+
+    /// Counts the records of this poll into the open states.
+    pub fn end_poll(&mut self) -> Result<(), super::WorkerError> {
+        for (index, states) in self.states.iter_mut().enumerate() {
+            let Some(batch) = self.decoder.take(index)? else { continue };
+            let origins = std::mem::take(&mut self.origins[index]);
+            let partitions = &self.partitions;
+            let rows = origins.len() as u64;
+            states.count(&batch, |rollup| not_yet_committed(partitions, &rollup.schema.name, &origins))?;
+            self.metrics.events.with_label_values(&[&states.plan().def.name]).inc_by(rows);
+        }
+        for (source, count) in std::mem::take(&mut self.late) {
+            self.metrics.late_events.with_label_values(&[&self.states[source].plan().def.name]).inc_by(count);
+        }
+        for partition in &mut self.partitions {
+            let records = std::mem::take(&mut partition.records);
+            if records > 0 {
+                let topic = &*partition.name.topic;
+                self.metrics.records.with_label_values(&[topic]).inc_by(records);
+                self.metrics.record_bytes.with_label_values(&[topic]).inc_by(std::mem::take(&mut partition.bytes));
+            }
+            if let Some(event_time_max_us) = partition.event_time_max_us.take() {
+                self.watermarks.observe(&partition.name, event_time_max_us, self.now_us);
+            }
+        }
+        Ok(())
+    }
+
+    /// Rows (window × series) in the open states, and dead letters.
+    pub fn row_count(&self) -> usize {
+        self.states.iter().map(OpenStates::row_count).sum::<usize>() + self.dead_letters.len()
+    }
+
+    /// Memory of the open states and dead letters.
+    pub fn size_bytes(&self) -> usize {
+        self.states.iter().map(OpenStates::size_bytes).sum::<usize>() + self.dead_letters.size_bytes()
+    }
+
+    /// Takes everything counted so far, or `None` when no offset moved.
+    pub fn freeze(&mut self) -> Result<Option<WorkerPiece>, super::WorkerError> {
+        let mut ranges: BTreeMap<String, Ranges> = BTreeMap::new();
+        for partition in self.partitions.iter_mut().filter(|p| p.is_owned && p.consumed > p.frozen) {
+            for (table, topic) in &self.tables {
+                let from = partition.ahead.get(table).map_or(partition.frozen, |&p| p.max(partition.frozen));
+                let range = OffsetRange { from, to: partition.consumed };
+                if reads(topic.as_deref(), &partition.name) && !range.is_empty() {
+                    ranges.entry(table.clone()).or_default().insert(partition.name.clone(), range);
+                }
+            }
+            partition.frozen = partition.consumed;
+            partition.ahead.retain(|_, position| *position > partition.frozen);
+        }
+        if ranges.is_empty() {
+            return Ok(None);
+        }
+        let mut frozen = Vec::with_capacity(self.states.len());
+        for states in self.states.iter_mut().filter(|s| s.event_count() > 0) {
+            let mut states = states.freeze();
+            for (rollup, refused) in states.take_refused().filter(|(_, n)| *n > 0) {
+                self.metrics.histogram_refused.with_label_values(&[rollup]).inc_by(refused);
+            }
+            frozen.push(states);
+        }
+        Ok(Some(WorkerPiece::new(frozen, self.dead_letters.take()?, ranges)))
+    }
+
+    /// Watermarks of all partitions we own, as far as known.
+    pub fn watermarks(&self) -> BTreeMap<TopicPartition, i64> {
+        let owned = self.partitions.iter().filter(|p| p.is_owned);
+        owned.filter_map(|p| Some((p.name.clone(), self.watermarks.of(&p.name)?))).collect()
+    }
+
+    /// Watermarks for readers.
+    pub fn progress(&self, now_us: i64) -> LiveProgress {
+        self.watermarks.progress(now_us)
+    }
+
+    /// Notes a successful commit; returns the positions it reached.
+    pub fn committed(&self, pieces: &[Arc<WorkerPiece>]) -> BTreeMap<TopicPartition, i64> {
+        let mut reached = BTreeMap::new();
+        for piece in pieces {
+            for (partition, range) in piece.ranges(DEAD_LETTERS) {
+                reached.insert(partition.clone(), range.to);
+            }
+        }
+        for (partition, &position) in &reached {
+            let labels = [&*partition.topic, &partition.partition.to_string()];
+            self.metrics.position.with_label_values(&labels).set(position);
+        }
+        reached
+    }
+
+    /// Sets the gauges of lag and watermark.
+    pub fn report(&self, ends: &BTreeMap<TopicPartition, i64>) {
+        for partition in self.partitions.iter().filter(|p| p.is_owned) {
+            let labels = [&*partition.name.topic, &partition.name.partition.to_string()];
+            if let Some(&end) = ends.get(&partition.name) {
+                self.metrics.lag.with_label_values(&labels).set((end - partition.consumed).max(0));
+            }
+            if let Some(watermark) = self.watermarks.of(&partition.name) {
+                self.metrics.watermark.with_label_values(&labels).set(watermark as f64 / 1e6);
+            }
+        }
+    }
+}
+
+/// A rollup covers the partitions of its source's topic, and every replayed file.
+fn reads(topic: Option<&str>, partition: &TopicPartition) -> bool {
+    topic.is_none_or(|t| *t == *partition.topic) || partition.topic.starts_with(crate::source::FILE_TOPIC)
+}
+
+/// Which rows a table does not have yet; `None` when it has none of them.
+fn not_yet_committed(partitions: &[Partition], table: &str, origins: &[(u32, i64)]) -> Option<BooleanArray> {
+    let ahead: Vec<i64> = partitions.iter().map(|p| p.ahead.get(table).copied().unwrap_or(BEFORE_FIRST)).collect();
+    if ahead.iter().all(|&p| p == BEFORE_FIRST) {
+        return None;
+    }
+    Some(origins.iter().map(|&(partition, offset)| Some(offset > ahead[partition as usize])).collect())
+}

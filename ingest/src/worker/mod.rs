@@ -1,0 +1,385 @@
+//! One worker: poll → decode → count → freeze → commit. The only writer of its open states.
+//!
+//! It runs on a thread of its own. Commits happen beside it, one at a time; while one is under way it
+//! goes on counting, and pauses reading only when the states in memory reach their bound. Readers ask
+//! it for a view and get the pieces that no commit covers yet.
+
+mod counting;
+mod handle;
+
+pub use handle::{View, ViewError, WorkerHandle};
+
+use crate::clock::Clock;
+use crate::committer::{Answer, Positions, Request};
+use crate::decode::DecodeLimits;
+use crate::metrics::IngestMetrics;
+use crate::piece::WorkerPiece;
+use crate::source::{Polled, Source, SourceError, SourceEvent};
+use counting::Counting;
+use handle::Command;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, sync_channel};
+use std::time::Duration;
+use thiserror::Error;
+use tidewatch_engine::commit::TopicPartition;
+use tidewatch_engine::open::CountError;
+use tidewatch_engine::rollup::Catalog;
+use tidewatch_engine::watermark::WatermarkSettings;
+use tokio::sync::mpsc;
+
+/// Records taken from the source between two looks at everything else.
+const POLL_RECORDS: usize = 4096;
+/// How long a poll waits for the first record, and so how long a view may wait.
+const POLL_WAIT: Duration = Duration::from_millis(20);
+/// Views within this time share one freeze, so that many readers do not cut the states to pieces.
+const FREEZE_SPACING: Duration = Duration::from_millis(50);
+/// How often the size of the open states and the lag are measured.
+const MEASURE_SPACING: Duration = Duration::from_secs(1);
+/// Views that may wait at the same time; more are refused.
+const COMMANDS_MAX: usize = 256;
+
+/// When states are written, and what is accepted.
+#[derive(Debug, Clone, Copy)]
+pub struct WorkerSettings {
+    /// Commit at least this often while events arrive.
+    pub flush_interval: Duration,
+    /// Commit when so many rows of partials are open.
+    pub flush_rows: usize,
+    /// Commit when the open states take so much memory; at twice that, reading pauses.
+    pub flush_bytes: usize,
+    /// How long the last commit before leaving may take.
+    pub drain_timeout: Duration,
+    /// Longer payloads of dead letters are cut off.
+    pub dead_letter_bytes_max: usize,
+    /// Bounds of events.
+    pub decode: DecodeLimits,
+    /// Watermarks.
+    pub watermark: WatermarkSettings,
+}
+
+/// Why a worker stopped.
+#[derive(Debug, Error)]
+pub enum WorkerError {
+    /// The source cannot go on.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// A bug: planning promised something else.
+    #[error(transparent)]
+    Count(#[from] CountError),
+    /// A bug: columns do not fit their types.
+    #[error(transparent)]
+    Arrow(#[from] arrow::error::ArrowError),
+    /// The committer is gone.
+    #[error("the committer stopped")]
+    CommitterGone,
+    /// The store did not take the last commit in time. Nothing is lost: the events will be replayed.
+    #[error("the last commit did not finish within {0:?}; its events will be read again")]
+    DrainTimeout(Duration),
+}
+
+/// Everything a worker works with.
+pub struct Worker {
+    source: Box<dyn Source>,
+    settings: WorkerSettings,
+    clock: Arc<dyn Clock>,
+    metrics: IngestMetrics,
+    counting: Counting,
+    requests: mpsc::Sender<Request>,
+    answers: Receiver<Answer>,
+    commands: Receiver<Command>,
+    /// Frozen, not handed to the committer yet.
+    pending: Vec<Arc<WorkerPiece>>,
+    /// With the committer.
+    in_flight: Vec<Arc<WorkerPiece>>,
+    last_flush: Duration,
+    last_freeze: Duration,
+    last_measure: Duration,
+    open_bytes: usize,
+    paused: bool,
+}
+
+impl std::fmt::Debug for Worker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Worker").field("settings", &self.settings).field("paused", &self.paused).finish_non_exhaustive()
+    }
+}
+
+/// The ends that connect a worker to its committer.
+#[derive(Debug)]
+pub struct CommitterLink {
+    /// To the committer; one request at a time is under way.
+    pub requests: mpsc::Sender<Request>,
+    /// From the committer.
+    pub answers: Receiver<Answer>,
+}
+
+impl Worker {
+    /// A worker and the handle by which others reach it.
+    pub fn new(
+        source: Box<dyn Source>,
+        catalog: &Catalog,
+        settings: WorkerSettings,
+        link: CommitterLink,
+        metrics: IngestMetrics,
+        clock: Arc<dyn Clock>,
+    ) -> (Self, WorkerHandle) {
+        let (sender, commands) = sync_channel(COMMANDS_MAX);
+        let now = clock.monotonic();
+        let worker = Self {
+            source,
+            settings,
+            counting: Counting::new(catalog, &settings, metrics.clone()),
+            clock,
+            metrics,
+            requests: link.requests,
+            answers: link.answers,
+            commands,
+            pending: Vec::new(),
+            in_flight: Vec::new(),
+            last_flush: now,
+            last_freeze: now,
+            last_measure: now,
+            open_bytes: 0,
+            paused: false,
+        };
+        (worker, WorkerHandle::new(sender))
+    }
+
+    /// Works until told to drain, or until a source with an end is finished; commits everything first.
+    pub fn run(mut self) -> Result<(), WorkerError> {
+        let result = self.work();
+        self.source.close();
+        result
+    }
+
+    fn work(&mut self) -> Result<(), WorkerError> {
+        loop {
+            if self.obey()? == Flow::Stop {
+                return self.drain();
+            }
+            self.take_answer()?;
+            let now_us = self.clock.now_us();
+            let counting = &mut self.counting;
+            counting.begin_poll(now_us);
+            match self.source.poll(POLL_RECORDS, POLL_WAIT, &mut |record| counting.take(record))? {
+                Polled::Records(_) => self.counting.end_poll()?,
+                Polled::Event(event) => {
+                    self.counting.end_poll()?;
+                    if self.answer(event)? == Flow::Stop {
+                        return self.drain();
+                    }
+                }
+            }
+            self.measure();
+            if self.is_flush_due() {
+                self.flush()?;
+            }
+        }
+    }
+
+    fn answer(&mut self, event: SourceEvent) -> Result<Flow, WorkerError> {
+        match event {
+            SourceEvent::Assigned(partitions) => {
+                tracing::info!(count = partitions.len(), "partitions assigned");
+                let positions = self.look_up(partitions)?;
+                let starts = self.counting.assign(&positions, self.clock.now_us());
+                self.source.start_after(&starts)?;
+            }
+            SourceEvent::Revoked(partitions) => {
+                tracing::info!(count = partitions.len(), "partitions revoked");
+                if let Err(WorkerError::DrainTimeout(after)) = self.drain() {
+                    tracing::error!(?after, "letting partitions go uncommitted; their next owner reads the events again");
+                    self.counting.revoke(&partitions);
+                    self.replay()?;
+                } else {
+                    self.counting.revoke(&partitions);
+                }
+                self.source.release(&partitions)?;
+            }
+            SourceEvent::Lost(partitions) => {
+                tracing::warn!(count = partitions.len(), "partitions lost; their next owner reads the uncommitted events again");
+                self.counting.revoke(&partitions);
+                self.source.release(&partitions)?;
+                self.replay()?;
+            }
+            SourceEvent::Finished => return Ok(Flow::Stop),
+        }
+        self.metrics.partitions.set(self.counting.partitions().len() as i64);
+        Ok(Flow::Go)
+    }
+
+    /// Serves waiting readers; says whether to stop.
+    fn obey(&mut self) -> Result<Flow, WorkerError> {
+        loop {
+            match self.commands.try_recv() {
+                Ok(Command::View(reply)) => {
+                    if self.clock.monotonic() - self.last_freeze >= FREEZE_SPACING {
+                        self.freeze()?;
+                    }
+                    let pieces = self.in_flight.iter().chain(&self.pending).cloned().collect();
+                    let progress = self.counting.progress(self.clock.now_us());
+                    // A reader that gave up waiting is no concern of ours.
+                    let _ = reply.send(View { pieces, progress });
+                }
+                Ok(Command::Drain) => return Ok(Flow::Stop),
+                Err(TryRecvError::Empty) => return Ok(Flow::Go),
+                Err(TryRecvError::Disconnected) => return Ok(Flow::Stop),
+            }
+        }
+    }
+
+    fn freeze(&mut self) -> Result<(), WorkerError> {
+        self.last_freeze = self.clock.monotonic();
+        if let Some(piece) = self.counting.freeze()? {
+            self.pending.push(Arc::new(piece));
+            self.open_bytes = 0;
+        }
+        Ok(())
+    }
+
+    fn is_flush_due(&self) -> bool {
+        self.in_flight.is_empty()
+            && (self.clock.monotonic() - self.last_flush >= self.settings.flush_interval
+                || self.counting.row_count() >= self.settings.flush_rows
+                || self.open_bytes >= self.settings.flush_bytes)
+    }
+
+    /// Hands everything to the committer, if it is free and there is anything.
+    fn flush(&mut self) -> Result<(), WorkerError> {
+        self.last_flush = self.clock.monotonic();
+        self.freeze()?;
+        if self.pending.is_empty() || !self.in_flight.is_empty() {
+            return Ok(());
+        }
+        self.in_flight = std::mem::take(&mut self.pending);
+        let request = Request::Commit { pieces: self.in_flight.clone(), watermarks: self.counting.watermarks() };
+        self.request(request)
+    }
+
+    fn request(&self, request: Request) -> Result<(), WorkerError> {
+        self.requests.blocking_send(request).map_err(|_| WorkerError::CommitterGone)
+    }
+
+    /// Looks for the outcome of the commit under way.
+    fn take_answer(&mut self) -> Result<(), WorkerError> {
+        if self.in_flight.is_empty() {
+            return Ok(());
+        }
+        match self.answers.try_recv() {
+            Ok(answer) => self.settle(answer),
+            Err(TryRecvError::Empty) => Ok(()),
+            Err(TryRecvError::Disconnected) => Err(WorkerError::CommitterGone),
+        }
+    }
+
+    fn settle(&mut self, answer: Answer) -> Result<(), WorkerError> {
+        match answer {
+            Answer::Committed => {
+                let positions = self.counting.committed(&self.in_flight);
+                self.in_flight.clear();
+                self.source.publish_progress(&positions);
+                Ok(())
+            }
+            Answer::MustReplay => {
+                self.in_flight.clear();
+                self.replay()
+            }
+            Answer::Positions(_) => Ok(()),
+        }
+    }
+
+    /// Throws away what is not committed and goes back to the committed positions.
+    fn replay(&mut self) -> Result<(), WorkerError> {
+        self.metrics.replays.inc();
+        // A commit under way is settled first: what it wrote counts, whatever it answers.
+        if !self.in_flight.is_empty() {
+            self.wait_for_answer(None)?;
+        }
+        self.in_flight.clear();
+        self.pending.clear();
+        self.open_bytes = 0;
+        let partitions = self.counting.partitions();
+        let positions = self.look_up(partitions)?;
+        let starts = self.counting.restart(&positions, self.clock.now_us());
+        self.source.start_after(&starts)?;
+        Ok(())
+    }
+
+    fn look_up(&mut self, partitions: Vec<TopicPartition>) -> Result<Positions, WorkerError> {
+        while !self.in_flight.is_empty() {
+            let answer = self.wait_for_answer(None)?;
+            self.settle(answer)?;
+        }
+        self.request(Request::Positions(partitions))?;
+        match self.wait_for_answer(None)? {
+            Answer::Positions(positions) => Ok(positions),
+            // Answers come in the order of requests, and no other one was under way.
+            Answer::Committed | Answer::MustReplay => Err(WorkerError::CommitterGone),
+        }
+    }
+
+    fn wait_for_answer(&self, until: Option<Duration>) -> Result<Answer, WorkerError> {
+        loop {
+            let step = Duration::from_millis(100);
+            match self.answers.recv_timeout(step) {
+                Ok(answer) => return Ok(answer),
+                Err(RecvTimeoutError::Disconnected) => return Err(WorkerError::CommitterGone),
+                Err(RecvTimeoutError::Timeout) if until.is_some_and(|u| self.clock.monotonic() >= u) => {
+                    return Err(WorkerError::DrainTimeout(self.settings.drain_timeout));
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
+    }
+
+    /// Commits everything that was read.
+    fn drain(&mut self) -> Result<(), WorkerError> {
+        let until = self.clock.monotonic() + self.settings.drain_timeout;
+        loop {
+            if !self.in_flight.is_empty() {
+                let answer = self.wait_for_answer(Some(until))?;
+                let is_replay = matches!(answer, Answer::MustReplay);
+                self.settle(answer)?;
+                if is_replay {
+                    // Nothing of ours is uncommitted any more; the events will be read again.
+                    return Ok(());
+                }
+            }
+            self.flush()?;
+            if self.in_flight.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Measures memory and lag now and then, and pauses or resumes reading by it.
+    fn measure(&mut self) {
+        let now = self.clock.monotonic();
+        if now - self.last_measure < MEASURE_SPACING {
+            return;
+        }
+        self.last_measure = now;
+        self.open_bytes = self.counting.size_bytes();
+        let frozen_rows: usize = self.in_flight.iter().chain(&self.pending).map(|p| p.row_count()).sum();
+        self.metrics.open_bytes.set(self.open_bytes as i64);
+        self.metrics.open_rows.set((self.counting.row_count() + frozen_rows) as i64);
+        self.counting.report(&self.source.end_offsets());
+        let over = !self.in_flight.is_empty()
+            && (self.open_bytes >= 2 * self.settings.flush_bytes || self.counting.row_count() >= 2 * self.settings.flush_rows);
+        if over != self.paused {
+            tracing::warn!(paused = over, "commits do not keep up with reading");
+            let result = if over { self.source.pause() } else { self.source.resume() };
+            match result {
+                Ok(()) => self.paused = over,
+                Err(error) => tracing::warn!(%error, "pausing or resuming"),
+            }
+            self.metrics.paused.set(i64::from(self.paused));
+        }
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Flow {
+    Go,
+    Stop,
+}
