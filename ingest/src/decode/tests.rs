@@ -1,0 +1,1 @@
+//! What decoding accepts, refuses and leaves behind.
