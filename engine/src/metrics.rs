@@ -28,17 +28,19 @@ pub struct MetricDef {
 }
 
 macro_rules! metrics {
-    ($($(#[$doc:meta])* $id:ident = $kind:ident $name:literal [$($label:literal),*] $help:literal;)*) => {
+    ($(#[$all_doc:meta])* $all:ident; $($id:ident = $kind:ident $name:literal [$($label:literal),*] $help:literal;)*) => {
         $(
             #[doc = $help]
             pub const $id: MetricDef = MetricDef { name: $name, kind: MetricKind::$kind, help: $help, labels: &[$($label),*] };
         )*
-        /// All metrics of the ingest path.
-        pub const INGEST: &[MetricDef] = &[$($id),*];
+        $(#[$all_doc])*
+        pub const $all: &[MetricDef] = &[$($id),*];
     };
 }
 
 metrics! {
+    /// All metrics of the ingest path.
+    INGEST;
     RECORDS = Counter "tidewatch_ingest_records_total" ["topic"] "Records read from a source.";
     RECORD_BYTES = Counter "tidewatch_ingest_record_bytes_total" ["topic"] "Bytes of record bodies read from a source.";
     EVENTS = Counter "tidewatch_ingest_events_total" ["source"] "Events counted into the rollups of a source.";
@@ -61,4 +63,12 @@ metrics! {
     WATERMARK = Gauge "tidewatch_ingest_watermark_timestamp_seconds" ["topic", "partition"] "Watermark of the partition.";
     LAST_COMMIT = Gauge "tidewatch_commit_last_timestamp_seconds" [] "When the last flush was committed to all tables.";
     SOURCE_ERRORS = Counter "tidewatch_ingest_source_errors_total" [] "Errors that made the worker reconnect to its source.";
+}
+
+metrics! {
+    /// All metrics of the query path.
+    QUERY;
+    SQL_QUERIES = Counter "tidewatch_sql_queries_total" ["outcome"] "Queries over HTTP by outcome: ok, or the code of the error.";
+    SQL_SECONDS = Histogram "tidewatch_sql_query_duration_seconds" [] "Time from the text of a query to its last row.";
+    SCRAPE_SERIES_DROPPED = Counter "tidewatch_scrape_series_dropped_total" [] "Series of rollups left out of a scrape because of scrape.series_max.";
 }

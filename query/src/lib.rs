@@ -1,1 +1,35 @@
-//! Commits in, answers out
+//! Commits in, answers out.
+//!
+//! ```text
+//! committed tables + live pieces ─▶ snapshot ─▶ merged tables ─▶ SQL ─▶ HTTP, command line
+//! storage            live           snapshot    table            sql    http, format
+//!                                                   └──────────▶ scrape ─▶ exposition
+//! ```
+//!
+//! Every reader goes through one [`Snapshot`]: what is committed and what is not yet, each event counted
+//! once. Rollups appear as tables with one row per window and series, however many partials lie below.
+//!
+//! | to understand | read |
+//! |---|---|
+//! | what a reader sees of a running worker | [`live`] |
+//! | how commits and memory become one answer | [`snapshot`], [`table`] |
+//! | `quantile`, `approx_distinct` and the like | [`functions`] |
+//! | limits of a query, its errors | [`sql`] |
+//! | table, CSV, JSON, Parquet, Arrow | [`format`] |
+//! | `/metrics` | [`scrape`], [`exposition`] |
+//! | the endpoints | [`http`] |
+
+pub mod exposition;
+pub mod format;
+pub mod functions;
+pub mod http;
+pub mod live;
+pub mod metrics;
+pub mod scrape;
+pub mod snapshot;
+pub mod sql;
+pub mod table;
+
+pub use live::{LiveError, LiveStates, LiveView, NoLiveStates};
+pub use snapshot::{Snapshot, Snapshots};
+pub use sql::{Answer, SqlEngine, SqlError, SqlLimits};

@@ -1,0 +1,56 @@
+//! Errors as clients see them: a status, a stable code, a message, a hint.
+
+use crate::sql::SqlError;
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+/// `{"error": {"code": …, "message": …, "hint": …}}` with a status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiError {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+    hint: Option<String>,
+}
+
+impl ApiError {
+    /// An error without a hint.
+    pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self { status, code, message: message.into(), hint: None }
+    }
+
+    /// Adds what to do about it.
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl From<SqlError> for ApiError {
+    fn from(error: SqlError) -> Self {
+        let status = match &error {
+            SqlError::Query { .. } => StatusCode::BAD_REQUEST,
+            SqlError::TooManyRows(_) | SqlError::Memory { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            SqlError::Timeout(_) => StatusCode::GATEWAY_TIMEOUT,
+            SqlError::Snapshot(_) => StatusCode::SERVICE_UNAVAILABLE,
+            SqlError::Execution(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        let api = Self::new(status, error.code(), error.to_string());
+        match error.hint() {
+            Some(hint) => api.hint(hint),
+            None => api,
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut error = json!({ "code": self.code, "message": self.message });
+        if let Some(hint) = self.hint {
+            error["hint"] = hint.into();
+        }
+        (self.status, Json(json!({ "error": error }))).into_response()
+    }
+}

@@ -1,0 +1,32 @@
+//! The first page: what is here, and a query to paste.
+
+use super::Endpoints;
+use axum::extract::State;
+use axum::response::Html;
+use std::fmt::Write as _;
+
+pub(super) async fn index(State(endpoints): State<Endpoints>) -> Html<String> {
+    let tables = match endpoints.engine.snapshots().table_names().await {
+        Ok(names) if names.is_empty() => "none yet".to_owned(),
+        Ok(names) => names.iter().fold(String::new(), |mut text, name| {
+            let _ = write!(text, "<code>{name}</code> ");
+            text
+        }),
+        Err(_) => "not to be had right now".to_owned(),
+    };
+    Html(format!(
+        r#"<!doctype html><html lang="en"><meta charset="utf-8"><title>Tidewatch</title>
+<style>body{{font:16px/1.5 system-ui;max-width:46rem;margin:3rem auto;padding:0 1rem}}code,pre{{background:#8882;padding:.1em .3em}}</style>
+<h1>Tidewatch</h1>
+<ul>
+<li><a href="/metrics">/metrics</a>: own metrics and the newest closed window of every rollup</li>
+<li><a href="/api/v1/tables">/api/v1/tables</a>: tables and their columns</li>
+<li><code>POST /api/v1/sql</code>: SQL over the rollups, as JSON, CSV, Parquet or an Arrow stream</li>
+<li><a href="/-/ready">/-/ready</a>, <a href="/-/healthy">/-/healthy</a></li>
+</ul>
+<p>Tables: {tables}</p>
+<pre>curl -s localhost:PORT/api/v1/sql -H 'content-type: text/plain' -H 'accept: text/csv' \
+  -d 'SELECT * FROM information_schema.tables'</pre></html>
+"#
+    ))
+}

@@ -1,0 +1,73 @@
+//! The HTTP endpoints.
+//!
+//! | path | answers |
+//! |---|---|
+//! | `GET /` | what is here, as a page |
+//! | `GET /metrics` | Prometheus text or OpenMetrics, by `Accept` |
+//! | `POST /api/v1/sql` | a query: JSON `{"sql": …, "format": …}`, or its bare text |
+//! | `GET /api/v1/tables` | names and columns |
+//! | `GET /-/healthy` | 200 while the process lives |
+//! | `GET /-/ready` | 200 when workers and store answer, else 503 with the reason |
+
+mod error;
+mod index;
+mod sql;
+
+pub use error::ApiError;
+
+use crate::exposition::Exposition;
+use crate::metrics::QueryMetrics;
+use crate::scrape::Scrape;
+use crate::sql::SqlEngine;
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+
+/// What the endpoints answer from. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Endpoints {
+    /// Queries.
+    pub engine: Arc<SqlEngine>,
+    /// `/metrics`.
+    pub scrape: Arc<Scrape>,
+    /// Our own metrics.
+    pub metrics: QueryMetrics,
+    /// Queries that may run at the same time; more are refused with 429.
+    pub queries: Arc<Semaphore>,
+}
+
+/// The routes.
+pub fn router(endpoints: Endpoints) -> Router {
+    // A JSON string may spell every byte of the query with six.
+    let body_max = endpoints.engine.limits().query_bytes_max.saturating_mul(6).saturating_add(1024);
+    Router::new()
+        .route("/", get(index::index))
+        .route("/metrics", get(metrics))
+        .route("/api/v1/sql", post(sql::query))
+        .route("/api/v1/tables", get(sql::tables))
+        .route("/-/healthy", get(|| async { "healthy\n" }))
+        .route("/-/ready", get(ready))
+        .fallback(|| async { ApiError::new(StatusCode::NOT_FOUND, "not_found", "there is nothing at this path").hint("GET / lists the endpoints") })
+        .layer(DefaultBodyLimit::max(body_max))
+        .with_state(endpoints)
+}
+
+async fn metrics(State(endpoints): State<Endpoints>, headers: HeaderMap) -> Response {
+    let exposition = Exposition::accepted(headers.get(header::ACCEPT).and_then(|a| a.to_str().ok()));
+    let families = endpoints.scrape.families().await;
+    ([(header::CONTENT_TYPE, exposition.media_type())], exposition.write(&families)).into_response()
+}
+
+async fn ready(State(endpoints): State<Endpoints>) -> Response {
+    match endpoints.engine.snapshots().take(&[]).await {
+        Ok(_) => "ready\n".into_response(),
+        Err(error) => ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", error.to_string()).into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,89 @@
+//! `POST /api/v1/sql` and `GET /api/v1/tables`.
+
+use super::{ApiError, Endpoints};
+use crate::format::{Format, columns};
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::json;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SqlRequest {
+    sql: String,
+    format: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct SqlParameters {
+    format: Option<String>,
+}
+
+pub(super) async fn query(
+    State(endpoints): State<Endpoints>,
+    Query(parameters): Query<SqlParameters>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, ApiError> {
+    let (sql, in_body) = read_request(&headers, &body)?;
+    let format = choose_format(parameters.format.or(in_body), &headers)?;
+    let Ok(_permit) = endpoints.queries.try_acquire() else {
+        let busy = ApiError::new(StatusCode::TOO_MANY_REQUESTS, "busy", "too many queries are running (sql.concurrency_max)");
+        return Err(busy.hint("try again in a moment"));
+    };
+    let started = tokio::time::Instant::now();
+    let answer = endpoints.engine.query(&sql).await;
+    endpoints.metrics.query_seconds.observe(started.elapsed().as_secs_f64());
+    endpoints.metrics.queries.with_label_values(&[answer.as_ref().map_or_else(|e| e.code(), |_| "ok")]).inc();
+    let bytes = format.write(&answer?);
+    let bytes = bytes.map_err(|e| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "execution", e.to_string()))?;
+    Ok(([(header::CONTENT_TYPE, format.media_type())], bytes).into_response())
+}
+
+fn read_request(headers: &HeaderMap, body: &Bytes) -> Result<(String, Option<String>), ApiError> {
+    let bad = |message: String| ApiError::new(StatusCode::BAD_REQUEST, "bad_request", message);
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|t| t.to_str().ok()).unwrap_or("");
+    // A client that says nothing, or sends curl's default, means the text itself unless it looks like JSON.
+    let is_json = content_type.starts_with("application/json") || (!content_type.starts_with("text/") && body.first() == Some(&b'{'));
+    if is_json {
+        let hint = r#"send {"sql": "SELECT …", "format": "json"}"#;
+        let request: SqlRequest = serde_json::from_slice(body).map_err(|e| bad(format!("the body is not a query: {e}")).hint(hint))?;
+        return Ok((request.sql, request.format));
+    }
+    let text = std::str::from_utf8(body).map_err(|e| bad(format!("the query is not UTF-8: {e}")))?;
+    if text.trim().is_empty() {
+        return Err(bad("the query is empty".to_owned()).hint("send the text of a SELECT as the body"));
+    }
+    Ok((text.to_owned(), None))
+}
+
+fn choose_format(named: Option<String>, headers: &HeaderMap) -> Result<Format, ApiError> {
+    if let Some(name) = named {
+        return name.parse().map_err(|e: crate::format::UnknownFormat| ApiError::new(StatusCode::BAD_REQUEST, "bad_request", e.to_string()));
+    }
+    let accept = headers.get(header::ACCEPT).and_then(|a| a.to_str().ok()).unwrap_or("");
+    let known = [
+        ("text/csv", Format::Csv),
+        ("application/vnd.apache.arrow.stream", Format::Arrow),
+        ("application/vnd.apache.parquet", Format::Parquet),
+        ("text/plain", Format::Table),
+    ];
+    Ok(known.iter().find(|(media, _)| accept.contains(media)).map_or(Format::Json, |k| k.1))
+}
+
+pub(super) async fn tables(State(endpoints): State<Endpoints>) -> Result<Response, ApiError> {
+    let unavailable = |e: crate::snapshot::SnapshotError| ApiError::from(crate::sql::SqlError::from(e));
+    let snapshots = endpoints.engine.snapshots();
+    let names = snapshots.table_names().await.map_err(unavailable)?;
+    let snapshot = snapshots.take(&names).await.map_err(unavailable)?;
+    let tables = snapshot.tables.iter().map(|(name, table)| {
+        let columns: Vec<_> = columns(&table.schema).into_iter().map(|(name, sql)| json!({ "name": name, "type": sql })).collect();
+        let window_seconds = table.rollup.as_ref().map(|r| r.pane_us as f64 / 1e6);
+        let source = table.rollup.as_ref().map(|r| r.source.as_str());
+        json!({ "name": name, "columns": columns, "version": table.version, "source": source, "window_seconds": window_seconds })
+    });
+    Ok(Json(json!({ "tables": tables.collect::<Vec<_>>() })).into_response())
+}

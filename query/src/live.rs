@@ -1,0 +1,44 @@
+//! What readers ask of workers in the same process: the states that no commit covers yet.
+
+use futures::future::BoxFuture;
+use std::fmt::Debug;
+use std::sync::Arc;
+use thiserror::Error;
+use tidewatch_engine::live::{LiveProgress, Piece};
+
+/// States in memory, of all workers.
+#[derive(Debug, Clone, Default)]
+pub struct LiveView {
+    /// Pieces, oldest first for each partition.
+    pub pieces: Vec<Arc<dyn Piece>>,
+    /// Watermarks of every worker.
+    pub progress: Vec<LiveProgress>,
+}
+
+impl LiveView {
+    /// Windows that end at or before it are closed: the minimum over all workers that know one.
+    pub fn watermark(&self) -> Option<i64> {
+        self.progress.iter().filter_map(|p| p.watermark).min()
+    }
+}
+
+/// Why the states in memory are not to be had. An answer without them would be wrong, so there is none.
+#[derive(Debug, Clone, Error)]
+#[error("{0}")]
+pub struct LiveError(pub String);
+
+/// Hands out views.
+pub trait LiveStates: Debug + Send + Sync {
+    /// What is in memory now. Taken before the tables are read, so that nothing falls in between.
+    fn view(&self) -> BoxFuture<'_, Result<LiveView, LiveError>>;
+}
+
+/// For readers without workers: committed states are all there is.
+#[derive(Debug, Clone, Copy)]
+pub struct NoLiveStates;
+
+impl LiveStates for NoLiveStates {
+    fn view(&self) -> BoxFuture<'_, Result<LiveView, LiveError>> {
+        Box::pin(async { Ok(LiveView::default()) })
+    }
+}

@@ -1,0 +1,232 @@
+//! What `/metrics` shows: our own metrics, and the newest closed window of every rollup.
+//!
+//! A window is closed when the watermark has passed its end; its numbers are then complete but for late
+//! events, which still correct them. A series without events in that window is absent.
+
+use crate::exposition::{Family, Kind, Sample, bound, families_of};
+use crate::metrics::QueryMetrics;
+use crate::snapshot::Snapshot;
+use crate::sql::{SqlEngine, SqlError};
+use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type, TimestampMicrosecondType};
+use arrow::record_batch::RecordBatch;
+use datafusion::common::ScalarValue;
+use datafusion::logical_expr::ident;
+use datafusion::prelude::lit;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+use tidewatch_engine::rollup::{MeasureKind, RollupSchema, WINDOW_START};
+use tidewatch_engine::sketch::{DistinctSketch, HdrSketch};
+use tidewatch_engine::time::window_start;
+
+/// Quantiles that are shown of every histogram.
+const QUANTILES: [f64; 4] = [0.5, 0.9, 0.95, 0.99];
+const SECOND_US: i64 = 1_000_000;
+
+/// Makes the families of `/metrics`.
+#[derive(Debug)]
+pub struct Scrape {
+    engine: Arc<SqlEngine>,
+    rollups: Vec<String>,
+    registry: prometheus::Registry,
+    metrics: QueryMetrics,
+    series_max: usize,
+}
+
+impl Scrape {
+    /// Shows `registry` and the named rollups, these with at most `series_max` series together.
+    pub fn new(engine: Arc<SqlEngine>, rollups: Vec<String>, registry: prometheus::Registry, metrics: QueryMetrics, series_max: usize) -> Self {
+        Self { engine, rollups, registry, metrics, series_max }
+    }
+
+    /// All families. When the rollups cannot be read, our own metrics still come, and one says so.
+    pub async fn families(&self) -> Vec<Family> {
+        let (rollups, up) = match self.rollup_families().await {
+            Ok(families) => (families, 1.0),
+            Err(error) => {
+                tracing::warn!(%error, "rollups are missing from the scrape");
+                (Vec::new(), 0.0)
+            }
+        };
+        let mut families = families_of(&self.registry);
+        families.push(Family {
+            name: "tidewatch_scrape_rollups_up".to_owned(),
+            kind: Kind::Gauge,
+            help: "1 when the newest closed windows of the rollups could be read for this scrape.".to_owned(),
+            samples: vec![Sample { suffix: "", labels: Vec::new(), value: up }],
+        });
+        families.extend(rollups);
+        families
+    }
+
+    async fn rollup_families(&self) -> Result<Vec<Family>, SqlError> {
+        let snapshot = self.engine.snapshots().take(&self.rollups).await?;
+        let Some(watermark) = snapshot.watermark else { return Ok(Vec::new()) };
+        let mut families = Families { by_name: BTreeMap::new(), series_left: self.series_max, dropped: 0 };
+        for (name, table) in &snapshot.tables {
+            if let Some(rollup) = &table.rollup {
+                self.add_rollup(&snapshot, name, rollup, watermark, &mut families).await?;
+            }
+        }
+        self.metrics.series_dropped.inc_by(families.dropped);
+        Ok(families.by_name.into_values().collect())
+    }
+
+    async fn add_rollup(
+        &self,
+        snapshot: &Snapshot,
+        name: &str,
+        rollup: &RollupSchema,
+        watermark: i64,
+        families: &mut Families,
+    ) -> Result<(), SqlError> {
+        let end = window_start(watermark, rollup.pane_us);
+        let start = ScalarValue::TimestampMicrosecond(Some(end - rollup.pane_us), Some("UTC".into()));
+        let answer = self.engine.rows(snapshot, name, ident(WINDOW_START).eq(lit(start))).await?;
+        let labels = vec![(Cow::Borrowed("rollup"), name.to_owned())];
+        families.add(
+            "tidewatch_rollup_window_end_timestamp_seconds",
+            Kind::Gauge,
+            || "End of the newest closed window, whose numbers this scrape shows.".to_owned(),
+            Sample { suffix: "", labels, value: end as f64 / SECOND_US as f64 },
+        );
+        let mut seen = HashSet::new();
+        for batch in &answer.batches {
+            for row in 0..batch.num_rows() {
+                let labels = labels_of(rollup, batch, row);
+                if families.series_left == 0 || !seen.insert(labels.clone()) {
+                    families.dropped += 1;
+                    continue;
+                }
+                families.series_left -= 1;
+                add_row(name, rollup, batch, row, &labels, families);
+            }
+        }
+        Ok(())
+    }
+}
+
+type Labels = Vec<(Cow<'static, str>, String)>;
+
+struct Families {
+    by_name: BTreeMap<String, Family>,
+    series_left: usize,
+    dropped: u64,
+}
+
+impl Families {
+    fn add(&mut self, name: &str, kind: Kind, help: impl FnOnce() -> String, sample: Sample) {
+        if let Some(family) = self.by_name.get_mut(name) {
+            return family.samples.push(sample);
+        }
+        let family = Family { name: name.to_owned(), kind, help: help(), samples: vec![sample] };
+        self.by_name.insert(name.to_owned(), family);
+    }
+}
+
+fn add_row(name: &str, rollup: &RollupSchema, batch: &RecordBatch, row: usize, labels: &Labels, families: &mut Families) {
+    let window = labels.first().map_or("", |l| l.1.as_str()).to_owned();
+    for measure in &rollup.measures {
+        let Some(column) = batch.column_by_name(&measure.name).filter(|c| c.is_valid(row)) else { continue };
+        let (unit_name, scale) = base_unit(&measure.name);
+        let metric = sanitized(&format!("{name}_{unit_name}"));
+        let help = |what: &str| format!("{what} of {name}.{} in the newest closed {window} window.", measure.name);
+        let gauge = |value: f64| Sample { suffix: "", labels: labels.clone(), value };
+        match measure.kind {
+            MeasureKind::Hdr { .. } => {
+                let Ok(sketch) = HdrSketch::from_v2(column.as_binary::<i32>().value(row)) else { continue };
+                for q in QUANTILES {
+                    let Some(value) = sketch.quantile(q) else { continue };
+                    let mut labels = labels.clone();
+                    labels.push((Cow::Borrowed("quantile"), bound(q)));
+                    let sample = Sample { suffix: "", labels, value: value as f64 / scale };
+                    families.add(&metric, Kind::Summary, || help("Quantiles"), sample);
+                }
+            }
+            MeasureKind::Distinct => {
+                let Ok(sketch) = DistinctSketch::from_bytes(column.as_binary::<i32>().value(row)) else { continue };
+                families.add(&metric, Kind::Gauge, || help("Distinct values"), gauge(sketch.estimate() as f64));
+            }
+            kind => {
+                let Some(value) = scalar(column, row) else { continue };
+                let what = match kind {
+                    MeasureKind::Count => "Count",
+                    MeasureKind::Sum { .. } => "Sum",
+                    MeasureKind::Min { .. } => "Minimum",
+                    MeasureKind::Max { .. } => "Maximum",
+                    _ => "Mean",
+                };
+                let is_instant = matches!(column.data_type(), DataType::Timestamp(..));
+                let metric = if is_instant { format!("{metric}_timestamp_seconds") } else { metric };
+                let scale = if kind == MeasureKind::Count { 1.0 } else { scale };
+                families.add(&metric, Kind::Gauge, || help(what), gauge(value / scale));
+            }
+        }
+    }
+}
+
+/// Prometheus wants seconds; a pack counts in what its events carry.
+fn base_unit(measure: &str) -> (Cow<'_, str>, f64) {
+    match (measure.strip_suffix("_ms"), measure.strip_suffix("_us")) {
+        (Some(stem), _) => (Cow::Owned(format!("{stem}_seconds")), 1e3),
+        (_, Some(stem)) => (Cow::Owned(format!("{stem}_seconds")), 1e6),
+        _ => (Cow::Borrowed(measure), 1.0),
+    }
+}
+
+fn labels_of(rollup: &RollupSchema, batch: &RecordBatch, row: usize) -> Labels {
+    let mut labels: Labels = vec![(Cow::Borrowed("window"), pane_name(rollup.pane_us))];
+    for (index, dimension) in rollup.dimensions.iter().enumerate() {
+        let column = batch.column(index + 1);
+        // A label that is absent and an empty one are the same to Prometheus.
+        if let Some(value) = label_value(column, row).filter(|v| !v.is_empty()) {
+            labels.push((Cow::Owned(label_name(&dimension.name)), value));
+        }
+    }
+    labels
+}
+
+fn label_value(column: &ArrayRef, row: usize) -> Option<String> {
+    if column.is_null(row) {
+        return None;
+    }
+    Some(match column.data_type() {
+        DataType::Utf8 => column.as_string::<i32>().value(row).to_owned(),
+        DataType::Int64 => column.as_primitive::<Int64Type>().value(row).to_string(),
+        DataType::Boolean => column.as_boolean().value(row).to_string(),
+        _ => return None,
+    })
+}
+
+fn scalar(column: &ArrayRef, row: usize) -> Option<f64> {
+    Some(match column.data_type() {
+        DataType::Int64 => column.as_primitive::<Int64Type>().value(row) as f64,
+        DataType::Float64 => column.as_primitive::<Float64Type>().value(row),
+        DataType::Decimal128(_, scale) => column.as_primitive::<Decimal128Type>().value(row) as f64 / 10f64.powi(i32::from(*scale)),
+        DataType::Timestamp(..) => column.as_primitive::<TimestampMicrosecondType>().value(row) as f64 / SECOND_US as f64,
+        _ => return None,
+    })
+}
+
+/// Names that a series already has for another purpose.
+fn label_name(dimension: &str) -> String {
+    match dimension {
+        "window" | "quantile" | "le" => format!("exported_{dimension}"),
+        name => sanitized(name),
+    }
+}
+
+fn sanitized(name: &str) -> String {
+    let valid = |(i, c): (usize, char)| if c.is_ascii_alphabetic() || c == '_' || (i > 0 && c.is_ascii_digit()) { c } else { '_' };
+    name.chars().enumerate().map(valid).collect()
+}
+
+/// `10s`, `5m`: as Prometheus writes durations.
+fn pane_name(pane_us: i64) -> String {
+    let seconds = pane_us / SECOND_US;
+    if seconds % 60 == 0 { format!("{}m", seconds / 60) } else { format!("{seconds}s") }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,119 @@
+//! One consistent view for one reader: committed files plus the live pieces that they do not have yet.
+//!
+//! The order matters. Live pieces are taken first, the tables are refreshed after: a piece that is
+//! committed in between is found in the table and left out; nothing can be missed by both. A commit
+//! takes pieces whole, so a piece is either in the table or not.
+
+use crate::live::{LiveError, LiveStates, LiveView};
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
+use datafusion::catalog::TableProvider;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use thiserror::Error;
+use tidewatch_engine::commit::TopicPartition;
+use tidewatch_engine::rollup::RollupSchema;
+use tidewatch_storage::{StorageError, Store, Table};
+use tokio::sync::Mutex;
+
+/// Makes snapshots; remembers loaded tables, so that a refresh reads only new commits.
+#[derive(Debug)]
+pub struct Snapshots {
+    store: Store,
+    live: Arc<dyn LiveStates>,
+    tables: Mutex<BTreeMap<String, Table>>,
+}
+
+/// What a reader sees. Dropping it frees the live pieces.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// The tables that were asked for and exist, by name.
+    pub tables: BTreeMap<String, SnapshotTable>,
+    /// Windows that end at or before it are closed; `None` while no worker of this process knows.
+    pub watermark: Option<i64>,
+}
+
+/// One table of a snapshot.
+#[derive(Debug)]
+pub struct SnapshotTable {
+    /// Its rollup; `None` for tables whose rows do not merge.
+    pub rollup: Option<RollupSchema>,
+    /// Its columns.
+    pub schema: SchemaRef,
+    /// Version of the committed part.
+    pub version: u64,
+    /// Scan of the committed part.
+    pub committed: Arc<dyn TableProvider>,
+    /// Rows that are not committed yet.
+    pub live: Vec<RecordBatch>,
+}
+
+/// Why there is no snapshot.
+#[derive(Debug, Error)]
+pub enum SnapshotError {
+    /// The tables cannot be read.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The workers do not answer.
+    #[error(transparent)]
+    Live(#[from] LiveError),
+}
+
+impl Snapshots {
+    /// Reads tables of `store` and states of `live`.
+    pub fn new(store: Store, live: Arc<dyn LiveStates>) -> Self {
+        Self { store, live, tables: Mutex::new(BTreeMap::new()) }
+    }
+
+    /// Names of all tables, sorted.
+    pub async fn table_names(&self) -> Result<Vec<String>, SnapshotError> {
+        Ok(self.store.table_names().await?)
+    }
+
+    /// A snapshot of the named tables; names of no table are left out.
+    pub async fn take(&self, names: &[String]) -> Result<Snapshot, SnapshotError> {
+        let view = self.live.view().await?;
+        let mut tables = BTreeMap::new();
+        for name in names {
+            let Some((mut table, is_fresh)) = self.known(name).await? else { continue };
+            if !is_fresh {
+                table.refresh().await?;
+            }
+            let live = missing_rows(&mut table, &view).await?;
+            tables.insert(name.clone(), SnapshotTable {
+                rollup: table.rollup().cloned(),
+                schema: table.schema(),
+                version: table.version(),
+                committed: table.provider().await?,
+                live,
+            });
+            self.remember(table).await;
+        }
+        Ok(Snapshot { tables, watermark: view.watermark() })
+    }
+
+    /// A copy of the remembered table, or the newest one from the store, which needs no refresh.
+    async fn known(&self, name: &str) -> Result<Option<(Table, bool)>, SnapshotError> {
+        if let Some(table) = self.tables.lock().await.get(name) {
+            return Ok(Some((table.clone(), false)));
+        }
+        Ok(self.store.table(name).await?.map(|table| (table, true)))
+    }
+
+    /// Readers run side by side; the one that saw most teaches the others.
+    async fn remember(&self, table: Table) {
+        let mut tables = self.tables.lock().await;
+        if tables.get(table.name()).is_none_or(|known| known.version() <= table.version()) {
+            tables.insert(table.name().to_owned(), table);
+        }
+    }
+}
+
+async fn missing_rows(table: &mut Table, view: &LiveView) -> Result<Vec<RecordBatch>, SnapshotError> {
+    let name = table.name().to_owned();
+    let mut partitions: Vec<TopicPartition> = view.pieces.iter().flat_map(|p| p.ranges(&name).keys().cloned()).collect();
+    partitions.sort();
+    partitions.dedup();
+    let positions = table.positions(&partitions).await?;
+    Ok(view.pieces.iter().filter(|p| p.is_missing_from(&name, &positions)).filter_map(|p| p.batch(&name)).collect())
+}

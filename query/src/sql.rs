@@ -1,0 +1,241 @@
+//! SQL over a snapshot, read only, within limits of rows, time and memory.
+
+use crate::functions;
+use crate::snapshot::{Snapshot, SnapshotError, Snapshots};
+use crate::table::merged_table;
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
+use datafusion::common::{DataFusionError, TableReference};
+use datafusion::config::Dialect;
+use datafusion::execution::context::SQLOptions;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::prelude::{DataFrame, Expr, SessionConfig, SessionContext};
+use futures::StreamExt;
+use std::sync::Arc;
+use std::time::Duration;
+use thiserror::Error;
+
+/// What one query may cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SqlLimits {
+    /// Rows of an answer. A larger answer is an error, never a silent part of it.
+    pub rows_max: usize,
+    /// From the text of the query to the last row.
+    pub timeout: Duration,
+    /// Memory of sorts, joins and aggregates; beyond it they spill to disk where they can, or fail.
+    pub memory_bytes_max: usize,
+    /// Bytes of the text of a query.
+    pub query_bytes_max: usize,
+}
+
+/// A finished query.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// Columns.
+    pub schema: SchemaRef,
+    /// Rows.
+    pub batches: Vec<RecordBatch>,
+}
+
+impl Answer {
+    /// Number of rows.
+    pub fn row_count(&self) -> usize {
+        self.batches.iter().map(RecordBatch::num_rows).sum()
+    }
+}
+
+/// Why there is no answer.
+#[derive(Debug, Error)]
+pub enum SqlError {
+    /// The query is wrong.
+    #[error("{message}")]
+    Query {
+        /// What is wrong.
+        message: String,
+        /// What to do about it.
+        hint: Option<String>,
+    },
+    /// The answer has too many rows.
+    #[error("the answer has more than {0} rows (sql.rows_max)")]
+    TooManyRows(usize),
+    /// It took too long.
+    #[error("the query did not finish within {0:?} (sql.timeout)")]
+    Timeout(Duration),
+    /// It needed too much memory.
+    #[error("the query needs more than {limit} bytes (sql.memory_bytes_max): {message}")]
+    Memory {
+        /// The limit.
+        limit: usize,
+        /// Which operator asked.
+        message: String,
+    },
+    /// The states in memory or the tables are not to be had right now.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    /// Reading failed while the query ran.
+    #[error("{0}")]
+    Execution(String),
+}
+
+impl SqlError {
+    /// Stable name for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Query { .. } => "bad_query",
+            Self::TooManyRows(_) => "row_limit",
+            Self::Timeout(_) => "timeout",
+            Self::Memory { .. } => "memory_limit",
+            Self::Snapshot(_) => "unavailable",
+            Self::Execution(_) => "execution",
+        }
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Query { hint, .. } => hint.as_deref(),
+            Self::TooManyRows(_) => Some("aggregate, filter by window_start, or add LIMIT"),
+            Self::Timeout(_) | Self::Memory { .. } => Some("filter by window_start or group by fewer columns"),
+            Self::Snapshot(_) => Some("try again in a moment"),
+            Self::Execution(_) => None,
+        }
+    }
+}
+
+/// Answers queries.
+#[derive(Debug)]
+pub struct SqlEngine {
+    snapshots: Snapshots,
+    limits: SqlLimits,
+}
+
+impl SqlEngine {
+    /// Answers from `snapshots` within `limits`.
+    pub fn new(snapshots: Snapshots, limits: SqlLimits) -> Self {
+        Self { snapshots, limits }
+    }
+
+    /// Where the answers come from.
+    pub fn snapshots(&self) -> &Snapshots {
+        &self.snapshots
+    }
+
+    /// The limits of every query.
+    pub fn limits(&self) -> SqlLimits {
+        self.limits
+    }
+
+    /// Answers one query.
+    pub async fn query(&self, sql: &str) -> Result<Answer, SqlError> {
+        match tokio::time::timeout(self.limits.timeout, self.answer(sql)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(SqlError::Timeout(self.limits.timeout)),
+        }
+    }
+
+    async fn answer(&self, sql: &str) -> Result<Answer, SqlError> {
+        if sql.len() > self.limits.query_bytes_max {
+            let message = format!("the query has {} bytes, the limit is {} (sql.query_bytes_max)", sql.len(), self.limits.query_bytes_max);
+            return Err(SqlError::Query { message, hint: None });
+        }
+        let context = self.context()?;
+        let state = context.state();
+        let statement = state.sql_to_statement(sql, &Dialect::PostgreSQL).map_err(|e| self.explain(e, &[]))?;
+        let references = state.resolve_table_references(&statement).map_err(|e| self.explain(e, &[]))?;
+        let names: Vec<String> = references.iter().map(|r| r.table().to_owned()).collect();
+        let snapshot = self.snapshots.take(&names).await?;
+        register_tables(&context, &snapshot).map_err(|e| self.explain(e, &[]))?;
+        let known = match names.iter().all(|n| snapshot.tables.contains_key(n)) {
+            true => Vec::new(),
+            // Only to say what there is instead.
+            false => self.snapshots.table_names().await?,
+        };
+        let read_only = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+        let plan = context.state().statement_to_plan(statement).await.map_err(|e| self.explain(e, &known))?;
+        read_only.verify_plan(&plan).map_err(|e| self.explain(e, &known))?;
+        let frame = context.execute_logical_plan(plan).await.map_err(|e| self.explain(e, &known))?;
+        self.collect(frame).await
+    }
+
+    /// The rows of one table of a snapshot that fulfil a condition, within the limits of a query.
+    pub async fn rows(&self, snapshot: &Snapshot, table: &str, condition: Expr) -> Result<Answer, SqlError> {
+        let context = self.context()?;
+        let rows = async {
+            register_tables(&context, snapshot).map_err(|e| self.explain(e, &[]))?;
+            let table = TableReference::bare(table);
+            let frame = context.table(table).await.and_then(|t| t.filter(condition)).map_err(|e| self.explain(e, &[]))?;
+            self.collect(frame).await
+        };
+        let timeout = self.limits.timeout;
+        tokio::time::timeout(timeout, rows).await.map_err(|_| SqlError::Timeout(timeout))?
+    }
+
+    async fn collect(&self, frame: DataFrame) -> Result<Answer, SqlError> {
+        let schema: SchemaRef = Arc::clone(frame.schema().inner());
+        let mut stream = frame.execute_stream().await.map_err(|e| self.explain(e, &[]))?;
+        let (mut batches, mut rows) = (Vec::new(), 0);
+        while let Some(batch) = stream.next().await {
+            let batch = batch.map_err(|e| self.explain(e, &[]))?;
+            rows += batch.num_rows();
+            if rows > self.limits.rows_max {
+                return Err(SqlError::TooManyRows(self.limits.rows_max));
+            }
+            batches.push(batch);
+        }
+        Ok(Answer { schema, batches })
+    }
+
+    fn context(&self) -> Result<SessionContext, SqlError> {
+        let runtime = RuntimeEnvBuilder::new().with_memory_limit(self.limits.memory_bytes_max, 1.0);
+        let runtime = runtime.build_arc().map_err(|e| SqlError::Execution(e.to_string()))?;
+        let mut config = SessionConfig::new().with_information_schema(true);
+        // Sketches are read as plain binary: views would be copied into it once more.
+        config.options_mut().execution.parquet.schema_force_view_types = false;
+        config.options_mut().execution.parquet.pushdown_filters = true;
+        let context = SessionContext::new_with_config_rt(config, runtime);
+        functions::register(&context);
+        Ok(context)
+    }
+
+    fn explain(&self, error: DataFusionError, known: &[String]) -> SqlError {
+        match error.find_root() {
+            DataFusionError::ResourcesExhausted(message) => {
+                SqlError::Memory { limit: self.limits.memory_bytes_max, message: message.clone() }
+            }
+            DataFusionError::SQL(..) | DataFusionError::Plan(_) | DataFusionError::SchemaError(..) | DataFusionError::Configuration(_) => {
+                let message = plain(&error.strip_backtrace());
+                let hint = message.contains("not found").then(|| tables_hint(known)).flatten();
+                SqlError::Query { message, hint }
+            }
+            DataFusionError::NotImplemented(message) => SqlError::Query { message: message.clone(), hint: None },
+            _ => SqlError::Execution(plain(&error.strip_backtrace())),
+        }
+    }
+}
+
+fn register_tables(context: &SessionContext, snapshot: &Snapshot) -> Result<(), DataFusionError> {
+    for (name, table) in &snapshot.tables {
+        context.register_table(TableReference::bare(name.as_str()), merged_table(name, table)?)?;
+    }
+    Ok(())
+}
+
+/// DataFusion's message without the name of its error's kind.
+fn plain(message: &str) -> String {
+    let prefixes = ["Error during planning: ", "SQL error: ", "Schema error: ", "Execution error: ", "External error: "];
+    let mut rest = message;
+    while let Some(stripped) = prefixes.iter().find_map(|p| rest.strip_prefix(p)) {
+        rest = stripped;
+    }
+    rest.replace("datafusion.public.", "")
+}
+
+fn tables_hint(known: &[String]) -> Option<String> {
+    match known {
+        [] => None,
+        names => Some(format!("the tables are: {}", names.join(", "))),
+    }
+}
+
+#[cfg(test)]
+mod tests;

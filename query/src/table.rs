@@ -1,0 +1,85 @@
+//! A table of a snapshot as DataFusion sees it: partials merged, averages computed.
+//!
+//! The merge is an ordinary logical plan (scan of the files ∪ rows in memory → aggregate by key), not a
+//! scan of its own: DataFusion then pushes filters on windows and dimensions down to the files, drops
+//! the measures that a query does not use, and spills or refuses by its memory limit.
+
+use crate::functions::{distinct_merge, hdr_merge};
+use crate::snapshot::SnapshotTable;
+use arrow::datatypes::DataType;
+use datafusion::catalog::TableProvider;
+use datafusion::common::{Result, TableReference};
+use datafusion::datasource::{MemTable, ViewTable, provider_as_source};
+use datafusion::functions_aggregate::expr_fn::{max, min, sum};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast, ident, when};
+use datafusion::prelude::lit;
+use std::sync::Arc;
+use tidewatch_engine::rollup::{Measure, MeasureKind, RollupSchema};
+
+/// The table that queries see.
+pub fn merged_table(name: &str, table: &SnapshotTable) -> Result<Arc<dyn TableProvider>> {
+    let rows = all_rows(name, table)?;
+    let plan = match &table.rollup {
+        Some(rollup) => merged(rollup, rows)?,
+        None => rows.build()?,
+    };
+    Ok(Arc::new(ViewTable::new(plan, None)))
+}
+
+/// Committed rows and live rows, in the types of the table's schema.
+fn all_rows(name: &str, table: &SnapshotTable) -> Result<LogicalPlanBuilder> {
+    let schema = table.rollup.as_ref().map_or_else(|| Arc::clone(&table.schema), RollupSchema::arrow_schema);
+    let columns = |_: &str| -> Vec<Expr> {
+        // Readers of Parquet may hand out other encodings of the same type, such as views.
+        schema.fields().iter().map(|f| cast(ident(f.name()), f.data_type().clone()).alias(f.name())).collect()
+    };
+    let committed = LogicalPlanBuilder::scan(TableReference::bare(name), provider_as_source(Arc::clone(&table.committed)), None)?
+        .project(columns(name))?;
+    let live: Vec<_> = table.live.iter().filter(|b| b.num_rows() > 0).cloned().collect();
+    if live.is_empty() {
+        return Ok(committed);
+    }
+    // One partition per piece would be a task per piece; a few are enough.
+    let memory = MemTable::try_new(live[0].schema(), vec![live])?;
+    let live: LogicalPlan = LogicalPlanBuilder::scan(format!("{name}_live"), provider_as_source(Arc::new(memory)), None)?
+        .project(columns(name))?
+        .build()?;
+    committed.union(live)
+}
+
+fn merged(rollup: &RollupSchema, rows: LogicalPlanBuilder) -> Result<LogicalPlan> {
+    let keys: Vec<String> = rollup.key_fields().iter().map(|f| f.name().clone()).collect();
+    let merges = rollup.measures.iter().flat_map(merges_of);
+    let plan = rows.aggregate(keys.iter().map(ident), merges)?;
+    let columns = keys.iter().map(ident).chain(rollup.measures.iter().flat_map(columns_of));
+    plan.project(columns)?.build()
+}
+
+/// How the state columns of a measure merge.
+fn merges_of(measure: &Measure) -> Vec<Expr> {
+    let columns = measure.state_fields();
+    let merge = |merge: fn(Expr) -> Expr| columns.iter().map(|f| merge(ident(f.name())).alias(f.name())).collect();
+    match measure.kind {
+        MeasureKind::Count | MeasureKind::Sum { .. } | MeasureKind::Avg { .. } => merge(sum),
+        MeasureKind::Min { .. } => merge(min),
+        MeasureKind::Max { .. } => merge(max),
+        MeasureKind::Hdr { .. } => merge(hdr_merge),
+        MeasureKind::Distinct => merge(distinct_merge),
+    }
+}
+
+/// The columns a query sees of a measure: its merged state, and for an average also its value.
+fn columns_of(measure: &Measure) -> Vec<Expr> {
+    let mut columns = Vec::new();
+    if let MeasureKind::Avg { .. } = measure.kind {
+        let sum = cast(ident(format!("{}{}", measure.name, Measure::SUM_SUFFIX)), DataType::Float64);
+        let count = ident(format!("{}{}", measure.name, Measure::COUNT_SUFFIX));
+        let mean = when(count.clone().gt(lit(0i64)), sum / cast(count, DataType::Float64)).end();
+        columns.extend(mean.ok().map(|m| m.alias(&measure.name)));
+    }
+    columns.extend(measure.state_fields().iter().map(|f| ident(f.name())));
+    columns
+}
+
+#[cfg(test)]
+mod tests;
