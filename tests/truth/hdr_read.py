@@ -10,6 +10,8 @@ import zlib
 
 from hdrh.histogram import HdrHistogram
 
+HEADER_BYTES = 40
+
 
 def at_percent(histogram, percent):
     """The value of rank ceil(q * n); the library's own percentiles round the rank to the nearest."""
@@ -27,8 +29,12 @@ def main():
         if not (line := line.strip()):
             continue
         try:
+            encoded = bytes.fromhex(line)
             # The library takes compressed bytes only; inside they are the uncompressed encoding.
-            histogram = HdrHistogram.decode(zlib.compress(bytes.fromhex(line), 1), b64_wrap=False)
+            histogram = HdrHistogram.decode(zlib.compress(encoded, 1), b64_wrap=False)
+            # It does not look at the length in the header; the Java library does.
+            if (payload := int.from_bytes(encoded[4:8], "big")) != len(encoded) - HEADER_BYTES:
+                raise ValueError(f"the header says {payload} bytes of payload, found {len(encoded) - HEADER_BYTES}")
         except Exception as error:  # the library has no common class of errors
             raise SystemExit(f"hdr_read.py: line {number}: {type(error).__name__}: {error}") from None
         print(

@@ -37,7 +37,9 @@ def load_extension(connection):
 def connect():
     import duckdb
 
-    return duckdb.connect(config={"TimeZone": "UTC"})
+    connection = duckdb.connect()
+    connection.execute("SET TimeZone = 'UTC'")
+    return connection
 
 
 def by_duckdb(table, sql):

@@ -36,10 +36,10 @@ SELECT
     country,
     kind,
     count(*) AS invoices,
-    (CASE kind WHEN 'cancelled' THEN -sum(amount) ELSE sum(amount) END)::DECIMAL(38, 3) AS amount
+    sum(CASE kind WHEN 'cancelled' THEN -amount ELSE amount END) AS amount
 FROM invoices
-GROUP BY ALL
-ORDER BY ALL
+GROUP BY day, country, kind
+ORDER BY day, country, kind
 """
 
 
@@ -49,10 +49,11 @@ def main():
     parser.add_argument("out")
     args = parser.parse_args()
 
-    with duckdb.connect() as connection, write_text(args.out) as out:
-        result = connection.execute(QUERY, [args.csv])
+    result = duckdb.execute(QUERY, [args.csv])
+    columns = [column[0] for column in result.description]
+    with write_text(args.out) as out:
         rows = csv.writer(out, lineterminator="\n")
-        rows.writerow([column[0] for column in result.description])
+        rows.writerow(columns)
         rows.writerows(result.fetchall())
 
 

@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# Installs what CI needs on a new machine; prints the exports to eval, everything else goes to stderr.
+#
+#   exports=$(.ci/setup.sh) && eval "$exports"
+#
+# (eval "$(.ci/setup.sh)" works too, but does not notice a failure.)
+set -euo pipefail
+exec 3>&1 1>&2
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
+as_root() {
+    if [[ $EUID -eq 0 ]]; then
+        "$@"
+    else
+        command -v sudo >/dev/null || { echo "setup.sh: neither root nor sudo: cannot run $*"; exit 1; }
+        sudo "$@"
+    fi
+}
+
+# Debian starts a package's services when it installs them; we want promtool, not a running server.
+no_services=/usr/sbin/policy-rc.d
+install() {
+    echo "setup.sh: installing $*"
+    local added=
+    if [[ ! -e $no_services ]]; then
+        printf '#!/bin/sh\nexit 101\n' | as_root tee "$no_services" >/dev/null
+        as_root chmod +x "$no_services"
+        added=yes
+    fi
+    local status=0
+    as_root apt-get -q update && as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -q -y --no-install-recommends "$@" || status=$?
+    [[ -z $added ]] || as_root rm -f "$no_services"
+    return "$status"
+}
+
+missing=()
+need() { # need COMMAND PACKAGE
+    command -v "$1" >/dev/null || missing+=("$2")
+}
+need promtool prometheus
+# librdkafka and OpenSSL are built from their vendored sources.
+need cc build-essential
+need c++ build-essential
+need make build-essential
+need perl perl
+need pkg-config pkg-config
+need cmake cmake
+# The test broker and its jars; the readers in Python.
+need java openjdk-17-jre-headless
+need mvn maven
+python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3 python3-venv)
+[[ ${#missing[@]} -eq 0 ]] || install $(printf '%s\n' "${missing[@]}" | sort -u)
+
+python=$("$root/tests/truth/venv.sh")
+kafka_libs=$("$root/tests/kafka/start.sh" --jars)
+printf 'export TIDEWATCH_PYTHON=%q\n' "$python" >&3
+printf 'export TIDEWATCH_KAFKA_LIBS=%q\n' "$kafka_libs" >&3
