@@ -37,7 +37,7 @@ impl Column {
     }
 
     /// Number of rows, the one in progress included when it has a value.
-    fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.valid.len()
     }
 
@@ -57,11 +57,6 @@ impl Column {
             Values::Bool(v) => v.truncate(rows),
             Values::Decimal { values, .. } => values.truncate(rows),
         }
-    }
-
-    /// Takes back the value of the row in progress.
-    pub fn drop_unfinished(&mut self) {
-        self.truncate(self.len().saturating_sub(1));
     }
 
     /// Completes the row in progress with a null, if it has no value.

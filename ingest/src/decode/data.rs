@@ -3,7 +3,9 @@
 use super::columns::Column;
 use super::envelope::first_line;
 use super::reject::{Notice, Reason, Reject};
+use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use sonic_rs::LazyValue;
 use std::collections::BTreeMap;
 use std::fmt;
 use tidewatch_engine::source::{FieldDef, FieldType, OnUnknown};
@@ -11,6 +13,10 @@ use tidewatch_engine::time::parse_rfc3339;
 
 /// What the counted value of an unlisted enum member is.
 const OTHER: &str = "other";
+
+/// Digits of a decimal, those after the point included: ten thousand million of the largest still sum
+/// up within the 38 digits of a state.
+const DECIMAL_DIGITS_MAX: u32 = 28;
 
 /// Wanted fields by name, nested for dotted names.
 #[derive(Debug, Default)]
@@ -58,14 +64,14 @@ impl FieldTree {
         self.node(path).time_fallback = Some(priority);
     }
 
-    /// Reads the JSON of `data` into the row in progress of `columns`.
-    pub fn read(&self, json: &str, columns: &mut [Column], string_bytes_max: usize, fallbacks: usize) -> Result<Found, Box<Reject>> {
+    /// Reads the JSON of `data` into `columns`, as row number `row` of each.
+    pub fn read(&self, json: &str, columns: &mut [Column], row: usize, string_bytes_max: usize, fallbacks: usize) -> Result<Found, Box<Reject>> {
         let mut state = State {
             columns,
+            row,
             string_bytes_max,
             found: Found::default(),
             fallbacks: vec![None; fallbacks],
-            set: 0,
             reject: None,
         };
         let mut deserializer = sonic_rs::Deserializer::from_str(json);
@@ -80,10 +86,9 @@ impl FieldTree {
                 Reject::new(reason, format!("data: {message}"))
             }));
         }
-        let set = state.set;
         let mut found = state.found;
         found.time_fallback = state.fallbacks.into_iter().flatten().next();
-        match self.required.iter().find(|(_, column)| set & (1 << (column % 64)) == 0) {
+        match self.required.iter().find(|&&(_, column)| state.columns[column].len() <= row) {
             Some((path, _)) => Err(Reject::missing(&format!("data.{path}"))),
             None => Ok(found),
         }
@@ -92,11 +97,11 @@ impl FieldTree {
 
 struct State<'c> {
     columns: &'c mut [Column],
+    /// Number of the row in progress; a column that is longer has a value in it.
+    row: usize,
     string_bytes_max: usize,
     found: Found,
     fallbacks: Vec<Option<i64>>,
-    /// Bit per column (modulo 64) that has a value in this row.
-    set: u64,
     reject: Option<Box<Reject>>,
 }
 
@@ -174,17 +179,47 @@ impl<'de> DeserializeSeed<'de> for ValueSeed<'_, '_, '_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
+        match &self.node.column {
+            // Read from its digits: a float would have lost some of them.
+            Some((index, FieldDef { field_type: FieldType::Decimal { scale }, .. })) => {
+                let raw = LazyValue::deserialize(deserializer)?;
+                self.visit_decimal(*index, *scale, raw.as_raw_str())
+            }
+            _ => deserializer.deserialize_any(self),
+        }
     }
 }
 
 impl ValueSeed<'_, '_, '_> {
-    fn refuse<E: Error>(self, reason: Reason, detail: String) -> Result<(), E> {
+    fn visit_decimal<E: Error>(mut self, index: usize, scale: i8, raw: &str) -> Result<(), E> {
+        if raw == "null" {
+            return self.visit_unit();
+        }
+        self.check_length(raw)?;
+        let digits = raw.strip_prefix('"').and_then(|r| r.strip_suffix('"')).unwrap_or(raw);
+        match parse_decimal(digits, scale) {
+            Some(decimal) => {
+                self.column(index).set_decimal(decimal);
+                Ok(())
+            }
+            None => self.wrong(raw),
+        }
+    }
+
+    fn check_length<E: Error>(&mut self, text: &str) -> Result<(), E> {
+        let limit = self.state.string_bytes_max;
+        match text.len() {
+            length if length > limit => self.refuse(Reason::StringTooLong, format!("{length} bytes, the limit is {limit} (string_bytes_max)")),
+            _ => Ok(()),
+        }
+    }
+
+    fn refuse<E: Error>(&mut self, reason: Reason, detail: String) -> Result<(), E> {
         self.state.reject = Some(Reject::new(reason, format!("data.{}: {detail}", self.node.path)));
         Err(E::custom("refused"))
     }
 
-    fn wrong<E: Error>(self, found: &str) -> Result<(), E> {
+    fn wrong<E: Error>(&mut self, found: &str) -> Result<(), E> {
         let expected = match &self.node.column {
             Some((_, FieldDef { field_type, .. })) => match field_type {
                 FieldType::String => "a string",
@@ -202,12 +237,8 @@ impl ValueSeed<'_, '_, '_> {
 
     /// Makes room for the value: a key that comes twice keeps its last one.
     fn column(&mut self, index: usize) -> &mut Column {
-        let bit = 1 << (index % 64);
         let column = &mut self.state.columns[index];
-        if self.state.set & bit != 0 {
-            column.drop_unfinished();
-        }
-        self.state.set |= bit;
+        column.truncate(self.state.row);
         column
     }
 }
@@ -219,12 +250,18 @@ impl<'de> Visitor<'de> for ValueSeed<'_, '_, '_> {
         f.write_str("a value")
     }
 
-    fn visit_unit<E>(self) -> Result<(), E> {
+    fn visit_unit<E>(mut self) -> Result<(), E> {
+        if let Some(priority) = self.node.time_fallback {
+            self.state.fallbacks[priority] = None;
+        }
+        if let Some((index, _)) = self.node.column {
+            self.column(index);
+        }
         Ok(())
     }
 
-    fn visit_none<E>(self) -> Result<(), E> {
-        Ok(())
+    fn visit_none<E: Error>(self) -> Result<(), E> {
+        self.visit_unit()
     }
 
     fn visit_bool<E: Error>(mut self, value: bool) -> Result<(), E> {
@@ -242,10 +279,6 @@ impl<'de> Visitor<'de> for ValueSeed<'_, '_, '_> {
             Some((index, def)) => match def.field_type {
                 FieldType::Int64 => self.column(*index).set_int(value),
                 FieldType::Float64 => self.column(*index).set_float(value as f64),
-                FieldType::Decimal { scale } => match i128::from(value).checked_mul(10i128.pow(scale as u32)) {
-                    Some(scaled) => self.column(*index).set_decimal(scaled),
-                    None => return self.wrong(&value.to_string()),
-                },
                 _ => return self.wrong(&value.to_string()),
             },
             None => return self.wrong(&value.to_string()),
@@ -253,7 +286,7 @@ impl<'de> Visitor<'de> for ValueSeed<'_, '_, '_> {
         Ok(())
     }
 
-    fn visit_u64<E: Error>(self, value: u64) -> Result<(), E> {
+    fn visit_u64<E: Error>(mut self, value: u64) -> Result<(), E> {
         match i64::try_from(value) {
             Ok(value) => self.visit_i64(value),
             Err(_) => self.wrong(&value.to_string()),
@@ -264,14 +297,10 @@ impl<'de> Visitor<'de> for ValueSeed<'_, '_, '_> {
         match &self.node.column {
             Some((index, def)) => match def.field_type {
                 FieldType::Float64 => self.column(*index).set_float(value),
-                // `312.0` is an integer in JSON; beyond 2^53 a float is not exact any more.
-                FieldType::Int64 if value.fract() == 0.0 && value.abs() <= 9_007_199_254_740_992.0 => {
+                // `312.0` is an integer in JSON; from 2^53 on a float may stand for its neighbour.
+                FieldType::Int64 if value.fract() == 0.0 && value.abs() < 9_007_199_254_740_992.0 => {
                     self.column(*index).set_int(value as i64);
                 }
-                FieldType::Decimal { scale } => match parse_decimal(&value.to_string(), scale) {
-                    Some(decimal) => self.column(*index).set_decimal(decimal),
-                    None => return self.wrong(&value.to_string()),
-                },
                 _ => return self.wrong(&value.to_string()),
             },
             None => return self.wrong(&value.to_string()),
@@ -284,10 +313,7 @@ impl<'de> Visitor<'de> for ValueSeed<'_, '_, '_> {
             self.state.fallbacks[priority] = parse_rfc3339(text);
         }
         let Some((index, def)) = &self.node.column else { return Ok(()) };
-        if text.len() > self.state.string_bytes_max {
-            let limit = self.state.string_bytes_max;
-            return self.refuse(Reason::StringTooLong, format!("{} bytes, the limit is {limit} (string_bytes_max)", text.len()));
-        }
+        self.check_length(text)?;
         match &def.field_type {
             FieldType::String => self.column(*index).set_text(text),
             FieldType::Enum(allowed) => match (allowed.values.get(text), allowed.on_unknown) {
@@ -305,38 +331,49 @@ impl<'de> Visitor<'de> for ValueSeed<'_, '_, '_> {
                 Some(time) => self.column(*index).set_int(time),
                 None => return self.wrong(&format!("{text:?}")),
             },
-            FieldType::Decimal { scale } => match parse_decimal(text, *scale) {
-                Some(decimal) => self.column(*index).set_decimal(decimal),
-                None => return self.wrong(&format!("{text:?}")),
-            },
             _ => return self.wrong(&format!("{text:?}")),
         }
         Ok(())
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, _map: A) -> Result<(), A::Error> {
+    fn visit_map<A: MapAccess<'de>>(mut self, _map: A) -> Result<(), A::Error> {
         self.wrong("an object")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, _seq: A) -> Result<(), A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(mut self, _seq: A) -> Result<(), A::Error> {
         self.wrong("an array")
     }
 }
 
-/// Reads a decimal exactly; `None` when it has more digits after the point than `scale` or is not one.
+/// Reads a decimal exactly, in units of 10^-scale; `None` when it is not one, or has a digit below
+/// that unit or more than [`DECIMAL_DIGITS_MAX`].
 fn parse_decimal(text: &str, scale: i8) -> Option<i128> {
-    let (sign, digits) = match text.strip_prefix('-') {
+    let (sign, unsigned) = match text.strip_prefix('-') {
         Some(rest) => (-1, rest),
         None => (1, text.strip_prefix('+').unwrap_or(text)),
     };
+    let (digits, exponent) = match unsigned.split_once(['e', 'E']) {
+        Some((digits, exponent)) => (digits, exponent.parse::<i16>().ok()?),
+        None => (unsigned, 0),
+    };
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    let fraction = fraction.trim_end_matches('0');
-    let scale = usize::try_from(scale).ok()?;
-    let is_digits = |s: &str| s.bytes().all(|b| b.is_ascii_digit());
-    if (whole.is_empty() && fraction.is_empty()) || !is_digits(whole) || !is_digits(fraction) || fraction.len() > scale || whole.len() + scale > 37 {
+    if whole.is_empty() && fraction.is_empty() {
         return None;
     }
-    let number = |s: &str| if s.is_empty() { Some(0) } else { s.parse::<i128>().ok() };
-    let scaled = number(whole)? * 10i128.pow(scale as u32) + number(fraction)? * 10i128.pow((scale - fraction.len()) as u32);
-    Some(sign * scaled)
+    let fraction = fraction.trim_end_matches('0');
+    let mantissa = whole.bytes().chain(fraction.bytes()).try_fold(0i128, |n, b| {
+        let digit = b.is_ascii_digit().then(|| i128::from(b - b'0'))?;
+        n.checked_mul(10)?.checked_add(digit)
+    })?;
+    if mantissa == 0 {
+        return Some(0);
+    }
+    let shift = i64::from(exponent) + i64::from(scale) - i64::try_from(fraction.len()).ok()?;
+    let power = 10i128.checked_pow(u32::try_from(shift.unsigned_abs()).ok()?)?;
+    let scaled = match shift {
+        0.. => mantissa.checked_mul(power)?,
+        _ if mantissa % power == 0 => mantissa / power,
+        _ => return None,
+    };
+    (scaled < 10i128.pow(DECIMAL_DIGITS_MAX)).then_some(sign * scaled)
 }

@@ -2,7 +2,7 @@
 //! and the data as body), as the Kafka protocol binding defines them.
 
 use super::reject::{Reason, Reject};
-use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use sonic_rs::LazyValue;
 use std::borrow::Cow;
 use std::fmt;
@@ -25,6 +25,11 @@ impl Headers for NoHeaders {
 
 type Text<'a> = Option<Cow<'a, str>>;
 
+/// Deepest nesting that is read; the JSON library descends by recursion into what it skips.
+const DEPTH_MAX: usize = 128;
+/// Shorter bodies cannot be nested deep enough to matter, and are spared the look.
+const DEPTH_FREE_BYTES: usize = 1024;
+
 /// The attributes we use. Others are ignored, as CloudEvents asks of consumers.
 #[derive(Debug, Default)]
 pub(super) struct Envelope<'a> {
@@ -37,24 +42,30 @@ pub(super) struct Envelope<'a> {
     pub tenant_id: Text<'a>,
     spec_version: Text<'a>,
     data: Option<Cow<'a, str>>,
+    has_data_base64: bool,
 }
 
 impl<'a> Envelope<'a> {
     pub fn read(payload: &'a [u8], headers: &'a dyn Headers) -> Result<Self, Box<Reject>> {
+        let mode = Mode::of(headers)?;
         let body = std::str::from_utf8(payload)
             .map_err(|e| Reject::new(Reason::BrokenJson, format!("not UTF-8 after {} bytes", e.valid_up_to())))?;
-        let content_type = headers.get("content-type").map(<[u8]>::to_ascii_lowercase);
-        let is_structured = content_type.as_deref().is_some_and(|t| t.starts_with(b"application/cloudevents"));
-        let envelope = if !is_structured && headers.get("ce_specversion").is_some() {
-            Self::from_headers(headers, body)?
-        } else {
-            Self::from_body(body)?
-        };
-        match envelope.spec_version.as_deref() {
-            Some("1.0") => Ok(envelope),
-            Some(other) => Err(Reject::new(Reason::UnsupportedFormat, format!("specversion: expected \"1.0\", found {other:?}"))),
-            None => Err(Reject::missing("specversion")),
+        if body.len() > DEPTH_FREE_BYTES && is_too_deep(payload) {
+            return Err(Reject::new(Reason::BrokenJson, format!("nested deeper than {DEPTH_MAX} levels")));
         }
+        let envelope = match mode {
+            Mode::Binary => Self::from_headers(headers, body)?,
+            Mode::Structured => Self::from_body(body)?,
+        };
+        let reject = match envelope.spec_version.as_deref() {
+            Some("1.0") if envelope.has_data_base64 => {
+                Reject::new(Reason::UnsupportedFormat, "data_base64 is not supported; send JSON in data")
+            }
+            Some("1.0") => return Ok(envelope),
+            Some(other) => Reject::new(Reason::UnsupportedFormat, format!("specversion: expected \"1.0\", found {other:?}")),
+            None => Reject::missing("specversion"),
+        };
+        Err(reject.of(envelope.id.as_deref(), envelope.event_type.as_deref()))
     }
 
     /// The JSON of `data`; an event without data has an empty object.
@@ -89,8 +100,60 @@ impl<'a> Envelope<'a> {
             tenant_id: get("ce_tenantid")?,
             spec_version: get("ce_specversion")?,
             data: (!body.is_empty()).then_some(Cow::Borrowed(body)),
+            has_data_base64: false,
         })
     }
+}
+
+/// Where the attributes are.
+#[derive(Debug, Clone, Copy)]
+enum Mode {
+    Binary,
+    Structured,
+}
+
+impl Mode {
+    fn of(headers: &dyn Headers) -> Result<Self, Box<Reject>> {
+        let content_type = headers.get("content-type").map(|t| String::from_utf8_lossy(t).to_ascii_lowercase());
+        let media_type = content_type.as_deref().map(|t| t.split(';').next().unwrap_or_default().trim());
+        let unsupported = |expected: &str, found: &str| {
+            Err(Reject::new(Reason::UnsupportedFormat, format!("content-type: expected {expected}, found {found:?}")))
+        };
+        match media_type {
+            Some("application/cloudevents" | "application/cloudevents+json") => Ok(Self::Structured),
+            Some(other) if other.starts_with("application/cloudevents") => unsupported("application/cloudevents+json", other),
+            _ if headers.get("ce_specversion").is_none() => Ok(Self::Structured),
+            Some(other) if !other.ends_with("/json") && !other.ends_with("+json") => unsupported("application/json", other),
+            _ => Ok(Self::Binary),
+        }
+    }
+}
+
+/// Is the body nested deeper than [`DEPTH_MAX`]?
+fn is_too_deep(body: &[u8]) -> bool {
+    // Counting the brackets is many times cheaper than following them, and clears almost every body.
+    let brackets = body.iter().filter(|&&b| b == b'[' || b == b'{').count();
+    brackets > DEPTH_MAX && depth(body) > DEPTH_MAX
+}
+
+/// Deepest nesting outside of strings.
+fn depth(body: &[u8]) -> usize {
+    let (mut depth, mut deepest) = (0usize, 0);
+    let (mut in_string, mut escaped) = (false, false);
+    for &byte in body {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = in_string,
+            b'"' => in_string = !in_string,
+            b'[' | b'{' if !in_string => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
 }
 
 /// The library appends a picture of the text; the first line says it all.
@@ -132,7 +195,11 @@ impl<'de> Visitor<'de> for EnvelopeSeed {
                     e.data = Some(data.as_raw_cow());
                     continue;
                 }
-                "data_base64" => return Err(A::Error::custom("data_base64 is not supported; send JSON in data")),
+                "data_base64" => {
+                    map.next_value::<IgnoredAny>()?;
+                    e.has_data_base64 = true;
+                    continue;
+                }
                 _ => {
                     map.next_value::<IgnoredAny>()?;
                     continue;

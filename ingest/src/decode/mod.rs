@@ -124,7 +124,7 @@ impl Decoder {
     }
 
     fn source_of(&self, envelope: &Envelope<'_>, topic: Option<&str>) -> Result<Option<usize>, Box<Reject>> {
-        let Some(event_type) = envelope.event_type.as_deref() else {
+        let Some(event_type) = envelope.event_type.as_deref().filter(|t| !t.is_empty()) else {
             return Err(Reject::missing("type").of(envelope.id.as_deref(), None));
         };
         Ok(self.lookup(event_type, topic).flatten())
@@ -195,7 +195,8 @@ impl SourceDecoder {
         let (Some(kind), Some(id)) = (envelope.tenant_kind.as_deref().filter(|t| !t.is_empty()), envelope.tenant_id.as_deref().filter(|t| !t.is_empty())) else {
             return Err(Reject::new(Reason::MissingTenant, "tenantkind and tenantid are required; there is no default tenant"));
         };
-        let found = self.tree.read(envelope.data(), &mut self.columns, limits.string_bytes_max, self.fallbacks)?;
+        let row = self.event_time_us.len();
+        let found = self.tree.read(envelope.data(), &mut self.columns, row, limits.string_bytes_max, self.fallbacks)?;
         let (event_time_us, time_fallback) = match envelope.time.as_deref() {
             Some(text) => match parse_rfc3339(text) {
                 Some(time) => (time, false),

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+/// Longer texts of a reject are cut off: what a record says about itself may be as large as a record.
+const TEXT_BYTES_MAX: usize = 1024;
+
 /// The reasons, as they stand in the dead-letter table and in the metric's label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reason {
@@ -75,7 +78,9 @@ pub struct Notice {
 
 impl Reject {
     pub(crate) fn new(reason: Reason, detail: impl Into<String>) -> Box<Self> {
-        Box::new(Self { reason, detail: detail.into(), event_id: None, event_type: None })
+        let mut detail = detail.into();
+        detail.truncate(detail.floor_char_boundary(TEXT_BYTES_MAX));
+        Box::new(Self { reason, detail, event_id: None, event_type: None })
     }
 
     pub(crate) fn missing(attribute: &str) -> Box<Self> {
@@ -83,8 +88,9 @@ impl Reject {
     }
 
     pub(crate) fn of(mut self: Box<Self>, id: Option<&str>, event_type: Option<&str>) -> Box<Self> {
-        self.event_id = id.map(str::to_owned);
-        self.event_type = event_type.map(str::to_owned);
+        let cut = |text: &str| text[..text.floor_char_boundary(TEXT_BYTES_MAX)].to_owned();
+        self.event_id = id.map(cut);
+        self.event_type = event_type.map(cut);
         self
     }
 }
