@@ -1,5 +1,6 @@
-//! Replay of NDJSON files, plain or gzip. Each file is partition 0 of a topic `file:<name>`; a
-//! record's offset is its line number from 0, so a replay resumes after the last committed line.
+//! Replay of NDJSON files, plain or gzip. Each file is partition 0 of a topic `file:<name>` (files of
+//! equal name in several folders are its partitions 0, 1, … in the order given); a record's offset is
+//! its line number from 0, so a replay resumes after the last committed line.
 
 use super::{Polled, Source, SourceError, SourceEvent, SourceRecord};
 use crate::decode::{NoHeaders, RawRecord};
@@ -49,9 +50,12 @@ impl FileSource {
     /// Will read `paths` in this order. Lines longer than `line_bytes_max` are handed out cut off one
     /// byte beyond it, which the decoder then refuses as too large.
     pub fn new(paths: Vec<PathBuf>, line_bytes_max: usize) -> Self {
-        let partition = |path: &Path| {
+        let mut seen: BTreeMap<String, i32> = BTreeMap::new();
+        let mut partition = |path: &Path| {
             let name = path.file_name().map_or_else(|| path.to_string_lossy(), |n| n.to_string_lossy());
-            TopicPartition::new(format!("{FILE_TOPIC}{name}"), 0)
+            let next = seen.entry(format!("{FILE_TOPIC}{name}")).or_default();
+            *next += 1;
+            TopicPartition::new(format!("{FILE_TOPIC}{name}"), *next - 1)
         };
         Self {
             files: paths.into_iter().map(|p| (p.clone(), partition(&p))).collect(),
@@ -92,7 +96,7 @@ impl FileSource {
     fn read_line(&mut self) -> Result<bool, FileSourceError> {
         self.line.clear();
         let Some(reader) = self.reader.as_mut() else { return Ok(false) };
-        let mut any = false;
+        let (mut any, mut is_cut) = (false, false);
         loop {
             let available = match reader.fill_buf() {
                 Ok(available) => available,
@@ -107,10 +111,11 @@ impl FileSource {
             let used = end.map_or(available.len(), |at| at + 1);
             let room = (self.line_bytes_max + 1).saturating_sub(self.line.len());
             let text = &available[..end.unwrap_or(available.len())];
+            is_cut |= text.len() > room;
             self.line.extend_from_slice(&text[..text.len().min(room)]);
             reader.consume(used);
             if end.is_some() {
-                if self.line.last() == Some(&b'\r') {
+                if !is_cut && self.line.last() == Some(&b'\r') {
                     self.line.pop();
                 }
                 return Ok(true);
@@ -186,3 +191,6 @@ impl Source for FileSource {
         self.reader = None;
     }
 }
+
+#[cfg(test)]
+mod tests;
