@@ -18,26 +18,25 @@ as_root() {
     fi
 }
 
-# Debian starts a package's services when it installs them; we want promtool, not a running server.
+# Debian starts and enables a package's services when it installs them; of prometheus we want promtool alone.
 no_services=/usr/sbin/policy-rc.d
 install() {
     echo "setup.sh: installing $*"
-    local added=
     if [[ ! -e $no_services ]]; then
+        trap 'as_root rm -f "$no_services"' EXIT
         printf '#!/bin/sh\nexit 101\n' | as_root tee "$no_services" >/dev/null
         as_root chmod +x "$no_services"
-        added=yes
     fi
-    local status=0
-    as_root apt-get -q update && as_root env DEBIAN_FRONTEND=noninteractive \
-        apt-get install -q -y --no-install-recommends "$@" || status=$?
-    [[ -z $added ]] || as_root rm -f "$no_services"
-    return "$status"
+    as_root apt-get -q update
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends "$@"
+    if [[ " $* " == *" prometheus "* ]] && command -v systemctl >/dev/null; then
+        as_root systemctl disable prometheus.service
+    fi
 }
 
-missing=()
+declare -A missing=()
 need() { # need COMMAND PACKAGE
-    command -v "$1" >/dev/null || missing+=("$2")
+    command -v "$1" >/dev/null || missing[$2]=1
 }
 need promtool prometheus
 # librdkafka and OpenSSL are built from their vendored sources.
@@ -50,8 +49,10 @@ need cmake cmake
 # The test broker and its jars; the readers in Python.
 need java openjdk-17-jre-headless
 need mvn maven
-python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3 python3-venv)
-[[ ${#missing[@]} -eq 0 ]] || install $(printf '%s\n' "${missing[@]}" | sort -u)
+python3 -c 'import ensurepip, venv' 2>/dev/null || missing[python3-venv]=1
+if [[ ${#missing[@]} -gt 0 ]]; then
+    install "${!missing[@]}"
+fi
 
 python=$("$root/tests/truth/venv.sh")
 kafka_libs=$("$root/tests/kafka/start.sh" --jars)

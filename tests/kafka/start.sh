@@ -82,6 +82,9 @@ share.coordinator.state.topic.num.partitions=1
 # Tests join, die and rejoin quickly.
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=500
+# A killed broker comes back only when the session of its former self is over.
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
 EOF
 }
 
@@ -103,7 +106,8 @@ java=(
 
 mkdir -p "$1"
 dir=$(cd "$1" && pwd)
-if [[ -f $dir/pid ]] && kill -0 "$(<"$dir/pid")" 2>/dev/null; then
+# Asked by the command line: after a crash the number may be a zombie's or another process's.
+if [[ -f $dir/pid ]] && { tr '\0' ' ' <"/proc/$(<"$dir/pid")/cmdline"; } 2>/dev/null | grep -q 'kafka\.Kafka'; then
     fail "a broker runs in $dir already (process $(<"$dir/pid"))"
 fi
 
@@ -127,6 +131,7 @@ echo "$port $controller_port" >"$dir/ports"
 
 # A session of its own and no inherited streams: the broker outlives this script and a Ctrl-C, and
 # does not keep a caller waiting that reads our stdout to its end.
+: >"$dir/broker.log"
 setsid "${java[@]}" kafka.Kafka "$dir/server.properties" </dev/null >"$dir/broker.log" 2>&1 &
 pid=$!
 echo "$pid" >"$dir/pid"
