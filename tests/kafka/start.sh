@@ -118,6 +118,11 @@ port=${2:-${saved[0]:-$(free_port)}}
 controller_port=${saved[1]:-$(free_port "$port")}
 [[ $port =~ ^[0-9]+$ ]] || fail "not a port: $port"
 for p in "$port" "$controller_port"; do
+    # A broker killed a moment ago may still be letting go of it.
+    for ((i = 0; i < 50; i++)); do
+        port_open "$p" || break
+        sleep 0.1
+    done
     ! port_open "$p" || fail "port $p is in use"
 done
 configure "$port" "$controller_port" >"$dir/server.properties"
