@@ -22,7 +22,7 @@ jars() {
     local version libs
     version=$(sed -n 's:.*<kafka.version>\(.*\)</kafka.version>.*:\1:p' "$here/pom.xml")
     libs=${TIDEWATCH_KAFKA_LIBS:-${XDG_CACHE_HOME:-$HOME/.cache}/tidewatch/kafka-$version}
-    mkdir -p "$libs"
+    mkdir -p "$libs" || exit 1
     (
         flock 9 # tests that start together fill it once
         # The copy of the pom comes last, so it tells that the folder is complete.
@@ -31,9 +31,9 @@ jars() {
             rm -f "$libs"/*.jar
             mvn -q -B -f "$here/pom.xml" dependency:copy-dependencies -DoutputDirectory="$libs" >&2 \
                 || fail "cannot fetch the Kafka jars"
-            cp "$here/pom.xml" "$libs/pom.xml"
+            cp "$here/pom.xml" "$libs/pom.xml" || fail "cannot write to $libs"
         fi
-    ) 9>"$libs/.lock"
+    ) 9>"$libs/.lock" || exit 1
     echo "$libs"
 }
 
