@@ -1,2 +1,29 @@
-//! tidewatch
-fn main() {}
+//! The binary: command line, settings, wiring, shutdown. What is counted, stored and answered lives in
+//! the other crates.
+
+mod app;
+mod cli;
+mod commands;
+mod live;
+mod packs;
+mod settings;
+mod shutdown;
+mod status;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match commands::execute(cli::Cli::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            // A reader that closed the pipe early (`| head`) has seen what it wanted.
+            let is_broken_pipe = error.chain().any(|e| e.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe));
+            if is_broken_pipe {
+                return ExitCode::SUCCESS;
+            }
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -104,6 +104,15 @@ impl KafkaSource {
         })
     }
 
+    /// Checks names and values of properties without connecting; the error says what is wrong.
+    pub fn check_properties(properties: &BTreeMap<String, String>) -> Result<(), String> {
+        let mut config = ClientConfig::new();
+        properties.iter().for_each(|(key, value)| {
+            config.set(key, value);
+        });
+        config.create_native_config().map(|_| ()).map_err(|error| error.to_string())
+    }
+
     /// Which of the given properties this module sets itself.
     pub fn is_fixed_property(name: &str) -> bool {
         FIXED.iter().any(|(key, _)| *key == name)

@@ -1,0 +1,153 @@
+//! The command line.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Stream-processing metrics and alerting: every number can be replayed, explained and amended.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run everything at once, with nothing installed: a broker, events, the engine, HTTP.
+    Demo(Demo),
+    /// Count events of Kafka or of files into tables, and answer over HTTP.
+    Run(Run),
+    /// Check settings and definitions: every mistake with file, line and hint.
+    Check(Check),
+    /// Ask the tables. Sees what is committed; a running process also answers for what is not yet,
+    /// on POST /api/v1/sql.
+    Sql(Sql),
+    /// Generate events with known trouble.
+    Simulate(Simulate),
+}
+
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// Where the data goes [default: a new folder tidewatch-demo/<UTC time>].
+    #[arg(long, value_name = "FOLDER")]
+    pub data: Option<PathBuf>,
+    /// Events per second.
+    #[arg(long, default_value_t = 500.0, value_name = "N")]
+    pub rate: f64,
+    /// What goes wrong, and when (see `simulate --list`).
+    #[arg(long, default_value = "demo", value_name = "NAME")]
+    pub scenario: String,
+    /// Same seed and start, same events.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub seed: u64,
+    /// Address of the HTTP server; port 0 takes any free one.
+    #[arg(long, default_value = "127.0.0.1:9890", value_name = "ADDRESS")]
+    pub listen: SocketAddr,
+    /// Stop by itself after this time, as in 30s or 5m.
+    #[arg(long, value_parser = humantime_serde::re::humantime::parse_duration, value_name = "DURATION")]
+    pub stop_after: Option<Duration>,
+}
+
+#[derive(Debug, Args)]
+pub struct Config {
+    /// Settings file; `tidewatch check --defaults` prints one with every setting explained.
+    #[arg(short, long, default_value = "tidewatch.toml", value_name = "FILE")]
+    pub config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct Run {
+    #[command(flatten)]
+    pub config: Config,
+    /// Stop when everything that was there at the end of the sources is counted and committed.
+    #[arg(long)]
+    pub until_caught_up: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Check {
+    #[command(flatten)]
+    pub config: Config,
+    /// Print the default settings with their explanations and stop.
+    #[arg(long)]
+    pub defaults: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Sql {
+    /// The query.
+    pub query: String,
+    /// How to print the answer.
+    #[arg(long, value_enum, default_value_t = SqlFormat::Table)]
+    pub format: SqlFormat,
+    /// Folder or URL of the tables, instead of that in the settings.
+    #[arg(long, value_name = "LOCATION")]
+    pub data: Option<String>,
+    /// Settings file.
+    #[arg(short, long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Write to a file instead of the standard output.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum SqlFormat {
+    Table,
+    Csv,
+    Json,
+    Parquet,
+}
+
+#[derive(Debug, Args)]
+pub struct Simulate {
+    /// What goes wrong, and when.
+    #[arg(long, default_value = "steady", value_name = "NAME")]
+    pub scenario: String,
+    /// List the scenarios and stop.
+    #[arg(long)]
+    pub list: bool,
+    /// Where the events go.
+    #[arg(long, value_enum, required_unless_present = "list")]
+    pub to: Option<Target>,
+    /// File to write; a name ending in .gz is compressed.
+    #[arg(long, required_if_eq("to", "file"), value_name = "FILE")]
+    pub path: Option<PathBuf>,
+    /// Brokers, as host:port separated by commas.
+    #[arg(long, required_if_eq("to", "kafka"), value_name = "BROKERS")]
+    pub bootstrap_servers: Option<String>,
+    /// Any librdkafka property, as name=value; may be repeated.
+    #[arg(long = "property", value_parser = name_and_value, value_name = "NAME=VALUE")]
+    pub properties: Vec<(String, String)>,
+    /// Mean events per second.
+    #[arg(long, default_value_t = 200.0, value_name = "N")]
+    pub rate: f64,
+    /// Length in event time, as in 10m or 2h; without it the events go on until Ctrl-C.
+    #[arg(long, value_parser = humantime_serde::re::humantime::parse_duration, value_name = "DURATION", required_if_eq("to", "file"))]
+    pub duration: Option<Duration>,
+    /// First moment of event time, RFC 3339 [default: now].
+    #[arg(long, value_name = "TIME")]
+    pub start: Option<String>,
+    /// Same seed and start, same events.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub seed: u64,
+    /// Number of creators.
+    #[arg(long, default_value_t = 50, value_name = "N")]
+    pub creators: usize,
+    /// Write each event when it happens instead of as fast as possible.
+    #[arg(long)]
+    pub real_time: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Target {
+    Kafka,
+    File,
+}
+
+fn name_and_value(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or_else(|| format!("expected NAME=VALUE, found `{text}`"))?;
+    Ok((name.trim().to_owned(), value.to_owned()))
+}

@@ -1,0 +1,155 @@
+//! `tidewatch demo`: broker, generator, engine, storage and HTTP in one process.
+
+use super::run::finish;
+use crate::app::{App, Ended, start_log};
+use crate::cli::Demo;
+use crate::packs;
+use crate::settings::{Http, Ingest, Log, Settings, Storage};
+use crate::shutdown::Shutdown;
+use crate::status::Status;
+use anyhow::{Context, Result};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tidewatch_ingest::clock::{Clock, SystemClock};
+use tidewatch_simulate::{self as simulation, DemoBroker, Generator, KafkaTarget, Pace, Scenario, TOPICS, to_kafka};
+
+const PARTITIONS: i32 = 4;
+/// On a local disk a commit is cheap: fresh files are worth more than few ones.
+const FLUSH_INTERVAL: Duration = Duration::from_secs(5);
+
+pub async fn demo(options: Demo) -> Result<ExitCode> {
+    let clock = SystemClock::new();
+    let data = match options.data.clone() {
+        Some(folder) => folder,
+        None => PathBuf::from("tidewatch-demo").join(folder_name(clock.now_us())),
+    };
+    let broker = DemoBroker::start(&TOPICS.map(|topic| (topic, PARTITIONS)))?;
+    let settings = settings(&options, &data, broker.bootstrap_servers());
+    let catalog = packs::load(&settings.packs)?;
+    start_log(&settings)?;
+    let mut shutdown = Shutdown::listen()?;
+    let mut app = App::start(&settings, catalog, false).await?;
+    let producer = Producer::start(&options, broker.bootstrap_servers())?;
+    print_welcome(&options, &settings, &app, &data);
+    let status = tokio::spawn(Status::new(app.metrics.clone(), app.clock.clone()).run());
+    let ended = tokio::select! {
+        ended = app.work(&mut shutdown, false) => ended?,
+        () = sleep_or_for_ever(options.stop_after) => Ended::Requested,
+    };
+    status.abort();
+    producer.stop()?;
+    let code = finish(app, &mut shutdown, ended).await?;
+    eprintln!("the tables stay in {}; ask them with\n  {}", data.display(), sql_command(&data));
+    drop(broker);
+    Ok(code)
+}
+
+async fn sleep_or_for_ever(time: Option<Duration>) {
+    match time {
+        Some(time) => tokio::time::sleep(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// `20261121T071925Z`: a folder of its own for every demo, because positions of a broker that is gone
+/// mean nothing to the next one.
+fn folder_name(now_us: i64) -> String {
+    chrono::DateTime::from_timestamp_micros(now_us).map_or_else(|| now_us.to_string(), |t| t.format("%Y%m%dT%H%M%SZ").to_string())
+}
+
+fn settings(options: &Demo, data: &Path, bootstrap_servers: &str) -> Settings {
+    let mut settings = Settings {
+        storage: Storage { location: data.display().to_string(), ..Storage::default() },
+        http: Http { listen: options.listen },
+        ingest: Ingest { flush_interval: FLUSH_INTERVAL, ..Ingest::default() },
+        log: Log { filter: "warn".to_owned(), ..Log::default() },
+        ..Settings::default()
+    };
+    settings.kafka.properties = [("bootstrap.servers", bootstrap_servers), ("group.id", "tidewatch-demo")]
+        .map(|(k, v)| (k.to_owned(), v.to_owned()))
+        .into();
+    settings
+}
+
+/// The generator on a thread of its own.
+struct Producer {
+    stop: Arc<AtomicBool>,
+    thread: std::thread::JoinHandle<Result<()>>,
+}
+
+impl Producer {
+    fn start(options: &Demo, bootstrap_servers: &str) -> Result<Self> {
+        let clock = SystemClock::new();
+        let scenario = Scenario::named(&options.scenario)?;
+        let settings = simulation::Settings {
+            events_per_second: options.rate,
+            daily_rhythm: false,
+            ..simulation::Settings::new(scenario, options.seed, clock.now_us() / 1000)
+        };
+        let generator = Generator::new(settings)?;
+        let target = KafkaTarget::new(bootstrap_servers);
+        let stop = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&stop);
+        let thread = std::thread::Builder::new().name("demo-producer".to_owned()).spawn(move || {
+            let now_ms = || clock.now_us() / 1000;
+            let run = simulation::Run::new(&flag).paced(Pace::RealTime(&now_ms));
+            to_kafka(generator, &target, run).map(|_| ()).context("the generator of the demo")
+        })?;
+        Ok(Self { stop, thread })
+    }
+
+    fn stop(self) -> Result<()> {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().unwrap_or_else(|_| anyhow::bail!("the generator of the demo panicked"))
+    }
+}
+
+fn sql_command(data: &Path) -> String {
+    let program = std::env::args().next().unwrap_or_else(|| "tidewatch".to_owned());
+    format!(
+        "{program} sql --data {} \"SELECT provider, sum(requests) AS requests, sum(errors) AS errors, \
+         quantile(duration_ms, 0.95) AS p95_ms FROM api_calls GROUP BY provider ORDER BY requests DESC\"",
+        data.display()
+    )
+}
+
+fn print_welcome(options: &Demo, settings: &Settings, app: &App, data: &Path) {
+    let http = format!("http://{}", app.address);
+    let scenario = Scenario::named(&options.scenario).map_or("", |s| s.description);
+    println!(
+        "Tidewatch demo
+
+  broker     in this process, topics {topics} with {PARTITIONS} partitions each
+  events     about {rate}/s, scenario {name}: {scenario}
+  engine     pack {packs}, a commit every {flush} s
+  data       {data}   (Delta Lake tables: Parquet files and a log)
+  HTTP       {http}
+
+Look at
+  {http}/metrics
+  {http}/api/v1/tables
+
+Ask what is known up to this second, committed or not
+  curl -s {http}/api/v1/sql -H 'accept: text/plain' -d \"
+    SELECT window_start, provider, sum(requests) AS requests, sum(errors) AS errors,
+           quantile(duration_ms, 0.95) AS p95_ms
+    FROM api_calls WHERE window_start > now() - INTERVAL '1 minute'
+    GROUP BY window_start, provider ORDER BY window_start DESC, requests DESC LIMIT 20\"
+
+Ask the files
+  {sql}
+
+Ctrl-C commits what was read and stops.
+",
+        topics = TOPICS.join(", "),
+        rate = options.rate,
+        name = options.scenario,
+        packs = settings.packs.join(", "),
+        flush = FLUSH_INTERVAL.as_secs(),
+        data = data.display(),
+        sql = sql_command(data),
+    );
+}

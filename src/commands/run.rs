@@ -1,0 +1,41 @@
+//! `tidewatch run`.
+
+use crate::app::{App, Ended, start_log};
+use crate::cli::Run;
+use crate::packs;
+use crate::settings::Settings;
+use crate::shutdown::Shutdown;
+use crate::status::Status;
+use anyhow::Result;
+use std::process::ExitCode;
+
+pub async fn run(options: Run) -> Result<ExitCode> {
+    let settings = Settings::load(&options.config.config)?;
+    let catalog = packs::load(&settings.packs)?;
+    start_log(&settings)?;
+    let mut shutdown = Shutdown::listen()?;
+    let mut app = App::start(&settings, catalog, options.until_caught_up).await?;
+    tracing::info!(address = %app.address, data = settings.storage.location, "listening");
+    let status = tokio::spawn(Status::new(app.metrics.clone(), app.clock.clone()).run());
+    let ended = app.work(&mut shutdown, options.until_caught_up).await?;
+    status.abort();
+    finish(app, &mut shutdown, ended).await
+}
+
+/// Commits what was read; a second request ends without that.
+pub async fn finish(app: App, shutdown: &mut Shutdown, ended: Ended) -> Result<ExitCode> {
+    if ended == Ended::Requested {
+        eprintln!("\ncommitting what was read (Ctrl-C again: stop at once, events are read again next time) …");
+    }
+    tokio::select! {
+        result = app.drain() => {
+            result?;
+            eprintln!("everything that was read is committed");
+            Ok(ExitCode::SUCCESS)
+        }
+        () = shutdown.requested() => {
+            eprintln!("stopped at once");
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}

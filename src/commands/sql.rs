@@ -1,0 +1,68 @@
+//! `tidewatch sql`: a query over the committed tables.
+
+use crate::app::open_store;
+use crate::cli::{Sql, SqlFormat};
+use crate::settings::Settings;
+use anyhow::{Context, Result, bail};
+use std::collections::HashMap;
+use std::io::{IsTerminal, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use tidewatch_query::format::Format;
+use tidewatch_query::{NoLiveStates, Snapshots, SqlEngine};
+use tidewatch_storage::Store;
+
+const DEFAULT_CONFIG: &str = "tidewatch.toml";
+
+pub async fn sql(options: Sql) -> Result<ExitCode> {
+    let (settings, store) = open(&options)?;
+    let engine = SqlEngine::new(Snapshots::new(store.clone(), Arc::new(NoLiveStates)), settings.sql_limits());
+    let answer = match engine.query(&options.query).await {
+        Ok(answer) => answer,
+        Err(error) => {
+            let hint = error.hint().map(|h| format!("\n  hint: {h}")).unwrap_or_default();
+            let nothing = match store.table_names().await {
+                Ok(names) if names.is_empty() => format!("\n  hint: there are no tables in {} yet", store.url()),
+                _ => String::new(),
+            };
+            bail!("{error}{hint}{nothing}");
+        }
+    };
+    let format = match options.format {
+        SqlFormat::Table => Format::Table,
+        SqlFormat::Csv => Format::Csv,
+        SqlFormat::Json => Format::Json,
+        SqlFormat::Parquet => Format::Parquet,
+    };
+    let bytes = format.write(&answer)?;
+    match &options.output {
+        Some(path) => std::fs::write(path, bytes).with_context(|| path.display().to_string())?,
+        None if format == Format::Parquet && std::io::stdout().is_terminal() => {
+            bail!("Parquet is not for a terminal\n  hint: add --output FILE, or redirect");
+        }
+        None => std::io::stdout().write_all(&bytes)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn open(options: &Sql) -> Result<(Settings, Store)> {
+    let config = options.config.as_deref().or_else(|| Some(Path::new(DEFAULT_CONFIG)).filter(|p| p.exists()));
+    let settings = config.map(Settings::load).transpose()?;
+    match (&options.data, settings) {
+        (Some(location), settings) => {
+            let settings = settings.unwrap_or_default();
+            // A query must not make a folder out of a typing mistake.
+            if !location.contains("://") && !Path::new(location).is_dir() {
+                bail!("{location}: there is no such folder");
+            }
+            let store = Store::open(location, HashMap::new())?;
+            Ok((settings, store))
+        }
+        (None, Some(settings)) => {
+            let store = open_store(&settings)?;
+            Ok((settings, store))
+        }
+        (None, None) => bail!("which tables?\n  hint: --data FOLDER, or -c FILE, or a {DEFAULT_CONFIG} in this folder"),
+    }
+}

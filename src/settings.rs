@@ -1,0 +1,331 @@
+//! Settings: one TOML file, every key with a default, an explanation (`settings/default.toml`) and a
+//! strict reader. A text value `${NAME}` takes the environment variable of that name, for secrets.
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tidewatch_ingest::decode::DecodeLimits;
+use tidewatch_ingest::source::KafkaSource;
+use tidewatch_ingest::worker::WorkerSettings;
+use tidewatch_query::SqlLimits;
+use tidewatch_engine::watermark::WatermarkSettings;
+
+/// Every setting with its default, commented.
+pub const DEFAULT_TOML: &str = include_str!("settings/default.toml");
+
+const MIB: usize = 1024 * 1024;
+
+/// The whole file.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    pub packs: Vec<String>,
+    pub storage: Storage,
+    pub kafka: Kafka,
+    pub files: Files,
+    pub ingest: Ingest,
+    pub watermark: Watermark,
+    pub http: Http,
+    pub sql: Sql,
+    pub scrape: Scrape,
+    pub log: Log,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Storage {
+    pub location: String,
+    pub options: HashMap<String, String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Kafka {
+    pub workers: usize,
+    pub properties: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Files {
+    pub paths: Vec<PathBuf>,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Ingest {
+    #[serde(with = "humantime_serde")]
+    pub flush_interval: Duration,
+    pub flush_rows: usize,
+    pub flush_bytes: usize,
+    #[serde(with = "humantime_serde")]
+    pub drain_timeout: Duration,
+    pub record_bytes_max: usize,
+    pub string_bytes_max: usize,
+    pub dead_letter_bytes_max: usize,
+    #[serde(with = "humantime_serde")]
+    pub future_max: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Watermark {
+    #[serde(with = "humantime_serde")]
+    pub disorder: Duration,
+    #[serde(with = "humantime_serde")]
+    pub idle_after: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Http {
+    pub listen: SocketAddr,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Sql {
+    pub rows_max: usize,
+    #[serde(with = "humantime_serde")]
+    pub timeout: Duration,
+    pub memory_bytes_max: usize,
+    pub query_bytes_max: usize,
+    pub concurrency_max: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Scrape {
+    pub series_max: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    pub filter: String,
+    pub format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            packs: vec!["builtin:creatorflow".to_owned()],
+            storage: Storage::default(),
+            kafka: Kafka::default(),
+            files: Files::default(),
+            ingest: Ingest::default(),
+            watermark: Watermark::default(),
+            http: Http::default(),
+            sql: Sql::default(),
+            scrape: Scrape::default(),
+            log: Log::default(),
+        }
+    }
+}
+
+impl Default for Storage {
+    fn default() -> Self {
+        Self { location: "tidewatch-data".to_owned(), options: HashMap::new() }
+    }
+}
+
+impl Default for Kafka {
+    fn default() -> Self {
+        Self { workers: 1, properties: BTreeMap::new() }
+    }
+}
+
+impl Default for Ingest {
+    fn default() -> Self {
+        Self {
+            flush_interval: Duration::from_secs(10),
+            flush_rows: 500_000,
+            flush_bytes: 256 * MIB,
+            drain_timeout: Duration::from_secs(30),
+            record_bytes_max: MIB,
+            string_bytes_max: 4096,
+            dead_letter_bytes_max: 64 * 1024,
+            future_max: Duration::from_secs(300),
+        }
+    }
+}
+
+impl Default for Watermark {
+    fn default() -> Self {
+        Self { disorder: Duration::from_secs(5), idle_after: Duration::from_secs(30) }
+    }
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 9890)) }
+    }
+}
+
+impl Default for Sql {
+    fn default() -> Self {
+        Self {
+            rows_max: 100_000,
+            timeout: Duration::from_secs(30),
+            memory_bytes_max: 512 * MIB,
+            query_bytes_max: 256 * 1024,
+            concurrency_max: 8,
+        }
+    }
+}
+
+impl Default for Scrape {
+    fn default() -> Self {
+        Self { series_max: 10_000 }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { filter: "info".to_owned(), format: LogFormat::Text }
+    }
+}
+
+impl Settings {
+    /// Reads and checks a file. Paths in it are relative to its folder.
+    pub fn load(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).with_context(|| {
+            format!("{}\n  hint: `tidewatch check --defaults` prints a file to start from", path.display())
+        })?;
+        let mut settings = Self::parse(&path.display().to_string(), &text, |name| std::env::var(name).ok())?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        settings.files.paths.iter_mut().for_each(|p| *p = folder.join(&p));
+        for pack in settings.packs.iter_mut().filter(|p| !p.starts_with(crate::packs::BUILTIN)) {
+            *pack = folder.join(&pack).display().to_string();
+        }
+        let location = &mut settings.storage.location;
+        if !location.contains("://") {
+            *location = folder.join(&location).display().to_string();
+        }
+        Ok(settings)
+    }
+
+    /// Reads and checks the text of a file; `file` is for messages, `env` looks up `${NAME}`.
+    pub fn parse(file: &str, text: &str, env: impl Fn(&str) -> Option<String>) -> Result<Self> {
+        let mut settings: Self = toml::from_str(text).map_err(|error| {
+            let (line, column) = error.span().map_or((1, 1), |s| position(text, s.start));
+            anyhow::anyhow!("{file}:{line}:{column}: {}", error.message().trim())
+        })?;
+        let mut mistakes = Vec::new();
+        let at = |key: &str| match line_of(text, key) {
+            Some(line) => format!("{file}:{line}"),
+            None => file.to_owned(),
+        };
+        let secrets = settings.kafka.properties.iter_mut().chain(settings.storage.options.iter_mut());
+        for (key, value) in secrets {
+            let Some(name) = value.strip_prefix("${").and_then(|v| v.strip_suffix('}')) else { continue };
+            match env(name) {
+                Some(secret) => *value = secret,
+                None => mistakes.push(format!("{}: {key}: the environment variable {name} is not set", at(key))),
+            }
+        }
+        settings.check(&mut |key, message| mistakes.push(format!("{}: {key}: {message}", at(key.rsplit('.').next().unwrap_or(key)))));
+        if mistakes.is_empty() {
+            return Ok(settings);
+        }
+        bail!("{}", mistakes.join("\n"));
+    }
+
+    fn check(&self, mistake: &mut dyn FnMut(&str, String)) {
+        if self.packs.is_empty() {
+            mistake("packs", "at least one pack is needed\n  hint: \"builtin:creatorflow\", or a folder with sources.yaml and rollups.sql".to_owned());
+        }
+        for key in self.kafka.properties.keys().filter(|k| KafkaSource::is_fixed_property(k)) {
+            mistake(key, "is set by Tidewatch: starting positions come from its own commits\n  hint: remove the line".to_owned());
+        }
+        if !self.kafka.properties.is_empty() && !self.files.paths.is_empty() {
+            mistake("files.paths", "events come either from Kafka or from files\n  hint: keep one of [kafka] and [files]".to_owned());
+        }
+        if !self.kafka.properties.is_empty()
+            && let Err(error) = KafkaSource::check_properties(&self.kafka.properties)
+        {
+            let key = self.kafka.properties.keys().find(|k| error.contains(k.as_str()));
+            mistake(key.map_or("kafka.properties", |k| k), error);
+        }
+        let mut names: Vec<_> = self.files.paths.iter().filter_map(|p| p.file_name()).collect();
+        names.sort();
+        if let Some(twice) = names.windows(2).find(|w| w[0] == w[1]) {
+            mistake("files.paths", format!("two files are named {}; positions are kept by file name", twice[0].display()));
+        }
+        let positive = [
+            ("kafka.workers", self.kafka.workers),
+            ("ingest.flush_rows", self.ingest.flush_rows),
+            ("ingest.flush_bytes", self.ingest.flush_bytes),
+            ("ingest.record_bytes_max", self.ingest.record_bytes_max),
+            ("ingest.string_bytes_max", self.ingest.string_bytes_max),
+            ("sql.rows_max", self.sql.rows_max),
+            ("sql.memory_bytes_max", self.sql.memory_bytes_max),
+            ("sql.query_bytes_max", self.sql.query_bytes_max),
+            ("sql.concurrency_max", self.sql.concurrency_max),
+        ];
+        for (key, _) in positive.iter().filter(|(_, value)| *value == 0) {
+            mistake(key, "expected at least 1, found 0".to_owned());
+        }
+        let durations = [
+            ("ingest.flush_interval", self.ingest.flush_interval),
+            ("watermark.idle_after", self.watermark.idle_after),
+            ("sql.timeout", self.sql.timeout),
+        ];
+        for (key, _) in durations.iter().filter(|(_, value)| value.is_zero()) {
+            mistake(key, "expected more than 0s".to_owned());
+        }
+    }
+
+    /// What a worker needs of it.
+    pub fn worker(&self) -> WorkerSettings {
+        let us = |d: Duration| i64::try_from(d.as_micros()).unwrap_or(i64::MAX / 4);
+        WorkerSettings {
+            flush_interval: self.ingest.flush_interval,
+            flush_rows: self.ingest.flush_rows,
+            flush_bytes: self.ingest.flush_bytes,
+            drain_timeout: self.ingest.drain_timeout,
+            dead_letter_bytes_max: self.ingest.dead_letter_bytes_max,
+            decode: DecodeLimits {
+                record_bytes_max: self.ingest.record_bytes_max,
+                string_bytes_max: self.ingest.string_bytes_max,
+                future_max_us: us(self.ingest.future_max),
+            },
+            watermark: WatermarkSettings { disorder_us: us(self.watermark.disorder), idle_after_us: us(self.watermark.idle_after) },
+        }
+    }
+
+    /// What a query may cost.
+    pub fn sql_limits(&self) -> SqlLimits {
+        SqlLimits {
+            rows_max: self.sql.rows_max,
+            timeout: self.sql.timeout,
+            memory_bytes_max: self.sql.memory_bytes_max,
+            query_bytes_max: self.sql.query_bytes_max,
+        }
+    }
+}
+
+fn position(text: &str, offset: usize) -> (usize, usize) {
+    let before = text.get(..offset).unwrap_or(text);
+    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+    (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+}
+
+/// The first line that sets `key`, from 1.
+fn line_of(text: &str, key: &str) -> Option<usize> {
+    let sets = |line: &str| line.trim_start().trim_start_matches('"').strip_prefix(key).is_some_and(|rest| rest.trim_start_matches('"').trim_start().starts_with('='));
+    text.lines().position(sets).map(|index| index + 1)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,43 @@
+use super::*;
+
+fn parse(text: &str) -> Result<Settings, String> {
+    Settings::parse("t.toml", text, |name| (name == "SECRET").then(|| "s3cr3t".to_owned())).map_err(|e| e.to_string())
+}
+
+#[test]
+fn the_printed_defaults_are_the_defaults() {
+    assert_eq!(parse(DEFAULT_TOML).unwrap(), Settings::default());
+    assert_eq!(parse("").unwrap(), Settings::default());
+}
+
+#[test]
+fn every_setting_is_explained() {
+    let default: toml::Table = DEFAULT_TOML.parse().unwrap();
+    let sections: Vec<&String> = default.keys().collect();
+    assert_eq!(sections.len(), 10, "a section is missing in default.toml: {sections:?}");
+}
+
+#[test]
+fn secrets_come_from_the_environment() {
+    let settings = parse("[storage.options]\nkey = \"${SECRET}\"").unwrap();
+    assert_eq!(settings.storage.options["key"], "s3cr3t");
+}
+
+#[test]
+fn mistakes_name_their_line() {
+    let cases = [
+        ("[ingest]\nflush_intervall = \"1s\"", "t.toml:2:1: unknown field `flush_intervall`"),
+        ("[ingest]\nflush_interval = \"soon\"", "t.toml:2:18: "),
+        ("[sql]\n\nrows_max = 0", "t.toml:3: sql.rows_max: expected at least 1"),
+        ("[kafka.properties]\n\"enable.auto.commit\" = \"true\"", "t.toml:2: enable.auto.commit: is set by Tidewatch"),
+        ("[kafka.properties]\n\"bootstrap.servers\" = \"a:1\"\n\"grup.id\" = \"x\"", "t.toml:3: grup.id: "),
+        ("[storage.options]\nkey = \"${NOWHERE}\"", "t.toml:2: key: the environment variable NOWHERE is not set"),
+        ("[files]\npaths = [\"a/x\", \"b/x\"]", "t.toml:2: files.paths: two files are named x"),
+        ("packs = []", "t.toml:1: packs: at least one pack"),
+        ("listen = 3", "t.toml:1:1: unknown field `listen`"),
+    ];
+    for (text, expected) in cases {
+        let message = parse(text).unwrap_err();
+        assert!(message.contains(expected), "{text:?}\n  expected {expected:?}\n  found    {message:?}");
+    }
+}
