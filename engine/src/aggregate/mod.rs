@@ -52,14 +52,15 @@ impl Rows<'_> {
     /// Calls `f(row, slot)` for every row that passes the filter and is not null in `values`.
     #[inline]
     pub(crate) fn for_each_valid(&self, values: Option<&dyn Array>, mut f: impl FnMut(usize, usize)) {
-        let nulls = values.and_then(|v| v.nulls()).filter(|n| n.null_count() > 0);
+        // Logical, for an array of type null carries no bitmap.
+        let nulls = values.and_then(|v| v.logical_nulls()).filter(|n| n.null_count() > 0);
         match (self.filter, nulls) {
             (None, None) => self.slots.iter().enumerate().for_each(|(row, &slot)| f(row, slot as usize)),
             (filter, nulls) => {
                 for (row, &slot) in self.slots.iter().enumerate() {
                     // A filter that is null is not true.
                     let passes = filter.is_none_or(|m| m.is_valid(row) && m.value(row));
-                    if passes && nulls.is_none_or(|n| n.is_valid(row)) {
+                    if passes && nulls.as_ref().is_none_or(|n| n.is_valid(row)) {
                         f(row, slot as usize);
                     }
                 }

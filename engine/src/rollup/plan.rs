@@ -64,6 +64,9 @@ pub struct MeasurePlan {
     pub filter: Option<usize>,
 }
 
+/// Tables that are no rollups.
+const RESERVED: [&str; 1] = ["dead_letters"];
+
 /// A named text: file name for messages, content.
 pub type NamedText = (String, String);
 
@@ -87,6 +90,11 @@ impl Catalog {
                 }
                 if defs.contains_key(&statement.name) {
                     errors.push(DefinitionError::new(file, statement.position, format!("rollup {} has the name of a source", statement.name)));
+                    continue;
+                }
+                if !is_plain(&statement.name) || RESERVED.contains(&statement.name.as_str()) {
+                    errors.push(DefinitionError::new(file, statement.position, format!("a rollup cannot be named `{}`", statement.name))
+                        .hint("the name is that of its table and folder: lower-case letters, digits and underscores, not dead_letters"));
                     continue;
                 }
                 match plan(&context, &statement).and_then(|plan| validate(&statement, &plan)) {
@@ -133,14 +141,17 @@ fn parse_sources(files: &[NamedText], errors: &mut Vec<DefinitionError>) -> BTre
         };
         for def in parsed.sources {
             let at = (line_of(text, &def.name), 0);
-            let plain = !def.name.is_empty() && def.name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
             let schema = def.full_schema();
             let names: BTreeSet<_> = schema.fields().iter().map(|f| f.name()).collect();
-            if !plain {
+            let is_object = |name: &str| def.fields.keys().any(|f| f.strip_prefix(name).is_some_and(|rest| rest.starts_with('.')));
+            if !is_plain(&def.name) {
                 errors.push(DefinitionError::new(file, at, format!("source name `{}` must be lower-case letters, digits and underscores", def.name)));
             } else if names.len() < schema.fields().len() {
                 errors.push(DefinitionError::new(file, at, format!("source {}: a field has the name of an envelope column or of another field", def.name))
-                    .hint("event_time, tenant, tenant_kind, tenant_id, event_id, event_source and subject come from the envelope"));
+                    .hint("event_time, tenant, tenant_kind, tenant_id, event_id, event_source and subject come from the envelope; name the field otherwise and say where it lies with `path`"));
+            } else if let Some(both) = def.fields.keys().find(|f| is_object(f)) {
+                errors.push(DefinitionError::new(file, at, format!("source {}: field `{both}` is a value and an object", def.name))
+                    .hint(format!("`{both}` cannot have a type when there are fields `{both}.…`")));
             } else if let Some(unknown) = def.time_fallback.iter().find(|f| !def.fields.contains_key(*f)) {
                 errors.push(DefinitionError::new(file, at, format!("source {}: time_fallback `{unknown}` is not one of its fields", def.name)));
             } else if let Some(other) = types.insert(def.event_type.clone(), def.name.clone()) {
@@ -152,6 +163,11 @@ fn parse_sources(files: &[NamedText], errors: &mut Vec<DefinitionError>) -> BTre
         }
     }
     defs
+}
+
+/// Names that stand in SQL without quotes and in paths.
+fn is_plain(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_lowercase()) && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
 }
 
 /// The YAML library puts the position into its text as well; the error has it already.
@@ -185,26 +201,50 @@ fn plan(context: &SessionContext, statement: &Statement) -> Result<LogicalPlan, 
     planned.map_err(|error| explain(statement, &error))
 }
 
-/// Finds the place and the hint for a planning error.
+/// Finds the place and the hint for a planning error, and the part of its text that helps.
 fn explain(statement: &Statement, error: &DataFusionError) -> DefinitionError {
-    let message = error.find_root().strip_backtrace();
-    let quoted = |text: &str| text.split(['\'', '"', '`']).nth(1).map(str::to_owned);
-    let word = if let Some(rest) = message.split("No field named ").nth(1) {
-        rest.split([' ', '.', ',']).next().map(|w| w.trim_matches(['"', '\'']).to_owned())
-    } else {
-        quoted(&message)
-    };
-    let word = word.unwrap_or_default();
-    let word = word.rsplit('.').next().unwrap_or_default();
-    let error = statement.error(word, message.clone());
-    if message.contains("not found") && message.contains("table") {
-        return error.hint("FROM names a source of sources.yaml");
+    let whole = error.find_root().strip_backtrace();
+    let first = whole.lines().next().unwrap_or_default();
+    let message = first.split_once("rror during planning: ").or(first.split_once("chema error: ")).map_or(first, |(_, rest)| rest);
+    let between = |start: &str, end: char| whole.split_once(start).and_then(|(_, rest)| rest.split(end).next()).map(str::to_owned);
+    let column_of = |text: &str| text.trim_matches(['"', '\'']).rsplit('.').next().unwrap_or_default().to_owned();
+    if let Some(column) = between("No field named ", '\n') {
+        let column = column.split(". ").next().unwrap_or_default().trim_end_matches('.');
+        let fields = between("Valid fields are ", '\n').unwrap_or_default();
+        let fields: Vec<_> = fields.trim_end_matches('.').split(", ").map(column_of).collect();
+        return statement.error(&column_of(column), format!("no field named {column}")).hint(format!("there are {}", fields.join(", ")));
     }
-    if message.contains("Invalid function") || message.contains("coerce") {
-        return error.hint("any DataFusion scalar function; aggregates: count, sum, min, max, avg, hdr, approx_distinct");
+    if let Some(table) = between("table '", '\'').filter(|_| message.contains("not found")) {
+        let table = column_of(&table);
+        return statement.error(&table, format!("no source named {table}")).hint("FROM names a source of sources.yaml");
     }
-    error
+    if let Some(call) = between("argument types '", '\'') {
+        let function = call.split('(').next().unwrap_or_default().to_owned();
+        return statement.error(&function, format!("{call} is not possible")).hint(FUNCTIONS);
+    }
+    if let Some(function) = between("Invalid function '", '\'') {
+        return statement.error(&function, format!("no function named {function}")).hint(FUNCTIONS);
+    }
+    if let Some(syntax) = between("ParserError(\"", '"') {
+        let (syntax, place) = syntax.split_once(" at Line: ").unwrap_or((&syntax, ""));
+        let mut error = statement.error("", syntax);
+        if let Some((Ok(line), Ok(column))) = place.split_once(", Column: ").map(|(l, c)| (l.parse(), c.parse())) {
+            (error.line, error.column) = (line, column);
+        }
+        return error;
+    }
+    let word = column_of(message.split(['\'', '"', '`']).nth(1).unwrap_or_default());
+    if message.starts_with("Column in SELECT must be in GROUP BY") {
+        return statement.error(&word, format!("`{word}` is selected, but neither grouped by nor aggregated")).hint(format!("add {word} to GROUP BY"));
+    }
+    if let Some((expressions, _)) = message.rsplit_once("\" at position ") && message.starts_with("Projections require unique") {
+        let name = expressions.rsplit([' ', '.', '"']).next().unwrap_or_default();
+        return statement.error(name, format!("two columns would be named `{name}`")).hint("give one of them another name with AS");
+    }
+    statement.error(&word, message)
 }
+
+const FUNCTIONS: &str = "any DataFusion scalar function; aggregates: count, sum, min, max, avg, hdr, approx_distinct";
 
 fn compile(context: &SessionContext, def: SourceDef, rollups: Vec<Validated>) -> Result<SourcePlan, DataFusionError> {
     let full = def.full_schema();

@@ -41,8 +41,12 @@ struct Shape<'a> {
 
 pub(super) fn validate(statement: &Statement, plan: &LogicalPlan) -> Result<Validated> {
     let shape = shape(statement, plan)?;
+    if shape.aggregate.group_expr.iter().any(|e| matches!(e, Expr::GroupingSet(_))) {
+        return Err(statement.error("group", "ROLLUP, CUBE and GROUPING SETS are not possible in a rollup")
+            .hint("group by all dimensions; coarser groups are merges of these, made by the query"));
+    }
     for expr in shape.outputs.iter().chain(&shape.aggregate.group_expr).chain(&shape.aggregate.aggr_expr).chain(shape.predicate) {
-        refuse_unrepeatable(statement, expr)?;
+        refuse_unfit(statement, expr)?;
     }
     let mut pane_us = None;
     let (mut dimensions, mut dimension_exprs) = (Vec::new(), Vec::new());
@@ -170,7 +174,7 @@ fn pane(statement: &Statement, tumble: &Expr) -> Result<i64> {
         _ => None,
     };
     let micros = match argument {
-        Some(Expr::Literal(ScalarValue::IntervalMonthDayNano(Some(i)), _)) if i.months == 0 => {
+        Some(Expr::Literal(ScalarValue::IntervalMonthDayNano(Some(i)), _)) if i.months == 0 && i.nanoseconds % 1000 == 0 => {
             i64::from(i.days).checked_mul(86_400_000_000).and_then(|d| d.checked_add(i.nanoseconds / 1000))
         }
         Some(Expr::Literal(ScalarValue::IntervalDayTime(Some(i)), _)) => {
@@ -222,6 +226,10 @@ fn measure(statement: &Statement, name: &str, expr: &Expr, schema: &DFSchema) ->
     }
     if !order_by.is_empty() {
         return Err(statement.error(function, "ORDER BY inside an aggregate depends on the order of events"));
+    }
+    if function == "count" && args.len() > 1 {
+        return Err(statement.error(function, "count of several columns is not kept")
+            .hint("count one column, with FILTER (WHERE other IS NOT NULL) for the others"));
     }
     let filter = filter.as_deref().cloned();
     let argument = args.first().map(|arg| strip_float_cast(function, arg, schema));
@@ -285,7 +293,9 @@ fn digits(statement: &Statement, argument: Option<&Expr>) -> Result<u8> {
     match argument {
         None => Ok(2),
         Some(Expr::Literal(ScalarValue::Int64(Some(digits @ 1..=3)), _)) => Ok(*digits as u8),
-        Some(other) => Err(statement.error(HDR, format!("`{other}` significant digits are not possible"))
+        Some(Expr::Literal(digits, _)) => Err(statement.error(HDR, format!("{digits} significant digits are not possible"))
+            .hint("1, 2 (the default) or 3, as in hdr(duration_ms, 3)")),
+        Some(other) => Err(statement.error(HDR, format!("`{other}` is not a number of significant digits"))
             .hint("1, 2 (the default) or 3, as in hdr(duration_ms, 3)")),
     }
 }
@@ -323,25 +333,32 @@ fn not_mergeable(statement: &Statement, name: &str, expr: &Expr) -> DefinitionEr
         .hint("keep the parts as measures of their own and put the expression into a view or a query")
 }
 
-fn refuse_unrepeatable(statement: &Statement, expr: &Expr) -> Result<()> {
+/// Refuses what has no value, or not the same one each time, when events are counted.
+fn refuse_unfit(statement: &Statement, expr: &Expr) -> Result<()> {
     let mut found = None;
     let walked = expr.apply(|node| {
-        Ok(match node {
+        found = match node {
+            // The window itself is the group expression; anywhere else it would be a value.
+            Expr::ScalarFunction(f) if f.name() == TUMBLE && !std::ptr::eq(node, expr) => {
+                Some(statement.error(TUMBLE, "tumble names the window and has no value of its own")
+                    .hint("it stands in GROUP BY, alone; event_time is the time of the event"))
+            }
             Expr::ScalarFunction(f) if f.func.signature().volatility != Volatility::Immutable => {
-                found = Some(f.name().to_owned());
-                TreeNodeRecursion::Stop
+                Some(statement.error(f.name(), format!("`{}` gives another answer each time, so replay would not give the same number", f.name()))
+                    .hint("use the columns of the event, such as event_time"))
             }
-            Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_) => {
-                found = Some("select".to_owned());
-                TreeNodeRecursion::Stop
+            Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_) | Expr::SetComparison(_) => {
+                Some(statement.error("where", "a subquery is not possible in a rollup")
+                    .hint("an event counts by its own columns alone; join or compare in a view or a query"))
             }
-            _ => TreeNodeRecursion::Continue,
-        })
+            Expr::Placeholder(p) => Some(statement.error("select", format!("the placeholder `{}` has no value", p.id)).hint("write the value itself")),
+            _ => None,
+        };
+        Ok(if found.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
     });
     match (walked, found) {
         (Err(error), _) => Err(statement.error("select", error.strip_backtrace())),
-        (_, Some(function)) => Err(statement.error(&function, format!("`{function}` gives another answer each time, so replay would not give the same number"))
-            .hint("use the columns of the event, such as event_time")),
+        (_, Some(error)) => Err(error),
         _ => Ok(()),
     }
 }

@@ -14,6 +14,8 @@ pub struct FieldDef {
     pub field_type: FieldType,
     /// An event without it is a dead letter.
     pub required: bool,
+    /// Where it lies in `data` when that is not its name; a dot reaches into an object.
+    pub path: Option<String>,
 }
 
 /// Types a field may have.
@@ -113,6 +115,7 @@ struct LongForm {
     on_unknown: Option<OnUnknown>,
     #[serde(default)]
     required: bool,
+    path: Option<String>,
 }
 
 impl<'de> Visitor<'de> for FieldVisitor {
@@ -124,7 +127,7 @@ impl<'de> Visitor<'de> for FieldVisitor {
 
     fn visit_str<E: de::Error>(self, name: &str) -> Result<FieldDef, E> {
         let field_type = FieldType::parse(name).map_err(E::custom)?;
-        Ok(FieldDef { field_type, required: false })
+        Ok(FieldDef { field_type, required: false, path: None })
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<FieldDef, A::Error> {
@@ -142,6 +145,6 @@ impl<'de> Visitor<'de> for FieldVisitor {
             }
             _ => return Err(de::Error::custom("a field has either `type`, or `enum` with optional `aliases` and `on_unknown`")),
         };
-        Ok(FieldDef { field_type, required: long.required })
+        Ok(FieldDef { field_type, required: long.required, path: long.path })
     }
 }

@@ -166,7 +166,7 @@ impl SourceDecoder {
                 None => {
                     let def = plan.def.fields.iter().find(|(name, _)| name.replace('.', "_") == *field.name());
                     if let Some((name, def)) = def {
-                        tree.insert(name, index, def.clone());
+                        tree.insert(def.path.as_deref().unwrap_or(name), index, def.clone());
                     }
                 }
             }
