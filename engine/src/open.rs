@@ -7,10 +7,11 @@ use crate::aggregate::{AggregateError, Rows, States, new_states};
 use crate::rollup::{RollupPlan, SourcePlan};
 use crate::series::{Interner, KeyTable};
 use crate::time::window_start;
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
-use arrow::compute::filter;
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, new_null_array};
+use arrow::compute::{concat, filter};
 use arrow::record_batch::RecordBatch;
 use datafusion::common::DataFusionError;
+use datafusion::physical_expr::PhysicalExpr;
 use std::sync::Arc;
 use thiserror::Error;
 
@@ -23,7 +24,8 @@ pub struct EventBatch {
     pub event_time_us: Vec<i64>,
 }
 
-/// Why a batch could not be counted. None of these depends on the events: they are bugs.
+/// Why a batch could not be counted. An expression that has no value for an event is not among these:
+/// it counts as null there, so that no event stops its partition.
 #[derive(Debug, Error)]
 pub enum CountError {
     /// An expression failed.
@@ -51,6 +53,7 @@ pub struct OpenStates {
     interners: Vec<Interner>,
     rollups: Vec<OpenRollup>,
     rows: u64,
+    without_value: u64,
 }
 
 #[derive(Debug)]
@@ -67,7 +70,7 @@ impl OpenStates {
             keys: KeyTable::new(r.dimensions.len()),
             measures: r.measures.iter().map(|m| new_states(m.kind)).collect(),
         });
-        Self { rollups: rollups.collect(), interners, rows: 0, plan }
+        Self { rollups: rollups.collect(), interners, rows: 0, without_value: 0, plan }
     }
 
     /// The plan these states follow.
@@ -99,7 +102,7 @@ impl OpenStates {
         accept: impl Fn(&RollupPlan) -> Option<BooleanArray>,
     ) -> Result<(), CountError> {
         let plan = Arc::clone(&self.plan);
-        let values = evaluate(&plan, &batch.columns)?;
+        let values = evaluate(&plan, &batch.columns, &mut self.without_value)?;
         let mut lanes = vec![Vec::with_capacity(batch.event_time_us.len()); plan.dimensions.len()];
         for ((&(expr, _), interner), lane) in plan.dimensions.iter().zip(&mut self.interners).zip(&mut lanes) {
             interner.intern(&values[expr], lane);
@@ -120,14 +123,43 @@ impl OpenStates {
     }
 }
 
-fn evaluate(plan: &SourcePlan, columns: &RecordBatch) -> Result<Vec<ArrayRef>, CountError> {
-    let evaluate = |expr: &Arc<dyn datafusion::physical_expr::PhysicalExpr>| {
-        expr.evaluate(columns)?.into_array(columns.num_rows())
+fn evaluate(plan: &SourcePlan, columns: &RecordBatch, without_value: &mut u64) -> Result<Vec<ArrayRef>, CountError> {
+    let mut evaluate = |expr: &Arc<dyn PhysicalExpr>| -> Result<ArrayRef, DataFusionError> {
+        let mut parts = Vec::new();
+        evaluate_parts(expr.as_ref(), columns, &mut parts, without_value)?;
+        match parts.as_slice() {
+            [all] => Ok(all.clone()),
+            parts => Ok(concat(&parts.iter().map(AsRef::as_ref).collect::<Vec<_>>())?),
+        }
     };
-    plan.exprs.iter().map(evaluate).collect::<Result<_, _>>().map_err(|error| CountError::Expression {
+    plan.exprs.iter().map(&mut evaluate).collect::<Result<_, _>>().map_err(|error| CountError::Expression {
         source_name: plan.def.name.clone(),
         error: Box::new(error),
     })
+}
+
+/// Evaluates an expression. Where it fails (a division by zero, a cast of unfit text) the batch is
+/// halved until the rows at fault stand alone: they have no value, whatever batch they came in.
+fn evaluate_parts(
+    expr: &dyn PhysicalExpr,
+    columns: &RecordBatch,
+    parts: &mut Vec<ArrayRef>,
+    without_value: &mut u64,
+) -> Result<(), DataFusionError> {
+    let rows = columns.num_rows();
+    match expr.evaluate(columns).and_then(|value| value.into_array(rows)) {
+        Ok(values) => parts.push(values),
+        Err(_) if rows == 1 => {
+            *without_value += 1;
+            parts.push(new_null_array(&expr.data_type(&columns.schema())?, 1));
+        }
+        Err(error) if rows == 0 => return Err(error),
+        Err(_) => {
+            evaluate_parts(expr, &columns.slice(0, rows / 2), parts, without_value)?;
+            evaluate_parts(expr, &columns.slice(rows / 2, rows - rows / 2), parts, without_value)?;
+        }
+    }
+    Ok(())
 }
 
 /// Rows that pass both conditions; a null is not true.
@@ -215,6 +247,11 @@ impl FrozenStates {
             columns.extend(measure.state(open.keys.len())?);
         }
         Ok(RecordBatch::try_new(plan.schema.arrow_schema(), columns)?)
+    }
+
+    /// Values that an expression could not give; they count as null.
+    pub fn without_value(&self) -> u64 {
+        self.states.without_value
     }
 
     /// Values each rollup refused (negative ones in a histogram), for the counters.

@@ -6,7 +6,7 @@ use super::validate::{Validated, validate};
 use super::{DefinitionError, DimensionType, MeasureKind, RollupSchema};
 use crate::functions::register_definition_functions;
 use crate::source::{SourceDef, SourcesFile};
-use arrow::datatypes::{DataType, Schema, SchemaRef};
+use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::common::{DFSchema, DataFusionError};
 use datafusion::datasource::empty::EmptyTable;
 use datafusion::logical_expr::{Expr, LogicalPlan, cast};
@@ -143,14 +143,18 @@ fn parse_sources(files: &[NamedText], errors: &mut Vec<DefinitionError>) -> BTre
             let at = (line_of(text, &def.name), 0);
             let schema = def.full_schema();
             let names: BTreeSet<_> = schema.fields().iter().map(|f| f.name()).collect();
-            let is_object = |name: &str| def.fields.keys().any(|f| f.strip_prefix(name).is_some_and(|rest| rest.starts_with('.')));
+            let paths: BTreeSet<&str> = def.fields.keys().map(|f| def.path(f)).collect();
+            let is_object = |path: &str| paths.iter().any(|p| p.strip_prefix(path).is_some_and(|rest| rest.starts_with('.')));
             if !is_plain(&def.name) {
                 errors.push(DefinitionError::new(file, at, format!("source name `{}` must be lower-case letters, digits and underscores", def.name)));
             } else if names.len() < schema.fields().len() {
                 errors.push(DefinitionError::new(file, at, format!("source {}: a field has the name of an envelope column or of another field", def.name))
                     .hint("event_time, tenant, tenant_kind, tenant_id, event_id, event_source and subject come from the envelope; name the field otherwise and say where it lies with `path`"));
-            } else if let Some(both) = def.fields.keys().find(|f| is_object(f)) {
-                errors.push(DefinitionError::new(file, at, format!("source {}: field `{both}` is a value and an object", def.name))
+            } else if paths.len() < def.fields.len() {
+                errors.push(DefinitionError::new(file, at, format!("source {}: two fields lie at the same place of data", def.name))
+                    .hint("one field may be used under several names in a rollup"));
+            } else if let Some(both) = paths.iter().find(|p| is_object(p)) {
+                errors.push(DefinitionError::new(file, at, format!("source {}: `{both}` is a value and an object", def.name))
                     .hint(format!("`{both}` cannot have a type when there are fields `{both}.…`")));
             } else if let Some(unknown) = def.time_fallback.iter().find(|f| !def.fields.contains_key(*f)) {
                 errors.push(DefinitionError::new(file, at, format!("source {}: time_fallback `{unknown}` is not one of its fields", def.name)));
@@ -291,7 +295,7 @@ fn compile(context: &SessionContext, def: SourceDef, rollups: Vec<Validated>) ->
             let filter = measure.filter.as_ref().map(|e| add(&mut source.exprs, e)).transpose()?;
             measures.push(MeasurePlan { kind: measure.kind, argument, filter });
         }
-        let predicate = rollup.predicate.as_ref().map(|e| add(&mut source.exprs, &cast(e.clone(), DataType::Boolean))).transpose()?;
+        let predicate = rollup.predicate.as_ref().map(|e| add(&mut source.exprs, e)).transpose()?;
         source.rollups.push(RollupPlan { schema: rollup.schema, dimensions, measures, predicate });
     }
     Ok(source)

@@ -68,6 +68,11 @@ pub struct SourceDef {
 }
 
 impl SourceDef {
+    /// Where a field lies in `data`; a dot reaches into an object.
+    pub fn path<'a>(&'a self, field: &'a str) -> &'a str {
+        self.fields.get(field).and_then(|def| def.path.as_deref()).unwrap_or(field)
+    }
+
     /// Every column a definition may name: the envelope's, then the fields by name.
     pub fn full_schema(&self) -> SchemaRef {
         let envelope = ENVELOPE.iter().map(|&(column, name)| match column {

@@ -166,14 +166,14 @@ impl SourceDecoder {
                 None => {
                     let def = plan.def.fields.iter().find(|(name, _)| name.replace('.', "_") == *field.name());
                     if let Some((name, def)) = def {
-                        tree.insert(def.path.as_deref().unwrap_or(name), index, def.clone());
+                        tree.insert(plan.def.path(name), index, def.clone());
                     }
                 }
             }
         }
         let fallbacks = plan.def.time_fallback.len();
         for (priority, name) in plan.def.time_fallback.iter().enumerate() {
-            tree.insert_time_fallback(name, priority);
+            tree.insert_time_fallback(plan.def.path(name), priority);
         }
         Self { tree, envelope, columns, fallbacks, event_time_us: Vec::new(), plan }
     }

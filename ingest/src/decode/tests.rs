@@ -20,7 +20,7 @@ sources:
   - name: order_paid
     topic: orders.events.v1
     type: orders.order.paid.v1
-    time_fallback: [paid_at, placed_at]
+    time_fallback: [paid_at, placed_at, seen_at]
     fields:
       amount: {type: int64, required: true}
       price: decimal(2)
@@ -28,11 +28,13 @@ sources:
       is_gift: boolean
       paid_at: timestamp
       placed_at: timestamp
+      seen_at: {type: timestamp, path: seen.at}
       note: string
       unread: int64
       currency: {enum: [USD, EUR], aliases: {usd: USD}}
       status: {enum: [paid, void], on_unknown: reject}
       customer.tier: string
+      shop_region: {type: string, path: tenant.region}
   - name: order_shipped
     topic: orders.events.v1
     type: orders.order.shipped.v1
@@ -40,11 +42,11 @@ sources:
 
 const ROLLUPS: &str = "
 CREATE ROLLUP orders AS
-SELECT tenant, event_id, event_source, subject, amount, is_gift, note, currency, status, customer_tier,
+SELECT tenant, event_id, event_source, subject, amount, is_gift, note, currency, status, customer_tier, shop_region,
        sum(price) AS price, max(ratio) AS ratio, max(paid_at) AS paid_at
 FROM order_paid
 GROUP BY tumble(INTERVAL '10 seconds'), tenant, event_id, event_source, subject, amount, is_gift, note,
-         currency, status, customer_tier;
+         currency, status, customer_tier, shop_region;
 ";
 
 static CATALOG: LazyLock<Catalog> = LazyLock::new(|| {

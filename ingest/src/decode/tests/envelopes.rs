@@ -173,6 +173,7 @@ fn a_missing_time_falls_back_in_the_declared_order_then_to_the_record() {
     assert_eq!(seconds(r#"{"amount":1,"placed_at":"T:01Z","paid_at":null}"#, Some(-5)), Ok(-9));
     assert_eq!(seconds(r#"{"amount":1,"placed_at":"T:01Z","placed_at":null}"#, Some(-5)), Ok(-5), "the last one counts");
     assert_eq!(seconds(r#"{"amount":1,"placed_at":"soon"}"#, Some(-5)), Ok(-5));
+    assert_eq!(seconds(r#"{"amount":1,"placed_at":"soon","seen":{"at":"T:03Z"}}"#, Some(-5)), Ok(-7));
     assert_eq!(seconds(r#"{"amount":1}"#, Some(-5)), Ok(-5));
     assert_eq!(seconds(r#"{"amount":1}"#, None), Err("missing_attribute: time is required".to_owned()));
 }

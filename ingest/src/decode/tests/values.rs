@@ -68,6 +68,8 @@ fn values_become_the_declared_type_or_say_what_was_expected() {
         (r#""amount":1,"customer":"gold""#, "wrong_type: data: "),
         (r#""amount":1,"customer":{"tier":5}"#, "wrong_type: data.customer.tier: expected a string, found 5"),
         (r#""amount":1,"customer.tier":"gold""#, "amount=1"),
+        (r#""amount":1,"tenant":{"region":"EU"},"shop_region":"US""#, "amount=1 shop_region=EU"),
+        (r#""amount":1,"tenant":{"region":5}"#, "wrong_type: data.tenant.region: expected a string, found 5"),
         // null is no value
         (r#""amount":1,"price":null,"ratio":null,"is_gift":null,"paid_at":null,"note":null,"currency":null,"status":null"#, "amount=1"),
         // what nobody reads is not looked at
@@ -114,6 +116,6 @@ fn only_columns_that_a_rollup_reads_are_decoded() {
     let columns: Vec<_> = CATALOG.sources[0].columns.fields().iter().map(|f| f.name().as_str()).collect();
     assert_eq!(columns, [
         "tenant", "event_id", "event_source", "subject", "amount", "currency", "customer_tier", "is_gift", "note", "paid_at", "price",
-        "ratio", "status",
+        "ratio", "shop_region", "status",
     ]);
 }
