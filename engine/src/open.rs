@@ -262,3 +262,6 @@ impl FrozenStates {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

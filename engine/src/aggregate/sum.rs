@@ -26,7 +26,7 @@ impl SumStates {
         let mut overflow = false;
         rows.for_each_valid(Some(values), |row, slot| {
             let sum = self.sums[slot].unwrap_or(0).checked_add(get(row));
-            overflow |= sum.is_none_or(|s| s.abs() > SUM_MAX);
+            overflow |= sum.is_none_or(|s| s.unsigned_abs() > SUM_MAX.unsigned_abs());
             self.sums[slot] = sum.or(self.sums[slot]);
         });
         if overflow { Err(AggregateError::Overflow) } else { Ok(()) }

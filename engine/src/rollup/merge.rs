@@ -47,3 +47,6 @@ pub fn sorted_by_key(schema: &RollupSchema, batch: &RecordBatch) -> Result<Recor
         .collect();
     Ok(take_record_batch(batch, &lexsort_to_indices(&keys, None)?)?)
 }
+
+#[cfg(test)]
+mod tests;
