@@ -5,6 +5,7 @@ use crate::settings::{LogFormat, Settings};
 use crate::shutdown::Shutdown;
 use anyhow::{Context, Result, bail};
 use prometheus::Registry;
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tidewatch_engine::rollup::Catalog;
@@ -142,7 +143,7 @@ fn sources(settings: &Settings, catalog: &Catalog, until_end: bool) -> Result<Ve
 pub fn start_log(settings: &Settings) -> Result<()> {
     use tracing_subscriber::EnvFilter;
     let filter = EnvFilter::try_from_default_env().or_else(|_| EnvFilter::try_new(&settings.log.filter)).context("log.filter")?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     match settings.log.format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().init(),

@@ -10,6 +10,7 @@ use tidewatch_ingest::metrics::IngestMetrics;
 
 const REDRAW: Duration = Duration::from_secs(1);
 const LOG_EVERY: u32 = 30;
+const LOG_FIRST: u32 = 5;
 
 /// Shows how it goes, until dropped.
 #[derive(Debug)]
@@ -39,7 +40,7 @@ impl Status {
             if self.is_terminal {
                 // A terminal that went away is no reason to stop counting.
                 let _ = write!(std::io::stderr(), "\r\x1b[2K{line}");
-            } else if self.ticks % LOG_EVERY == 1 {
+            } else if self.ticks % LOG_EVERY == LOG_FIRST {
                 let _ = writeln!(std::io::stderr(), "{line}");
             }
         }
@@ -68,5 +69,5 @@ impl Status {
 fn sum(metric: &impl Collector) -> f64 {
     let families = metric.collect();
     let values = families.iter().flat_map(|f| f.get_metric());
-    values.map(|m| m.get_counter().get_value() + m.get_gauge().get_value()).sum()
+    values.map(|m| m.get_counter().get_value() + m.get_gauge().get_value()).fold(0.0, |a, b| a + b)
 }

@@ -288,9 +288,6 @@ impl Source for KafkaSource {
     fn close(&mut self) {
         // From here on the library's wishes are granted at once: everything is committed.
         self.consumer.context().closing.store(true, Ordering::Release);
-        if let Err(error) = self.consumer.unassign() {
-            tracing::debug!(%error, "leaving the group");
-        }
         self.consumer.unsubscribe();
     }
 }
@@ -376,7 +373,11 @@ impl ConsumerContext for Context {
         let event = match code {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => SourceEvent::Assigned(named),
             _ if self.closing.load(Ordering::Acquire) => {
-                let _ = consumer.unassign();
+                // The client is about to go; an error has nobody left to tell.
+                let _ = match consumer.rebalance_protocol() {
+                    RebalanceProtocol::Cooperative => consumer.incremental_unassign(partitions),
+                    _ => consumer.unassign(),
+                };
                 return;
             }
             _ if consumer.assignment_lost() => SourceEvent::Lost(named),

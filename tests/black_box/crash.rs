@@ -1,0 +1,73 @@
+//! `kill -9` at random moments of a replay through real Apache Kafka: the final tables are those of a
+//! straight run, row for row, sketches byte for byte.
+
+use crate::nezha::{nezha, nezha_settings};
+use crate::support::{RealKafka, Tidewatch, kafka, produce_lines, sql};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+const KILLS: u64 = 20;
+const RUN: Duration = Duration::from_secs(600);
+const TABLES: [&str; 3] = ["spans_by_service", "spans_by_operation", "dead_letters"];
+
+#[test]
+fn twenty_kills_change_no_row() {
+    let (Some(nezha), Some(_)) = (nezha(), kafka()) else { return };
+    let kafka = RealKafka::start();
+    let sent = produce_lines(&kafka.bootstrap_servers, "spans", 4, &nezha.events());
+
+    let straight = tempfile::tempdir().unwrap();
+    let settings = settings(straight.path(), &kafka, "straight");
+    Tidewatch::start(&["run", "-c", settings.to_str().unwrap(), "--until-caught-up"]).wait(RUN);
+    let expected = tables(straight.path());
+    assert_eq!(sql(&straight.path().join("data"), "SELECT sum(spans) AS n FROM spans_by_service"), format!("n\n{sent}\n"));
+
+    let crashed = tempfile::tempdir().unwrap();
+    let settings = self::settings(crashed.path(), &kafka, "crashed");
+    // The same sequence every time; what it meets differs by nature.
+    let mut random = 0x9e37_79b9_7f4a_7c15u64;
+    let mut progress = Vec::new();
+    for _ in 0..KILLS {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let mut process = Tidewatch::run(&settings);
+        process.address();
+        std::thread::sleep(Duration::from_millis(100 + (random >> 33) % 900));
+        process.kill();
+        progress.push(counted(crashed.path()));
+    }
+    eprintln!("spans committed after each kill, of {sent}: {progress:?}");
+    let partial = progress.iter().filter(|&&n| n > 0 && n < sent).count();
+    assert!(partial >= 5, "kills must hit the replay, not its ends: {progress:?}");
+    Tidewatch::start(&["run", "-c", settings.to_str().unwrap(), "--until-caught-up"]).wait(RUN);
+    for (table, (expected, found)) in TABLES.iter().zip(expected.iter().zip(tables(crashed.path()))) {
+        assert!(*expected == found, "{table} differs after {KILLS} kills");
+    }
+}
+
+fn settings(folder: &Path, kafka: &RealKafka, group: &str) -> PathBuf {
+    // A static member comes back into its place at once; small fetches stretch the replay.
+    let source = format!(
+        "[ingest]\nflush_interval = \"150ms\"\n[kafka.properties]\n\"bootstrap.servers\" = \"{}\"\n\"group.id\" = \"{group}\"\n\
+         \"group.instance.id\" = \"{group}-1\"\n\"session.timeout.ms\" = \"6000\"\n\"queued.max.messages.kbytes\" = \"1024\"\n\
+         \"fetch.message.max.bytes\" = \"100000\"\n",
+        kafka.bootstrap_servers
+    );
+    nezha_settings(folder, &source)
+}
+
+fn counted(folder: &Path) -> u64 {
+    let text = sql(&folder.join("data"), "SELECT coalesce(sum(spans), 0) AS n FROM spans_by_service");
+    text.lines().nth(1).unwrap().parse().unwrap()
+}
+
+/// Every merged row of every table, sketches as hex.
+fn tables(folder: &Path) -> Vec<String> {
+    let data = folder.join("data").display().to_string();
+    let config = folder.join("tidewatch.toml").display().to_string();
+    let all = |table: &str| {
+        let order = if table == "dead_letters" { "topic, partition, \"offset\"" } else { "ALL" };
+        let query = format!("SELECT * FROM {table} ORDER BY {order}");
+        crate::support::tidewatch(&["sql", "-c", &config, "--data", &data, "--format", "csv", &query])
+    };
+    TABLES.iter().map(|table| all(table)).collect()
+}

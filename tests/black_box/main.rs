@@ -1,0 +1,29 @@
+//! Tidewatch from outside: the program is run as users run it, and judged by others: exact oracles,
+//! real data, a real broker, the readers and parsers of other projects.
+//!
+//! | to see proved | read |
+//! |---|---|
+//! | commands, mistakes and hints | `cli` |
+//! | every kind of bad input, and nothing stops | `bad_input` |
+//! | what was generated is what is counted; files resume | `replay` |
+//! | groups: handing over, and fencing a member that slept | `rebalance` |
+//! | committed and uncommitted count once, while it runs | `live` |
+//! | promtool and the OpenMetrics parser accept `/metrics` | `scrape` |
+//! | percentiles of real spans, through a broker | `nezha` |
+//! | money of a real shop to the cent; DuckDB, Polars read the tables | `retail` |
+//! | `kill -9`, twenty times, through real Kafka | `crash` |
+//!
+//! A component that is missing makes its test say so and pass, except under `CI=true`.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests say what went wrong by panicking")]
+
+mod bad_input;
+mod cli;
+mod crash;
+mod live;
+mod nezha;
+mod rebalance;
+mod replay;
+mod retail;
+mod scrape;
+mod support;

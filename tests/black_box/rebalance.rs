@@ -1,0 +1,76 @@
+//! Several members of one group, over the in-process broker: partitions change hands, numbers stay.
+
+use crate::live::{broker, calls, events, send, settings};
+use crate::support::{Tidewatch, sql, wait_until};
+use std::time::Duration;
+
+const SOON: Duration = Duration::from_secs(90);
+const GROUP: &str = "\"session.timeout.ms\" = \"2000\"\n\"heartbeat.interval.ms\" = \"200\"";
+
+fn with_group(settings: std::path::PathBuf) -> std::path::PathBuf {
+    let text = std::fs::read_to_string(&settings).unwrap();
+    std::fs::write(&settings, text + GROUP).unwrap();
+    settings
+}
+
+#[test]
+fn members_come_and_go_and_every_event_counts_once() {
+    let (broker, folder) = (broker(), tempfile::tempdir().unwrap());
+    let all = events(3, 8);
+    let settings = with_group(settings(folder.path(), &broker, "[ingest]\nflush_interval = \"200ms\""));
+    let parts: Vec<_> = all.chunks(all.len().div_ceil(4)).collect();
+
+    let mut first = Tidewatch::run(&settings);
+    first.address();
+    send(&broker, parts[0]);
+    let mut second = Tidewatch::run(&settings);
+    second.address();
+    wait_until("both members have partitions", SOON, || {
+        first.metric("tidewatch_ingest_partitions") == 4.0 && second.metric("tidewatch_ingest_partitions") == 4.0
+    });
+    send(&broker, parts[1]);
+    first.stop();
+    send(&broker, parts[2]);
+    wait_until("the second member has all partitions", SOON, || second.metric("tidewatch_ingest_partitions") == 8.0);
+    let mut third = Tidewatch::run(&settings);
+    third.address();
+    send(&broker, parts[3]);
+    let data = folder.path().join("data");
+    let expected = format!("n\n{}\n", calls(&all));
+    wait_until("everything is committed", SOON, || sql(&data, "SELECT sum(requests) AS n FROM api_calls") == expected);
+    second.stop();
+    third.stop();
+    assert_eq!(sql(&data, "SELECT sum(requests) AS n FROM api_calls"), expected);
+}
+
+#[test]
+fn a_member_that_slept_through_its_session_is_fenced() {
+    let (broker, folder) = (broker(), tempfile::tempdir().unwrap());
+    let all = events(4, 6);
+    let settings = with_group(settings(folder.path(), &broker, "[ingest]\nflush_interval = \"2s\""));
+    let parts: Vec<_> = all.chunks(all.len().div_ceil(3)).collect();
+
+    let mut sleeper = Tidewatch::run(&settings);
+    sleeper.address();
+    send(&broker, parts[0]);
+    wait_until("the first part was read", SOON, || sleeper.metric("tidewatch_ingest_records_total") as usize == parts[0].len());
+    // Stopped with events counted and not committed; it holds no partition when it wakes up.
+    send(&broker, parts[1]);
+    std::thread::sleep(Duration::from_millis(300));
+    sleeper.signal("STOP");
+    let mut successor = Tidewatch::run(&settings);
+    successor.address();
+    wait_until("the successor has all partitions", SOON, || successor.metric("tidewatch_ingest_partitions") == 8.0);
+    let data = folder.path().join("data");
+    let committed = |parts: &[&[tidewatch_simulate::SimulatedEvent]]| format!("n\n{}\n", parts.iter().map(|p| calls(p)).sum::<usize>());
+    wait_until("the successor has committed both parts", SOON, || sql(&data, "SELECT sum(requests) AS n FROM api_calls") == committed(&parts[..2]));
+    sleeper.signal("CONT");
+    send(&broker, parts[2]);
+    let expected = committed(&parts);
+    wait_until("everything is committed", SOON, || sql(&data, "SELECT sum(requests) AS n FROM api_calls") == expected);
+    std::thread::sleep(Duration::from_secs(3));
+    successor.stop();
+    assert!(!sleeper.has_ended(), "a fenced member goes on:\n{}", sleeper.log());
+    sleeper.stop();
+    assert_eq!(sql(&data, "SELECT sum(requests) AS n FROM api_calls"), expected);
+}

@@ -1,0 +1,62 @@
+//! Programs and data that a machine may have or not.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Something a test needs; missing, the test is skipped, or fails under `CI=true`.
+pub type Component<T> = Option<T>;
+
+/// Root of the repository.
+pub fn repository() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn cache() -> PathBuf {
+    let home = || PathBuf::from(std::env::var("HOME").unwrap_or_default()).join(".cache");
+    std::env::var("XDG_CACHE_HOME").map_or_else(|_| home(), PathBuf::from).join("tidewatch")
+}
+
+fn found<T>(what: &str, how: &str, component: Option<T>) -> Component<T> {
+    if component.is_none() {
+        assert!(std::env::var("CI").as_deref() != Ok("true"), "{what} is missing and CI=true: {how}");
+        eprintln!("SKIPPED: {what} is missing: {how}");
+    }
+    component
+}
+
+/// Python with the packages of `tests/truth/requirements.txt`.
+pub fn python() -> Component<PathBuf> {
+    let named = std::env::var("TIDEWATCH_PYTHON").map(PathBuf::from).ok();
+    let usual = Some(cache().join("venv/bin/python")).filter(|p| p.exists());
+    found("Python with duckdb, deltalake, polars", "run tests/truth/venv.sh, or set TIDEWATCH_PYTHON", named.or(usual))
+}
+
+/// Jars of a real Kafka broker, for `tests/kafka/start.sh`.
+pub fn kafka() -> Component<PathBuf> {
+    let named = std::env::var("TIDEWATCH_KAFKA_LIBS").map(PathBuf::from).ok();
+    let usual = || std::fs::read_dir(cache()).ok()?.flatten().map(|e| e.path()).find(|p| p.join("pom.xml").exists());
+    let has_java = Command::new("java").arg("-version").output().is_ok_and(|o| o.status.success());
+    found("Apache Kafka", "run tests/kafka/start.sh --jars (needs Java 17 and Maven)", named.or_else(usual).filter(|_| has_java))
+}
+
+/// The shared data folder.
+pub fn data(file: &str) -> Component<PathBuf> {
+    let named = std::env::var("TIDEWATCH_DATA").map(PathBuf::from).ok();
+    let folder = named.unwrap_or_else(|| repository().join("../shared/data"));
+    found(file, "set TIDEWATCH_DATA to the folder that holds it", Some(folder.join(file)).filter(|p| p.exists()))
+}
+
+/// Runs another program; panics with its output when it fails.
+pub fn run_tool(program: &Path, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).current_dir(repository()).output();
+    let output = output.unwrap_or_else(|e| panic!("{}: {e}", program.display()));
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(
+        output.status.success(),
+        "{} {arguments:?} failed:\n{}{}",
+        program.display(),
+        text(&output.stdout),
+        text(&output.stderr)
+    );
+    text(&output.stdout)
+}
