@@ -220,6 +220,20 @@ fn known_answers() {
 }
 
 #[test]
+fn the_bytes_on_the_format_page_are_ours() {
+    let page = include_str!("../../FORMAT.md");
+    let is_hex = |line: &&str| line.starts_with(|c: char| c.is_ascii_digit()) && line.chars().all(|c| c.is_ascii_hexdigit() || c == ' ');
+    let examples: Vec<String> = page.lines().filter(is_hex).map(|line| line.replace(' ', "")).collect();
+    let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
+    let mut histogram = HdrSketch::new(2);
+    [1, 2, 2, 2, 4, 300, 300].iter().for_each(|&v| histogram.record_n(v, 1));
+    let mut distinct = DistinctSketch::new();
+    distinct.insert_hash(crate::sketch::distinct::hash_value(b"a"));
+    distinct.insert_hash(crate::sketch::distinct::hash_value(&5i64.to_le_bytes()));
+    assert_eq!(examples, [hex(&histogram.to_v2()), hex(&distinct.to_bytes())]);
+}
+
+#[test]
 fn refused_values_are_counted_once_and_a_filter_spares_them() {
     let mut states = new_states(MeasureKind::Hdr { digits: 2 });
     let mut values = events(&[Some(-1), Some(-2), Some(3), Some(-4)]);

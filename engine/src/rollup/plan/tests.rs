@@ -153,6 +153,17 @@ fn the_stored_property_reads_back() {
 }
 
 #[test]
+fn the_example_of_the_format_page_is_true() {
+    let page = include_str!("../../../FORMAT.md");
+    let block = |language: &str| page.split_once(&format!("```{language}\n")).and_then(|(_, rest)| rest.split("```").next()).unwrap();
+    let catalog = parse(block("sql")).unwrap();
+    // JSON is YAML, but for the spelling of enums.
+    let json = serde_yaml_ng::Deserializer::from_str(block("json"));
+    let stored: RollupSchema = serde_yaml_ng::with::singleton_map_recursive::deserialize(json).unwrap();
+    assert_eq!(stored, catalog.sources[0].rollups[0].schema);
+}
+
+#[test]
 fn packs_are_planned_together() {
     let sources = [("a.yaml".to_owned(), "sources: [{name: a, topic: t, type: a}]".to_owned()), ("b.yaml".to_owned(), "sources: [{name: b, topic: t, type: b}]".to_owned())];
     let rollup = |name: &str| (format!("{name}.sql"), format!("CREATE ROLLUP {name}_events AS SELECT count(*) AS n FROM {name} GROUP BY tumble(INTERVAL '1 second');"));
