@@ -181,6 +181,16 @@ CREATE ROLLUP quick AS SELECT count(*) AS n FROM call WHERE 100 / ms > 10 GROUP 
     assert_eq!(open.freeze().without_value(), 3, "one cast, one division, one comparison of it");
 }
 
+#[test]
+fn arithmetic_that_overflows_has_no_value_either() {
+    let plan = plan("CREATE ROLLUP r AS SELECT sum(1 + ms * 4611686018427387904) AS x, count(*) AS n FROM call GROUP BY tumble(INTERVAL '1 second');");
+    let mut open = OpenStates::new(Arc::clone(&plan));
+    open.count(&batch(&plan, "1 a true 1 s x\n1 a true 2 s x\n1 a true -2 s x"), ALL).unwrap();
+    let frozen = open.freeze();
+    assert_eq!(rows(&frozen, 0), ["1 -4611686018427387902 3"]);
+    assert_eq!(frozen.without_value(), 1);
+}
+
 proptest! {
     #[test]
     fn freezing_at_any_point_and_merging_gives_the_rows_of_one_pass(

@@ -7,10 +7,12 @@ use super::{DefinitionError, DimensionType, MeasureKind, RollupSchema};
 use crate::functions::register_definition_functions;
 use crate::source::{SourceDef, SourcesFile};
 use arrow::datatypes::{Schema, SchemaRef};
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, DataFusionError};
 use datafusion::datasource::empty::EmptyTable;
 use datafusion::logical_expr::{Expr, LogicalPlan, cast};
 use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::BinaryExpr;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::FutureExt;
 use std::collections::{BTreeMap, BTreeSet};
@@ -268,7 +270,7 @@ fn compile(context: &SessionContext, def: SourceDef, rollups: Vec<Validated>) ->
         if let Some(&index) = known.get(&expr.to_string()) {
             return Ok(index);
         }
-        exprs.push(context.create_physical_expr(expr.clone(), &df_schema)?);
+        exprs.push(checked(context.create_physical_expr(expr.clone(), &df_schema)?)?);
         known.insert(expr.to_string(), exprs.len() - 1);
         Ok(exprs.len() - 1)
     };
@@ -299,6 +301,17 @@ fn compile(context: &SessionContext, def: SourceDef, rollups: Vec<Validated>) ->
         source.rollups.push(RollupPlan { schema: rollup.schema, dimensions, measures, predicate });
     }
     Ok(source)
+}
+
+/// Lets integer arithmetic fail instead of wrapping around: no value is better than a wrong one.
+fn checked(expr: Arc<dyn PhysicalExpr>) -> Result<Arc<dyn PhysicalExpr>, DataFusionError> {
+    let checked = expr.transform_up(|node| {
+        Ok(match node.downcast_ref::<BinaryExpr>() {
+            Some(binary) => Transformed::yes(Arc::new(binary.clone().with_fail_on_overflow(true)) as Arc<dyn PhysicalExpr>),
+            None => Transformed::no(node),
+        })
+    })?;
+    Ok(checked.data)
 }
 
 #[cfg(test)]
