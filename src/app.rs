@@ -19,6 +19,7 @@ use tidewatch_query::scrape::Scrape;
 use tidewatch_query::{Snapshots, SqlEngine};
 use tidewatch_storage::Store;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinHandle;
 
@@ -43,8 +44,8 @@ pub enum Ended {
 }
 
 impl App {
-    /// Starts everything. `until_end` makes Kafka a source with an end.
-    pub async fn start(settings: &Settings, catalog: Catalog, until_end: bool) -> Result<Self> {
+    /// Starts everything; commits run on a runtime of their own. `until_end` makes Kafka a source with an end.
+    pub async fn start(settings: &Settings, catalog: Catalog, commits: &Handle, until_end: bool) -> Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let catalog = Arc::new(catalog);
         let registry = Registry::new();
@@ -61,6 +62,7 @@ impl App {
             settings: settings.worker(),
             metrics: metrics.clone(),
             clock: Arc::clone(&clock),
+            runtime: commits.clone(),
         };
         let mut workers = Vec::new();
         for source in sources(settings, &catalog, until_end)? {

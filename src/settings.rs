@@ -192,7 +192,7 @@ impl Default for Scrape {
 
 impl Default for Log {
     fn default() -> Self {
-        Self { filter: "info".to_owned(), format: LogFormat::Text }
+        Self { filter: "warn,tidewatch=info".to_owned(), format: LogFormat::Text }
     }
 }
 

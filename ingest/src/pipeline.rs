@@ -25,6 +25,8 @@ pub struct Pipeline {
     pub metrics: IngestMetrics,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// Where commits run: best apart from queries, which may keep every thread of theirs busy.
+    pub runtime: tokio::runtime::Handle,
 }
 
 /// Why a worker could not be started.
@@ -50,12 +52,12 @@ pub struct WorkerThread {
 }
 
 impl Pipeline {
-    /// Starts one worker on a thread of its own. Must be called within a tokio runtime.
+    /// Starts one worker on a thread of its own.
     pub async fn start(&self, source: Box<dyn Source>) -> Result<WorkerThread, PipelineError> {
         let committer = Committer::open(&self.store, &self.catalog, self.metrics.clone(), Arc::clone(&self.clock)).await?;
         let (requests, inbox) = mpsc::channel(1);
         let (outbox, answers) = sync_channel(1);
-        tokio::spawn(committer.run(inbox, outbox));
+        self.runtime.spawn(committer.run(inbox, outbox));
         let link = CommitterLink { requests, answers };
         let (worker, handle) = Worker::new(source, &self.catalog, self.settings, link, self.metrics.clone(), Arc::clone(&self.clock));
         let (sender, ended) = oneshot::channel();

@@ -5,10 +5,13 @@ use crate::snapshot::{Snapshot, SnapshotError, Snapshots};
 use crate::table::merged_table;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{DataFusionError, TableReference};
 use datafusion::config::Dialect;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::physical_plan::coop::CooperativeExec;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::{DataFrame, Expr, SessionConfig, SessionContext};
 use futures::StreamExt;
 use std::sync::Arc;
@@ -171,8 +174,10 @@ impl SqlEngine {
     }
 
     async fn collect(&self, frame: DataFrame) -> Result<Answer, SqlError> {
-        let schema: SchemaRef = Arc::clone(frame.schema().inner());
-        let mut stream = frame.execute_stream().await.map_err(|e| self.explain(e, &[]))?;
+        let task = Arc::new(frame.task_ctx());
+        let plan = frame.create_physical_plan().await.and_then(with_yields).map_err(|e| self.explain(e, &[]))?;
+        let schema = plan.schema();
+        let mut stream = execute_stream(plan, task).map_err(|e| self.explain(e, &[]))?;
         let (mut batches, mut rows) = (Vec::new(), 0);
         while let Some(batch) = stream.next().await {
             let batch = batch.map_err(|e| self.explain(e, &[]))?;
@@ -211,6 +216,18 @@ impl SqlEngine {
             _ => SqlError::Execution(plain(&error.strip_backtrace())),
         }
     }
+}
+
+/// DataFusion gives way to timers after so many batches read. A join can make millions of batches out of
+/// one: without a yield of its own, its query could not be stopped at its time limit.
+fn with_yields(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
+    let plan = plan.transform_up(|node| {
+        Ok(match node.name().ends_with("JoinExec") {
+            true => Transformed::yes(Arc::new(CooperativeExec::new(node)) as Arc<dyn ExecutionPlan>),
+            false => Transformed::no(node),
+        })
+    });
+    plan.data()
 }
 
 fn register_tables(context: &SessionContext, snapshot: &Snapshot) -> Result<(), DataFusionError> {

@@ -14,13 +14,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tidewatch_ingest::clock::{Clock, SystemClock};
+use tokio::runtime::Handle;
 use tidewatch_simulate::{self as simulation, DemoBroker, Generator, KafkaTarget, Pace, Scenario, TOPICS, to_kafka};
 
 const PARTITIONS: i32 = 4;
 /// On a local disk a commit is cheap: fresh files are worth more than few ones.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(5);
 
-pub async fn demo(options: Demo) -> Result<ExitCode> {
+pub async fn demo(options: Demo, commits: Handle) -> Result<ExitCode> {
     let clock = SystemClock::new();
     let data = match options.data.clone() {
         Some(folder) => folder,
@@ -31,7 +32,7 @@ pub async fn demo(options: Demo) -> Result<ExitCode> {
     let catalog = packs::load(&settings.packs)?;
     start_log(&settings)?;
     let mut shutdown = Shutdown::listen()?;
-    let mut app = App::start(&settings, catalog, false).await?;
+    let mut app = App::start(&settings, catalog, &commits, false).await?;
     let producer = Producer::start(&options, broker.bootstrap_servers())?;
     print_welcome(&options, &settings, &app, &data);
     let status = tokio::spawn(Status::new(app.metrics.clone(), app.clock.clone()).run());

@@ -11,23 +11,29 @@ use anyhow::Result;
 use std::future::Future;
 use std::process::ExitCode;
 use std::time::Duration;
+use tokio::runtime::{Builder, Handle};
 
 /// How long tasks that nobody waits for may take to end.
 const RUNTIME_END: Duration = Duration::from_secs(1);
 
+const COMMIT_THREADS: usize = 2;
+
 pub fn execute(cli: Cli) -> Result<ExitCode> {
     match cli.command {
-        Command::Demo(options) => block_on(demo::demo(options)),
-        Command::Run(options) => block_on(run::run(options)),
+        Command::Demo(options) => block_on(|commits| demo::demo(options, commits)),
+        Command::Run(options) => block_on(|commits| run::run(options, commits)),
         Command::Check(options) => check::check(&options),
-        Command::Sql(options) => block_on(sql::sql(options)),
+        Command::Sql(options) => block_on(|_| sql::sql(options)),
         Command::Simulate(options) => simulate::simulate(&options),
     }
 }
 
-fn block_on(command: impl Future<Output = Result<ExitCode>>) -> Result<ExitCode> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let result = runtime.block_on(command);
+/// Runs a command; it is handed a second runtime for commits, which queries cannot starve.
+fn block_on<F: Future<Output = Result<ExitCode>>>(command: impl FnOnce(Handle) -> F) -> Result<ExitCode> {
+    let runtime = Builder::new_multi_thread().enable_all().build()?;
+    let commits = Builder::new_multi_thread().worker_threads(COMMIT_THREADS).thread_name("tidewatch-commit").enable_all().build()?;
+    let result = runtime.block_on(command(commits.handle().clone()));
     runtime.shutdown_timeout(RUNTIME_END);
+    commits.shutdown_timeout(RUNTIME_END);
     result
 }

@@ -8,13 +8,14 @@ use crate::shutdown::Shutdown;
 use crate::status::Status;
 use anyhow::Result;
 use std::process::ExitCode;
+use tokio::runtime::Handle;
 
-pub async fn run(options: Run) -> Result<ExitCode> {
+pub async fn run(options: Run, commits: Handle) -> Result<ExitCode> {
     let settings = Settings::load(&options.config.config)?;
     let catalog = packs::load(&settings.packs)?;
     start_log(&settings)?;
     let mut shutdown = Shutdown::listen()?;
-    let mut app = App::start(&settings, catalog, options.until_caught_up).await?;
+    let mut app = App::start(&settings, catalog, &commits, options.until_caught_up).await?;
     tracing::info!(address = %app.address, data = settings.storage.location, "listening");
     let status = tokio::spawn(Status::new(app.metrics.clone(), app.clock.clone()).run());
     let ended = app.work(&mut shutdown, options.until_caught_up).await?;

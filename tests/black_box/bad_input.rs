@@ -1,6 +1,6 @@
 //! Every kind of bad input through a broker: kept, counted, and nothing stops.
 
-use crate::support::{Csv, Tidewatch, sql, write_settings};
+use crate::support::{Csv, RealKafka, Tidewatch, kafka, sql, write_settings};
 use rdkafka::ClientConfig;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
@@ -19,10 +19,23 @@ fn call(id: &str, time: &str, tenant: &str, data: &str) -> String {
 #[test]
 fn bad_input_goes_to_the_dead_letters_and_the_rest_counts() {
     let broker = DemoBroker::start(&[(TOPIC, 1), ("orders.events.v1", 1)]).unwrap();
+    // The broker in memory forgets everything before a record that is larger than 5 MB.
+    check(broker.bootstrap_servers(), 2);
+}
+
+#[test]
+fn a_record_of_10_mb_through_kafka_does_not_stop_the_others() {
+    if kafka().is_none() {
+        return;
+    }
+    check(&RealKafka::start().bootstrap_servers, 10);
+}
+
+fn check(bootstrap_servers: &str, large_mb: usize) {
     let tenant = r#""tenantkind":"creator","tenantid":"c1","#;
     let good = r#""provider":"usps","api":"rates","outcome":"success","duration_ms":12,"status_code":200"#;
     let now = "2026-03-14T18:00:00Z";
-    let large = format!("{good},\"error_code\":\"{}\"", "x".repeat(10 * 1024 * 1024));
+    let large = format!("{good},\"error_code\":\"{}\"", "x".repeat(large_mb * 1024 * 1024));
     let records: Vec<(Vec<u8>, Option<&str>)> = vec![
         (call("1", now, tenant, good).into_bytes(), None),
         (b"{\"specversion\":\"1.0\",".to_vec(), Some("broken_json")),
@@ -39,7 +52,7 @@ fn bad_input_goes_to_the_dead_letters_and_the_rest_counts() {
         (call("13", now, tenant, good).into_bytes(), None),
     ];
     let producer: BaseProducer = ClientConfig::new()
-        .set("bootstrap.servers", broker.bootstrap_servers())
+        .set("bootstrap.servers", bootstrap_servers)
         .set("message.max.bytes", "20000000")
         .create()
         .unwrap();
@@ -59,7 +72,7 @@ fn bad_input_goes_to_the_dead_letters_and_the_rest_counts() {
     let folder = tempfile::tempdir().unwrap();
     let settings = write_settings(
         folder.path(),
-        &format!("[storage]\nlocation = \"data\"\n[http]\nlisten = \"127.0.0.1:0\"\n[kafka.properties]\n\"bootstrap.servers\" = \"{}\"\n", broker.bootstrap_servers()),
+        &format!("[storage]\nlocation = \"data\"\n[http]\nlisten = \"127.0.0.1:0\"\n[kafka.properties]\n\"bootstrap.servers\" = \"{bootstrap_servers}\"\n"),
     );
     Tidewatch::start(&["run", "-c", settings.to_str().unwrap(), "--until-caught-up"]).wait(Duration::from_secs(60));
 

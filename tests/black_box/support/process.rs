@@ -66,7 +66,7 @@ impl Tidewatch {
             assert!(Instant::now() < deadline, "no address in the log:\n{}", self.log);
             if let Some(status) = self.child.try_wait().unwrap() {
                 self.read_log(Duration::from_millis(200));
-                panic!("ended with {status}:\n{}", self.log);
+                panic!("ended with {status}");
             }
         }
         self.address.clone().unwrap()
@@ -142,6 +142,10 @@ impl Tidewatch {
 
 impl Drop for Tidewatch {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.read_log(Duration::from_millis(100));
+            eprintln!("log of process {}:\n{}", self.child.id(), self.log);
+        }
         // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
