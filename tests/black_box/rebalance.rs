@@ -5,7 +5,7 @@ use crate::support::{Tidewatch, sql, wait_until};
 use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(90);
-const GROUP: &str = "\"session.timeout.ms\" = \"2000\"\n\"heartbeat.interval.ms\" = \"200\"";
+const GROUP: &str = "\"session.timeout.ms\" = \"6000\"\n\"heartbeat.interval.ms\" = \"500\"";
 
 fn with_group(settings: std::path::PathBuf) -> std::path::PathBuf {
     let text = std::fs::read_to_string(&settings).unwrap();
