@@ -29,6 +29,8 @@ pub mod scrape;
 pub mod snapshot;
 pub mod sql;
 pub mod table;
+#[cfg(test)]
+mod testing;
 
 pub use live::{LiveError, LiveStates, LiveView, NoLiveStates};
 pub use snapshot::{Snapshot, Snapshots};

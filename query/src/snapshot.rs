@@ -117,3 +117,6 @@ async fn missing_rows(table: &mut Table, view: &LiveView) -> Result<Vec<RecordBa
     let positions = table.positions(&partitions).await?;
     Ok(view.pieces.iter().filter(|p| p.is_missing_from(&name, &positions)).filter_map(|p| p.batch(&name)).collect())
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const KILLS: u64 = 20;
+/// Records after the spans that go to the dead letters.
+const BAD: usize = 1000;
 const RUN: Duration = Duration::from_secs(600);
 const TABLES: [&str; 3] = ["spans_by_service", "spans_by_operation", "dead_letters"];
 
@@ -15,11 +17,16 @@ fn twenty_kills_change_no_row() {
     let (Some(nezha), Some(_)) = (nezha(), kafka()) else { return };
     let kafka = RealKafka::start();
     let sent = produce_lines(&kafka.bootstrap_servers, "spans", 4, &nezha.events());
+    let folder = tempfile::tempdir().unwrap();
+    let bad = folder.path().join("bad.ndjson");
+    std::fs::write(&bad, "no JSON\n".repeat(BAD)).unwrap();
+    produce_lines(&kafka.bootstrap_servers, "spans", 4, &bad);
 
     let straight = tempfile::tempdir().unwrap();
     let settings = settings(straight.path(), &kafka, "straight");
     Tidewatch::start(&["run", "-c", settings.to_str().unwrap(), "--until-caught-up"]).wait(RUN);
     let expected = tables(straight.path());
+    assert_eq!(expected[2].lines().count(), BAD + 1);
     assert_eq!(sql(&straight.path().join("data"), "SELECT sum(spans) AS n FROM spans_by_service"), format!("n\n{sent}\n"));
 
     let crashed = tempfile::tempdir().unwrap();
@@ -31,7 +38,7 @@ fn twenty_kills_change_no_row() {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let mut process = Tidewatch::run(&settings);
         process.address();
-        std::thread::sleep(Duration::from_millis(100 + (random >> 33) % 900));
+        std::thread::sleep(Duration::from_millis(100 + (random >> 33) % 1400));
         process.kill();
         progress.push(counted(crashed.path()));
     }
@@ -45,11 +52,11 @@ fn twenty_kills_change_no_row() {
 }
 
 fn settings(folder: &Path, kafka: &RealKafka, group: &str) -> PathBuf {
-    // A static member comes back into its place at once; small fetches stretch the replay.
+    // A static member comes back into its place at once; small fetches with pauses stretch the replay.
     let source = format!(
         "[ingest]\nflush_interval = \"150ms\"\n[kafka.properties]\n\"bootstrap.servers\" = \"{}\"\n\"group.id\" = \"{group}\"\n\
          \"group.instance.id\" = \"{group}-1\"\n\"session.timeout.ms\" = \"6000\"\n\"queued.max.messages.kbytes\" = \"1024\"\n\
-         \"fetch.message.max.bytes\" = \"100000\"\n",
+         \"fetch.message.max.bytes\" = \"100000\"\n\"fetch.queue.backoff.ms\" = \"100\"\n",
         kafka.bootstrap_servers
     );
     nezha_settings(folder, &source)
@@ -65,8 +72,11 @@ fn tables(folder: &Path) -> Vec<String> {
     let data = folder.join("data").display().to_string();
     let config = folder.join("tidewatch.toml").display().to_string();
     let all = |table: &str| {
-        let order = if table == "dead_letters" { "topic, partition, \"offset\"" } else { "ALL" };
-        let query = format!("SELECT * FROM {table} ORDER BY {order}");
+        let query = match table {
+            // The time of arrival is that of the run.
+            "dead_letters" => "SELECT topic, partition, \"offset\", reason, payload FROM dead_letters ORDER BY 1, 2, 3".to_owned(),
+            _ => format!("SELECT * FROM {table} ORDER BY 1, 2, 3"),
+        };
         crate::support::tidewatch(&["sql", "-c", &config, "--data", &data, "--format", "csv", &query])
     };
     TABLES.iter().map(|table| all(table)).collect()

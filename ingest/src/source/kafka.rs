@@ -63,12 +63,14 @@ const FIXED: [(&str, &str); 3] = [
 ];
 
 /// Defaults that settings may override.
-const DEFAULTS: [(&str, &str); 6] = [
+const DEFAULTS: [(&str, &str); 7] = [
     ("group.id", "tidewatch"),
     ("client.id", "tidewatch"),
     ("partition.assignment.strategy", "cooperative-sticky"),
     ("fetch.wait.max.ms", "50"),
     ("queued.max.messages.kbytes", "32768"),
+    // A full queue is drained in less than the usual pause of a second: fetching would stand still.
+    ("fetch.queue.backoff.ms", "20"),
     ("statistics.interval.ms", "2000"),
 ];
 

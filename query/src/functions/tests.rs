@@ -1,1 +1,65 @@
+use crate::testing::{FakeWorkers, Partial, commit, csv, engine, store};
+use crate::{SqlEngine, SqlError};
+use std::sync::Arc;
 
+async fn filled() -> (tempfile::TempDir, SqlEngine) {
+    let (folder, store) = store();
+    commit(&store, -1, 4, &[Partial(0, Some("orders"), &[10, 20, 30], &["a", "b"]), Partial(0, Some("auth"), &[7], &["a"])]).await;
+    commit(&store, 4, 9, &[Partial(10, Some("orders"), &[40, 1000], &["b", "c"]), Partial(10, Some("none"), &[], &[])]).await;
+    let engine = engine(&store, Arc::new(FakeWorkers::default()));
+    (folder, engine)
+}
+
+#[tokio::test]
+async fn quantiles_merge_histograms_over_any_grouping() {
+    let (_folder, engine) = filled().await;
+    let by_api = "SELECT api, quantile(duration_ms, 0.5) AS p50, quantile(duration_ms, 1) AS max FROM calls GROUP BY api ORDER BY api";
+    assert_eq!(csv(&engine, by_api).await, "auth,7.0,7.0\nnone,,\norders,30.0,1000.0\n");
+    assert_eq!(csv(&engine, "SELECT quantile(duration_ms, 0.5), quantile(duration_ms, 0) FROM calls").await, "20.0,7.0\n");
+    let filtered = "SELECT quantile(duration_ms, 0.5) FILTER (WHERE api = 'auth') FROM calls WHERE window_start < TIMESTAMP '1970-01-01T00:00:10Z'";
+    assert_eq!(csv(&engine, filtered).await, "7.0\n");
+    assert_eq!(csv(&engine, "SELECT quantile(duration_ms, 0.5) FROM calls WHERE api = 'nowhere'").await, "\n");
+}
+
+#[tokio::test]
+async fn one_row_at_a_time() {
+    let (_folder, engine) = filled().await;
+    let rows = "SELECT api, hdr_count(duration_ms), hdr_quantile(duration_ms, 0.5), distinct_count(users) FROM calls ORDER BY window_start, api";
+    assert_eq!(csv(&engine, rows).await, "auth,1,7.0,1\norders,3,20.0,2\nnone,,,\norders,2,40.0,2\n");
+    let merged = "SELECT hdr_quantile(hdr_merge(duration_ms), 0.5), distinct_count(distinct_merge(users)) FROM calls";
+    assert_eq!(csv(&engine, merged).await, "20.0,3\n");
+}
+
+#[tokio::test]
+async fn distinct_counts_merge_sketches_and_stay_usual_elsewhere() {
+    let (_folder, engine) = filled().await;
+    assert_eq!(csv(&engine, "SELECT approx_distinct(users), approx_distinct(api) FROM calls").await, "3,3\n");
+    assert_eq!(csv(&engine, "SELECT approx_distinct(users) FROM calls WHERE api = 'nowhere'").await, "0\n");
+    assert_eq!(csv(&engine, "SELECT api, approx_distinct(users) FROM calls GROUP BY api ORDER BY api").await, "auth,1\nnone,0\norders,3\n");
+}
+
+#[tokio::test]
+async fn a_percentile_of_percentiles_is_refused_with_the_reason() {
+    let (_folder, engine) = filled().await;
+    for (sql, expected) in [
+        ("SELECT quantile(requests, 0.5) FROM calls", "takes a histogram column, found Int64"),
+        ("SELECT quantile(p, 0.5) FROM (SELECT quantile(duration_ms, 0.9) AS p FROM calls GROUP BY api)", "never averaged or taken of percentiles"),
+        ("SELECT quantile(duration_ms, 95) FROM calls", "the 95th percentile is 0.95"),
+        ("SELECT quantile(duration_ms, requests) FROM calls GROUP BY requests", "constant between 0 and 1"),
+        ("SELECT quantile(duration_ms) FROM calls", "as in quantile(duration_ms, 0.95)"),
+        ("SELECT hdr_merge(requests) FROM calls", "hdr_merge takes one histogram column"),
+    ] {
+        match engine.query(sql).await {
+            Err(SqlError::Query { message, .. }) => assert!(message.contains(expected), "{sql}\n  expected {expected}\n  found    {message}"),
+            other => panic!("{sql}: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn bytes_that_are_no_sketch_are_an_error_and_not_a_number() {
+    let (_folder, engine) = filled().await;
+    let error = engine.query("SELECT quantile(users, 0.5) FROM calls").await.unwrap_err();
+    assert_eq!(error.code(), "execution");
+    assert!(error.to_string().contains("not a sketch"), "{error}");
+}

@@ -1,1 +1,78 @@
+use super::*;
+use crate::testing::{FakeWorkers, Partial, commit, engine, store};
+use axum::body::Body;
+use axum::http::{Method, Request};
+use http_body_util::BodyExt;
+use tower::ServiceExt;
 
+async fn routes(queries: usize) -> (tempfile::TempDir, Arc<FakeWorkers>, Router) {
+    let (folder, store) = store();
+    commit(&store, -1, 4, &[Partial(0, Some("orders"), &[10], &["a"])]).await;
+    let workers = Arc::new(FakeWorkers::default());
+    let engine = Arc::new(engine(&store, workers.clone()));
+    let registry = prometheus::Registry::new();
+    let metrics = QueryMetrics::register(&registry).unwrap();
+    let scrape = Arc::new(Scrape::new(engine.clone(), vec!["calls".to_owned()], registry, metrics.clone(), 100));
+    let endpoints = Endpoints { engine, scrape, metrics, queries: Arc::new(Semaphore::new(queries)) };
+    (folder, workers, router(endpoints))
+}
+
+async fn send(router: &Router, method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> (u16, String, String) {
+    let mut request = Request::builder().method(method).uri(path);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let response = router.clone().oneshot(request.body(Body::from(body.to_owned())).unwrap()).await.unwrap();
+    let media_type = response.headers().get("content-type").map_or("", |v| v.to_str().unwrap()).to_owned();
+    let status = response.status().as_u16();
+    let bytes = response.into_body().collect().await.unwrap().to_bytes();
+    (status, media_type, String::from_utf8_lossy(&bytes).into_owned())
+}
+
+#[tokio::test]
+async fn a_query_comes_as_text_or_json_and_answers_as_asked() {
+    let (_folder, _workers, router) = routes(1).await;
+    let sql = "SELECT api, requests FROM calls";
+    let json = "{\"columns\":[{\"name\":\"api\",\"type\":\"text\"},{\"name\":\"requests\",\"type\":\"bigint\"}],\"rows\":[\n[\"orders\",1]],\"row_count\":1}\n";
+    let post = |path: &'static str, headers: Vec<(&'static str, &'static str)>, body: String| {
+        let router = router.clone();
+        async move { send(&router, Method::POST, path, &headers, &body).await }
+    };
+    assert_eq!(post("/api/v1/sql", vec![], sql.to_owned()).await, (200, "application/json".to_owned(), json.to_owned()));
+    let request = format!("{{\"sql\": \"{sql}\", \"format\": \"csv\"}}");
+    let csv = "api,requests\norders,1\n";
+    assert_eq!(post("/api/v1/sql", vec![("content-type", "application/json")], request.clone()).await.2, csv);
+    assert_eq!(post("/api/v1/sql", vec![], request).await.2, csv, "JSON is seen without its type");
+    assert_eq!(post("/api/v1/sql?format=csv", vec![("accept", "application/json")], sql.to_owned()).await.2, csv);
+    assert_eq!(post("/api/v1/sql", vec![("accept", "text/csv")], sql.to_owned()).await.2, csv);
+    let (status, _, body) = post("/api/v1/sql?format=xml", vec![], sql.to_owned()).await;
+    assert_eq!((status, body.contains("one of table, csv, json, parquet, arrow")), (400, true), "{body}");
+}
+
+#[tokio::test]
+async fn too_many_queries_at_once_are_refused() {
+    let (_folder, _workers, router) = routes(0).await;
+    let (status, _, body) = send(&router, Method::POST, "/api/v1/sql", &[], "SELECT 1").await;
+    assert_eq!((status, body.contains("sql.concurrency_max")), (429, true), "{body}");
+}
+
+#[tokio::test]
+async fn readiness_says_why_not() {
+    let (_folder, workers, router) = routes(1).await;
+    assert_eq!(send(&router, Method::GET, "/-/ready", &[], "").await.0, 200);
+    *workers.is_down.lock().unwrap() = true;
+    let (status, _, body) = send(&router, Method::GET, "/-/ready", &[], "").await;
+    assert_eq!((status, body.contains("the worker is busy")), (503, true), "{body}");
+    assert_eq!(send(&router, Method::GET, "/-/healthy", &[], "").await.0, 200);
+    let (status, _, body) = send(&router, Method::GET, "/metrics", &[], "").await;
+    assert_eq!((status, body.contains("tidewatch_scrape_rollups_up 0")), (200, true), "own metrics come all the same: {body}");
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_large_is_refused_unread() {
+    let (_folder, _workers, router) = routes(1).await;
+    let (status, ..) = send(&router, Method::POST, "/api/v1/sql", &[], &" ".repeat(100_000)).await;
+    assert_eq!(status, 413);
+    assert_eq!(send(&router, Method::GET, "/", &[], "").await.0, 200);
+    assert!(send(&router, Method::GET, "/api/v1/tables", &[], "").await.2.contains("\"window_seconds\":10.0"));
+}
