@@ -71,7 +71,8 @@ impl App {
         let live = Workers(workers.iter().map(|w| w.handle.clone()).collect());
         let engine = Arc::new(SqlEngine::new(Snapshots::new(store, Arc::new(live)), settings.sql_limits()));
         let rollups = catalog.rollups().map(|(_, r)| r.schema.name.clone()).collect();
-        let scrape = Scrape::new(Arc::clone(&engine), rollups, registry, query_metrics.clone(), settings.scrape.series_max);
+        let scrape =
+            Scrape::new(Arc::clone(&engine), rollups, registry, query_metrics.clone(), settings.scrape.series_max);
         let endpoints = Endpoints {
             engine,
             scrape: Arc::new(scrape),
@@ -144,8 +145,13 @@ fn sources(settings: &Settings, catalog: &Catalog, until_end: bool) -> Result<Ve
 /// Sends log lines to the standard error.
 pub fn start_log(settings: &Settings) -> Result<()> {
     use tracing_subscriber::EnvFilter;
-    let filter = EnvFilter::try_from_default_env().or_else(|_| EnvFilter::try_new(&settings.log.filter)).context("log.filter")?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+    let filter = EnvFilter::try_from_default_env()
+        .or_else(|_| EnvFilter::try_new(&settings.log.filter))
+        .context("log.filter")?;
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
     match settings.log.format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().init(),

@@ -18,7 +18,9 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             // A reader that closed the pipe early (`| head`) has seen what it wanted.
-            let is_broken_pipe = error.chain().any(|e| e.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe));
+            let is_broken_pipe = error.chain().any(|e| {
+                e.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+            });
             if is_broken_pipe {
                 return ExitCode::SUCCESS;
             }

@@ -11,8 +11,11 @@ const SOURCES: &str = "sources.yaml";
 const ROLLUPS: &str = "rollups.sql";
 
 /// Packs that are compiled in: name, sources, rollups.
-const BUILTINS: [(&str, &str, &str); 1] =
-    [("creatorflow", include_str!("../packs/creatorflow/sources.yaml"), include_str!("../packs/creatorflow/rollups.sql"))];
+const BUILTINS: [(&str, &str, &str); 1] = [(
+    "creatorflow",
+    include_str!("../packs/creatorflow/sources.yaml"),
+    include_str!("../packs/creatorflow/rollups.sql"),
+)];
 
 /// Reads and plans packs together. The error lists every mistake found.
 pub fn load(packs: &[String]) -> Result<Catalog> {

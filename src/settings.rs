@@ -7,11 +7,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tidewatch_engine::watermark::WatermarkSettings;
 use tidewatch_ingest::decode::DecodeLimits;
 use tidewatch_ingest::source::KafkaSource;
 use tidewatch_ingest::worker::WorkerSettings;
 use tidewatch_query::SqlLimits;
-use tidewatch_engine::watermark::WatermarkSettings;
 
 /// Every setting with its default, commented.
 pub const DEFAULT_TOML: &str = include_str!("settings/default.toml");
@@ -222,7 +222,7 @@ impl Settings {
             anyhow::anyhow!("{file}:{line}:{column}: {}", error.message().trim())
         })?;
         let mut mistakes = Vec::new();
-        let at = |key: &str| match line_of(text, key) {
+        let at = |key: &str| match line_of(text, key).or_else(|| line_of(text, key.rsplit('.').next().unwrap_or(key))) {
             Some(line) => format!("{file}:{line}"),
             None => file.to_owned(),
         };
@@ -234,7 +234,9 @@ impl Settings {
                 None => mistakes.push(format!("{}: {key}: the environment variable {name} is not set", at(key))),
             }
         }
-        settings.check(&mut |key, message| mistakes.push(format!("{}: {key}: {message}", at(key.rsplit('.').next().unwrap_or(key)))));
+        settings.check(&mut |key, message| {
+            mistakes.push(format!("{}: {key}: {message}", at(key.rsplit('.').next().unwrap_or(key))))
+        });
         if mistakes.is_empty() {
             return Ok(settings);
         }
@@ -246,10 +248,16 @@ impl Settings {
             mistake("packs", "at least one pack is needed\n  hint: \"builtin:creatorflow\", or a folder with sources.yaml and rollups.sql".to_owned());
         }
         for key in self.kafka.properties.keys().filter(|k| KafkaSource::is_fixed_property(k)) {
-            mistake(key, "is set by Tidewatch: starting positions come from its own commits\n  hint: remove the line".to_owned());
+            mistake(
+                key,
+                "is set by Tidewatch: starting positions come from its own commits\n  hint: remove the line".to_owned(),
+            );
         }
         if !self.kafka.properties.is_empty() && !self.files.paths.is_empty() {
-            mistake("files.paths", "events come either from Kafka or from files\n  hint: keep one of [kafka] and [files]".to_owned());
+            mistake(
+                "files.paths",
+                "events come either from Kafka or from files\n  hint: keep one of [kafka] and [files]".to_owned(),
+            );
         }
         if !self.kafka.properties.is_empty()
             && let Err(error) = KafkaSource::check_properties(&self.kafka.properties)
@@ -260,7 +268,10 @@ impl Settings {
         let mut names: Vec<_> = self.files.paths.iter().filter_map(|p| p.file_name()).collect();
         names.sort();
         if let Some(twice) = names.windows(2).find(|w| w[0] == w[1]) {
-            mistake("files.paths", format!("two files are named {}; positions are kept by file name", twice[0].display()));
+            mistake(
+                "files.paths",
+                format!("two files are named {}; positions are kept by file name", twice[0].display()),
+            );
         }
         let positive = [
             ("kafka.workers", self.kafka.workers),
@@ -300,7 +311,10 @@ impl Settings {
                 string_bytes_max: self.ingest.string_bytes_max,
                 future_max_us: us(self.ingest.future_max),
             },
-            watermark: WatermarkSettings { disorder_us: us(self.watermark.disorder), idle_after_us: us(self.watermark.idle_after) },
+            watermark: WatermarkSettings {
+                disorder_us: us(self.watermark.disorder),
+                idle_after_us: us(self.watermark.idle_after),
+            },
         }
     }
 
@@ -323,7 +337,12 @@ fn position(text: &str, offset: usize) -> (usize, usize) {
 
 /// The first line that sets `key`, from 1.
 fn line_of(text: &str, key: &str) -> Option<usize> {
-    let sets = |line: &str| line.trim_start().trim_start_matches('"').strip_prefix(key).is_some_and(|rest| rest.trim_start_matches('"').trim_start().starts_with('='));
+    let sets = |line: &str| {
+        line.trim_start()
+            .trim_start_matches('"')
+            .strip_prefix(key)
+            .is_some_and(|rest| rest.trim_start_matches('"').trim_start().starts_with('='))
+    };
     text.lines().position(sets).map(|index| index + 1)
 }
 

@@ -5,8 +5,8 @@ use arrow::datatypes::{DataType, FieldRef, Int64Type};
 use datafusion::common::{Result, exec_err, plan_err};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::{
-    Accumulator, AggregateUDF, AggregateUDFImpl, ColumnarValue, ScalarFunctionArgs, ScalarUDF,
-    ScalarUDFImpl, Signature, TypeSignature, Volatility,
+    Accumulator, AggregateUDF, AggregateUDFImpl, ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
+    Signature, TypeSignature, Volatility,
 };
 use datafusion::prelude::SessionContext;
 use std::sync::Arc;
@@ -35,9 +35,7 @@ pub fn register_definition_functions(context: &SessionContext) {
 
 /// `status_class(code)`: `2xx`, `4xx`, …, `other` outside 100 to 599, null for null.
 pub fn status_class() -> ScalarUDF {
-    ScalarUDF::from(StatusClass {
-        signature: Signature::exact(vec![DataType::Int64], Volatility::Immutable),
-    })
+    ScalarUDF::from(StatusClass { signature: Signature::exact(vec![DataType::Int64], Volatility::Immutable) })
 }
 
 /// Marks the window in `GROUP BY`; the engine computes it from the event time.

@@ -21,9 +21,7 @@ pub trait Piece: Debug + Send + Sync {
     ///
     /// Commits take pieces whole, so one partition that lags tells for all.
     fn is_missing_from(&self, table: &str, positions: &BTreeMap<TopicPartition, i64>) -> bool {
-        self.ranges(table)
-            .iter()
-            .any(|(partition, range)| positions.get(partition).is_none_or(|&p| p < range.to))
+        self.ranges(table).iter().any(|(partition, range)| positions.get(partition).is_none_or(|&p| p < range.to))
     }
 }
 

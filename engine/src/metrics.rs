@@ -50,6 +50,7 @@ metrics! {
     TIME_FALLBACK = Counter "tidewatch_ingest_time_fallback_total" ["source"] "Events without time, dated by another field or by their record.";
     LATE_EVENTS = Counter "tidewatch_ingest_late_events_total" ["source"] "Events older than the watermark of their partition; they count all the same.";
     HISTOGRAM_REFUSED = Counter "tidewatch_ingest_histogram_refused_total" ["rollup"] "Negative values that a histogram has no bucket for.";
+    WITHOUT_VALUE = Counter "tidewatch_ingest_expressions_without_value_total" ["source"] "Expressions of rollups that have no value for an event (overflow, division by zero, a failing cast) and count as null.";
     COMMITS = Counter "tidewatch_commit_total" ["table", "outcome"] "Commits by outcome: committed, already_committed, must_replay, failed.";
     COMMIT_ROWS = Counter "tidewatch_commit_rows_total" ["table"] "Rows of partials committed.";
     COMMIT_SECONDS = Histogram "tidewatch_commit_duration_seconds" [] "Time from handing a flush to the committer until all tables have it.";

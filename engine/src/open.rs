@@ -90,7 +90,8 @@ impl OpenStates {
 
     /// Heap bytes in use.
     pub fn size_bytes(&self) -> usize {
-        let rollups = self.rollups.iter().map(|r| r.keys.size_bytes() + r.measures.iter().map(|m| m.size_bytes()).sum::<usize>());
+        let rollups =
+            self.rollups.iter().map(|r| r.keys.size_bytes() + r.measures.iter().map(|m| m.size_bytes()).sum::<usize>());
         rollups.sum::<usize>() + self.interners.iter().map(Interner::size_bytes).sum::<usize>()
     }
 
@@ -132,10 +133,11 @@ fn evaluate(plan: &SourcePlan, columns: &RecordBatch, without_value: &mut u64) -
             parts => Ok(concat(&parts.iter().map(AsRef::as_ref).collect::<Vec<_>>())?),
         }
     };
-    plan.exprs.iter().map(&mut evaluate).collect::<Result<_, _>>().map_err(|error| CountError::Expression {
-        source_name: plan.def.name.clone(),
-        error: Box::new(error),
-    })
+    plan.exprs
+        .iter()
+        .map(&mut evaluate)
+        .collect::<Result<_, _>>()
+        .map_err(|error| CountError::Expression { source_name: plan.def.name.clone(), error: Box::new(error) })
 }
 
 /// Evaluates an expression. Where it fails (a division by zero, a cast of unfit text) the batch is
@@ -208,11 +210,8 @@ impl OpenRollup {
         };
         for (measure, states) in plan.measures.iter().zip(&mut self.measures) {
             let condition = pick(measure.filter)?;
-            let rows = Rows {
-                slots: &slots,
-                slot_count: self.keys.len(),
-                filter: condition.as_ref().map(|c| c.as_boolean()),
-            };
+            let rows =
+                Rows { slots: &slots, slot_count: self.keys.len(), filter: condition.as_ref().map(|c| c.as_boolean()) };
             states.update(&rows, pick(measure.argument)?.as_ref())?;
         }
         Ok(())
@@ -257,9 +256,8 @@ impl FrozenStates {
     /// Values each rollup refused (negative ones in a histogram), for the counters.
     pub fn take_refused(&mut self) -> impl Iterator<Item = (&str, u64)> {
         let rollups = self.states.plan.rollups.iter().zip(&mut self.states.rollups);
-        rollups.map(|(plan, open)| {
-            (plan.schema.name.as_str(), open.measures.iter_mut().map(|m| m.take_refused()).sum())
-        })
+        rollups
+            .map(|(plan, open)| (plan.schema.name.as_str(), open.measures.iter_mut().map(|m| m.take_refused()).sum()))
     }
 }
 

@@ -4,9 +4,7 @@
 //! number of its *slot*: the dense index under which every aggregate of a rollup keeps its state.
 
 use crate::rollup::DimensionType;
-use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanBuilder, Int64Builder, StringBuilder, TimestampMicrosecondArray,
-};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanBuilder, Int64Builder, StringBuilder, TimestampMicrosecondArray};
 use arrow::datatypes::Int64Type;
 use hashbrown::HashTable;
 use std::sync::Arc;

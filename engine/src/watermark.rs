@@ -62,15 +62,11 @@ impl WatermarkTracker {
     /// All watermarks, and their minimum over the partitions that are not idle. When every partition
     /// is idle, the latest of them speaks: nothing is left to wait for.
     pub fn progress(&self, now_us: i64) -> LiveProgress {
-        let watermarks: BTreeMap<_, _> =
-            self.partitions.keys().map(|p| (p.clone(), self.of(p))).collect();
+        let watermarks: BTreeMap<_, _> = self.partitions.keys().map(|p| (p.clone(), self.of(p))).collect();
         let is_idle = |p: &Progress| now_us.saturating_sub(p.last_arrival_us) > self.settings.idle_after_us;
         let mut active = self.partitions.iter().filter(|(_, p)| !is_idle(p)).map(|(p, _)| watermarks[p]).peekable();
-        let watermark = if active.peek().is_some() {
-            active.min().flatten()
-        } else {
-            watermarks.values().max().copied().flatten()
-        };
+        let watermark =
+            if active.peek().is_some() { active.min().flatten() } else { watermarks.values().max().copied().flatten() };
         LiveProgress { watermarks, watermark }
     }
 }

@@ -78,7 +78,12 @@ struct Target {
 
 impl Committer {
     /// Opens or creates every table of the catalogue, and the dead letters.
-    pub async fn open(store: &Store, catalog: &Catalog, metrics: IngestMetrics, clock: Arc<dyn Clock>) -> Result<Self, StorageError> {
+    pub async fn open(
+        store: &Store,
+        catalog: &Catalog,
+        metrics: IngestMetrics,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, StorageError> {
         let mut tables = Vec::new();
         for (_, rollup) in catalog.rollups() {
             let table = Table::open_rollup(store, &rollup.schema).await?;
@@ -148,7 +153,12 @@ impl Committer {
 
 impl Target {
     /// False when the table stands elsewhere and the states must be replayed.
-    async fn commit(&mut self, pieces: &[Arc<WorkerPiece>], watermarks: &BTreeMap<TopicPartition, i64>, metrics: &IngestMetrics) -> bool {
+    async fn commit(
+        &mut self,
+        pieces: &[Arc<WorkerPiece>],
+        watermarks: &BTreeMap<TopicPartition, i64>,
+        metrics: &IngestMetrics,
+    ) -> bool {
         let name = self.table.name().to_owned();
         let count = |outcome: &str| metrics.commits.with_label_values(&[name.as_str(), outcome]).inc();
         let Some(ranges) = joined_ranges(&name, pieces) else {
@@ -170,7 +180,8 @@ impl Target {
             }
         };
         let row_count = batch.as_ref().map_or(0, RecordBatch::num_rows) as u64;
-        let watermarks = watermarks.iter().filter(|(p, _)| ranges.contains_key(p)).map(|(p, &w)| (p.clone(), w)).collect();
+        let watermarks =
+            watermarks.iter().filter(|(p, _)| ranges.contains_key(p)).map(|(p, &w)| (p.clone(), w)).collect();
         let rows = Rows { batch, ranges, watermarks };
         let mut delay = RETRY_FIRST;
         loop {
@@ -203,7 +214,8 @@ impl Target {
     /// One batch out of all pieces: rows of equal key merged, sorted by key.
     fn rows(&self, pieces: &[Arc<WorkerPiece>]) -> Result<Option<RecordBatch>, AggregateError> {
         let name = self.table.name();
-        let batches: Vec<RecordBatch> = pieces.iter().filter_map(|p| p.try_batch(name).transpose()).collect::<Result<_, _>>()?;
+        let batches: Vec<RecordBatch> =
+            pieces.iter().filter_map(|p| p.try_batch(name).transpose()).collect::<Result<_, _>>()?;
         Ok(match (&self.rollup, batches.as_slice()) {
             (_, []) => None,
             (Some(schema), [one]) => Some(sorted_by_key(schema, one)?),

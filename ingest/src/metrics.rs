@@ -1,7 +1,9 @@
 //! Our own metrics of the ingest path, built from the catalogue in `engine::metrics`.
 
 use prometheus::core::Collector;
-use prometheus::{GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{
+    GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+};
 use tidewatch_engine::metrics::{self as catalogue, MetricDef};
 
 /// Handles of every metric the worker and the committer write.
@@ -17,6 +19,7 @@ pub struct IngestMetrics {
     pub time_fallback: IntCounterVec,
     pub late_events: IntCounterVec,
     pub histogram_refused: IntCounterVec,
+    pub without_value: IntCounterVec,
     pub commits: IntCounterVec,
     pub commit_rows: IntCounterVec,
     pub commit_seconds: Histogram,
@@ -40,7 +43,10 @@ impl IngestMetrics {
         fn opts(def: &MetricDef) -> Opts {
             Opts::new(def.name, def.help)
         }
-        fn add<C: Collector + Clone + 'static>(registry: &Registry, metric: prometheus::Result<C>) -> prometheus::Result<C> {
+        fn add<C: Collector + Clone + 'static>(
+            registry: &Registry,
+            metric: prometheus::Result<C>,
+        ) -> prometheus::Result<C> {
             let metric = metric?;
             registry.register(Box::new(metric.clone()))?;
             Ok(metric)
@@ -61,6 +67,7 @@ impl IngestMetrics {
             time_fallback: counters(&catalogue::TIME_FALLBACK)?,
             late_events: counters(&catalogue::LATE_EVENTS)?,
             histogram_refused: counters(&catalogue::HISTOGRAM_REFUSED)?,
+            without_value: counters(&catalogue::WITHOUT_VALUE)?,
             commits: counters(&catalogue::COMMITS)?,
             commit_rows: counters(&catalogue::COMMIT_ROWS)?,
             commit_seconds: add(registry, Histogram::with_opts(seconds))?,

@@ -31,7 +31,8 @@ impl WorkerPiece {
 
     /// Rows (window × series) of all tables.
     pub fn row_count(&self) -> usize {
-        self.states.iter().map(FrozenStates::row_count).sum::<usize>() + self.dead_letters.as_ref().map_or(0, RecordBatch::num_rows)
+        self.states.iter().map(FrozenStates::row_count).sum::<usize>()
+            + self.dead_letters.as_ref().map_or(0, RecordBatch::num_rows)
     }
 
     /// The rows of a table, or why they cannot be made.

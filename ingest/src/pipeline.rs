@@ -54,12 +54,14 @@ pub struct WorkerThread {
 impl Pipeline {
     /// Starts one worker on a thread of its own.
     pub async fn start(&self, source: Box<dyn Source>) -> Result<WorkerThread, PipelineError> {
-        let committer = Committer::open(&self.store, &self.catalog, self.metrics.clone(), Arc::clone(&self.clock)).await?;
+        let committer =
+            Committer::open(&self.store, &self.catalog, self.metrics.clone(), Arc::clone(&self.clock)).await?;
         let (requests, inbox) = mpsc::channel(1);
         let (outbox, answers) = sync_channel(1);
         self.runtime.spawn(committer.run(inbox, outbox));
         let link = CommitterLink { requests, answers };
-        let (worker, handle) = Worker::new(source, &self.catalog, self.settings, link, self.metrics.clone(), Arc::clone(&self.clock));
+        let (worker, handle) =
+            Worker::new(source, &self.catalog, self.settings, link, self.metrics.clone(), Arc::clone(&self.clock));
         let (sender, ended) = oneshot::channel();
         std::thread::Builder::new().name("tidewatch-worker".to_owned()).spawn(move || {
             // Nobody waits any more when the receiver is gone.

@@ -145,7 +145,8 @@ fn family_of(family: &prometheus::proto::MetricFamily) -> Option<Family> {
     };
     let mut samples = Vec::new();
     for metric in family.get_metric() {
-        let labels: Vec<_> = metric.get_label().iter().map(|l| (Cow::Owned(l.name().to_owned()), l.value().to_owned())).collect();
+        let labels: Vec<_> =
+            metric.get_label().iter().map(|l| (Cow::Owned(l.name().to_owned()), l.value().to_owned())).collect();
         let mut add = |suffix, labels, value| samples.push(Sample { suffix, labels, value });
         match kind {
             Kind::Counter => add("", labels, metric.get_counter().get_value()),

@@ -93,7 +93,9 @@ impl Format {
 }
 
 fn options() -> FormatOptions<'static> {
-    FormatOptions::new().with_timestamp_tz_format(Some("%Y-%m-%dT%H:%M:%S%.6fZ")).with_timestamp_format(Some("%Y-%m-%dT%H:%M:%S%.6f"))
+    FormatOptions::new()
+        .with_timestamp_tz_format(Some("%Y-%m-%dT%H:%M:%S%.6fZ"))
+        .with_timestamp_format(Some("%Y-%m-%dT%H:%M:%S%.6f"))
 }
 
 fn is_binary(data_type: &DataType) -> bool {
@@ -179,7 +181,8 @@ fn json(answer: &Answer) -> Result<String, ArrowError> {
     let mut text = String::from("{\"columns\":[");
     for (index, field) in answer.schema.fields().iter().enumerate() {
         text.push_str(if index == 0 { "" } else { "," });
-        let _ = write!(text, "{{\"name\":{},\"type\":{}}}", quoted(field.name()), quoted(&type_name(field.data_type())));
+        let _ =
+            write!(text, "{{\"name\":{},\"type\":{}}}", quoted(field.name()), quoted(&type_name(field.data_type())));
     }
     text.push_str("],\"rows\":[");
     let mut is_first = true;
@@ -205,8 +208,12 @@ fn json_cell(cell: &Cells<'_>, row: usize, text: &mut String) {
     match cell.column.data_type() {
         DataType::Boolean => text.push_str(&value),
         // JSON has no infinities: they are not numbers there, and null says so.
-        DataType::Float64 if !cell.column.as_primitive::<arrow::datatypes::Float64Type>().value(row).is_finite() => text.push_str("null"),
-        DataType::Float32 if !cell.column.as_primitive::<arrow::datatypes::Float32Type>().value(row).is_finite() => text.push_str("null"),
+        DataType::Float64 if !cell.column.as_primitive::<arrow::datatypes::Float64Type>().value(row).is_finite() => {
+            text.push_str("null")
+        }
+        DataType::Float32 if !cell.column.as_primitive::<arrow::datatypes::Float32Type>().value(row).is_finite() => {
+            text.push_str("null")
+        }
         data_type if is_numeric(data_type) => text.push_str(&value),
         _ => text.push_str(&quoted(&value)),
     }

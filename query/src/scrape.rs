@@ -36,7 +36,13 @@ pub struct Scrape {
 
 impl Scrape {
     /// Shows `registry` and the named rollups, these with at most `series_max` series together.
-    pub fn new(engine: Arc<SqlEngine>, rollups: Vec<String>, registry: prometheus::Registry, metrics: QueryMetrics, series_max: usize) -> Self {
+    pub fn new(
+        engine: Arc<SqlEngine>,
+        rollups: Vec<String>,
+        registry: prometheus::Registry,
+        metrics: QueryMetrics,
+        series_max: usize,
+    ) -> Self {
         Self { engine, rollups, registry, metrics, series_max }
     }
 
@@ -125,7 +131,14 @@ impl Families {
     }
 }
 
-fn add_row(name: &str, rollup: &RollupSchema, batch: &RecordBatch, row: usize, labels: &Labels, families: &mut Families) {
+fn add_row(
+    name: &str,
+    rollup: &RollupSchema,
+    batch: &RecordBatch,
+    row: usize,
+    labels: &Labels,
+    families: &mut Families,
+) {
     let window = labels.first().map_or("", |l| l.1.as_str()).to_owned();
     for measure in &rollup.measures {
         let Some(column) = batch.column_by_name(&measure.name).filter(|c| c.is_valid(row)) else { continue };
@@ -203,8 +216,12 @@ fn scalar(column: &ArrayRef, row: usize) -> Option<f64> {
     Some(match column.data_type() {
         DataType::Int64 => column.as_primitive::<Int64Type>().value(row) as f64,
         DataType::Float64 => column.as_primitive::<Float64Type>().value(row),
-        DataType::Decimal128(_, scale) => column.as_primitive::<Decimal128Type>().value(row) as f64 / 10f64.powi(i32::from(*scale)),
-        DataType::Timestamp(..) => column.as_primitive::<TimestampMicrosecondType>().value(row) as f64 / SECOND_US as f64,
+        DataType::Decimal128(_, scale) => {
+            column.as_primitive::<Decimal128Type>().value(row) as f64 / 10f64.powi(i32::from(*scale))
+        }
+        DataType::Timestamp(..) => {
+            column.as_primitive::<TimestampMicrosecondType>().value(row) as f64 / SECOND_US as f64
+        }
         _ => return None,
     })
 }
@@ -218,7 +235,9 @@ fn label_name(dimension: &str) -> String {
 }
 
 fn sanitized(name: &str) -> String {
-    let valid = |(i, c): (usize, char)| if c.is_ascii_alphabetic() || c == '_' || (i > 0 && c.is_ascii_digit()) { c } else { '_' };
+    let valid = |(i, c): (usize, char)| {
+        if c.is_ascii_alphabetic() || c == '_' || (i > 0 && c.is_ascii_digit()) { c } else { '_' }
+    };
     name.chars().enumerate().map(valid).collect()
 }
 

@@ -80,13 +80,16 @@ impl Snapshots {
                 table.refresh().await?;
             }
             let live = missing_rows(&mut table, &view).await?;
-            tables.insert(name.clone(), SnapshotTable {
-                rollup: table.rollup().cloned(),
-                schema: table.schema(),
-                version: table.version(),
-                committed: table.provider().await?,
-                live,
-            });
+            tables.insert(
+                name.clone(),
+                SnapshotTable {
+                    rollup: table.rollup().cloned(),
+                    schema: table.schema(),
+                    version: table.version(),
+                    committed: table.provider().await?,
+                    live,
+                },
+            );
             self.remember(table).await;
         }
         Ok(Snapshot { tables, watermark: view.watermark() })
@@ -111,7 +114,8 @@ impl Snapshots {
 
 async fn missing_rows(table: &mut Table, view: &LiveView) -> Result<Vec<RecordBatch>, SnapshotError> {
     let name = table.name().to_owned();
-    let mut partitions: Vec<TopicPartition> = view.pieces.iter().flat_map(|p| p.ranges(&name).keys().cloned()).collect();
+    let mut partitions: Vec<TopicPartition> =
+        view.pieces.iter().flat_map(|p| p.ranges(&name).keys().cloned()).collect();
     partitions.sort();
     partitions.dedup();
     let positions = table.positions(&partitions).await?;

@@ -138,7 +138,11 @@ impl SqlEngine {
 
     async fn answer(&self, sql: &str) -> Result<Answer, SqlError> {
         if sql.len() > self.limits.query_bytes_max {
-            let message = format!("the query has {} bytes, the limit is {} (sql.query_bytes_max)", sql.len(), self.limits.query_bytes_max);
+            let message = format!(
+                "the query has {} bytes, the limit is {} (sql.query_bytes_max)",
+                sql.len(),
+                self.limits.query_bytes_max
+            );
             return Err(SqlError::Query { message, hint: None });
         }
         let context = self.context()?;
@@ -166,7 +170,8 @@ impl SqlEngine {
         let rows = async {
             register_tables(&context, snapshot).map_err(|e| self.explain(e, &[]))?;
             let table = TableReference::bare(table);
-            let frame = context.table(table).await.and_then(|t| t.filter(condition)).map_err(|e| self.explain(e, &[]))?;
+            let frame =
+                context.table(table).await.and_then(|t| t.filter(condition)).map_err(|e| self.explain(e, &[]))?;
             self.collect(frame).await
         };
         let timeout = self.limits.timeout;
@@ -207,7 +212,10 @@ impl SqlEngine {
             DataFusionError::ResourcesExhausted(message) => {
                 SqlError::Memory { limit: self.limits.memory_bytes_max, message: message.clone() }
             }
-            DataFusionError::SQL(..) | DataFusionError::Plan(_) | DataFusionError::SchemaError(..) | DataFusionError::Configuration(_) => {
+            DataFusionError::SQL(..)
+            | DataFusionError::Plan(_)
+            | DataFusionError::SchemaError(..)
+            | DataFusionError::Configuration(_) => {
                 let message = plain(&error.strip_backtrace());
                 let hint = message.contains("not found").then(|| tables_hint(known)).flatten();
                 SqlError::Query { message, hint }
@@ -239,7 +247,8 @@ fn register_tables(context: &SessionContext, snapshot: &Snapshot) -> Result<(), 
 
 /// DataFusion's message without the name of its error's kind.
 fn plain(message: &str) -> String {
-    let prefixes = ["Error during planning: ", "SQL error: ", "Schema error: ", "Execution error: ", "External error: "];
+    let prefixes =
+        ["Error during planning: ", "SQL error: ", "Schema error: ", "Execution error: ", "External error: "];
     let mut rest = message;
     while let Some(stripped) = prefixes.iter().find_map(|p| rest.strip_prefix(p)) {
         rest = stripped;

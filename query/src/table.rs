@@ -33,17 +33,19 @@ fn all_rows(name: &str, table: &SnapshotTable) -> Result<LogicalPlanBuilder> {
         // Readers of Parquet may hand out other encodings of the same type, such as views.
         schema.fields().iter().map(|f| cast(ident(f.name()), f.data_type().clone()).alias(f.name())).collect()
     };
-    let committed = LogicalPlanBuilder::scan(TableReference::bare(name), provider_as_source(Arc::clone(&table.committed)), None)?
-        .project(columns(name))?;
+    let committed =
+        LogicalPlanBuilder::scan(TableReference::bare(name), provider_as_source(Arc::clone(&table.committed)), None)?
+            .project(columns(name))?;
     let live: Vec<_> = table.live.iter().filter(|b| b.num_rows() > 0).cloned().collect();
     if live.is_empty() {
         return Ok(committed);
     }
     // One partition per piece would be a task per piece; a few are enough.
     let memory = MemTable::try_new(live[0].schema(), vec![live])?;
-    let live: LogicalPlan = LogicalPlanBuilder::scan(format!("{name}_live"), provider_as_source(Arc::new(memory)), None)?
-        .project(columns(name))?
-        .build()?;
+    let live: LogicalPlan =
+        LogicalPlanBuilder::scan(format!("{name}_live"), provider_as_source(Arc::new(memory)), None)?
+            .project(columns(name))?
+            .build()?;
     committed.union(live)
 }
 

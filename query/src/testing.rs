@@ -56,7 +56,9 @@ pub fn batch(partials: &[Partial]) -> RecordBatch {
     let counts: Vec<i64> = partials.iter().map(|p| p.2.len() as i64).collect();
     let decimal = |scale| Decimal128Array::from(sums.clone()).with_precision_and_scale(38, scale).unwrap();
     let columns: Vec<ArrayRef> = vec![
-        Arc::new(TimestampMicrosecondArray::from_iter_values(partials.iter().map(|p| p.0 * 1_000_000)).with_timezone("UTC")),
+        Arc::new(
+            TimestampMicrosecondArray::from_iter_values(partials.iter().map(|p| p.0 * 1_000_000)).with_timezone("UTC"),
+        ),
         Arc::new(StringArray::from_iter(partials.iter().map(|p| p.1))),
         Arc::new(Int64Array::from(counts.clone())),
         Arc::new(decimal(2)),
@@ -130,7 +132,12 @@ pub fn store() -> (tempfile::TempDir, Store) {
 }
 
 pub fn engine(store: &Store, live: Arc<dyn LiveStates>) -> SqlEngine {
-    let limits = SqlLimits { rows_max: 1000, timeout: Duration::from_secs(20), memory_bytes_max: 64 << 20, query_bytes_max: 10_000 };
+    let limits = SqlLimits {
+        rows_max: 1000,
+        timeout: Duration::from_secs(20),
+        memory_bytes_max: 64 << 20,
+        query_bytes_max: 10_000,
+    };
     SqlEngine::new(Snapshots::new(store.clone(), live), limits)
 }
 

@@ -14,8 +14,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tidewatch_ingest::clock::{Clock, SystemClock};
-use tokio::runtime::Handle;
 use tidewatch_simulate::{self as simulation, DemoBroker, Generator, KafkaTarget, Pace, Scenario, TOPICS, to_kafka};
+use tokio::runtime::Handle;
 
 const PARTITIONS: i32 = 4;
 /// On a local disk a commit is cheap: fresh files are worth more than few ones.
@@ -58,7 +58,8 @@ async fn sleep_or_for_ever(time: Option<Duration>) {
 /// `20261121T071925Z`: a folder of its own for every demo, because positions of a broker that is gone
 /// mean nothing to the next one.
 fn folder_name(now_us: i64) -> String {
-    chrono::DateTime::from_timestamp_micros(now_us).map_or_else(|| now_us.to_string(), |t| t.format("%Y%m%dT%H%M%SZ").to_string())
+    chrono::DateTime::from_timestamp_micros(now_us)
+        .map_or_else(|| now_us.to_string(), |t| t.format("%Y%m%dT%H%M%SZ").to_string())
 }
 
 fn settings(options: &Demo, data: &Path, bootstrap_servers: &str) -> Settings {

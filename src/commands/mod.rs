@@ -31,7 +31,11 @@ pub fn execute(cli: Cli) -> Result<ExitCode> {
 /// Runs a command; it is handed a second runtime for commits, which queries cannot starve.
 fn block_on<F: Future<Output = Result<ExitCode>>>(command: impl FnOnce(Handle) -> F) -> Result<ExitCode> {
     let runtime = Builder::new_multi_thread().enable_all().build()?;
-    let commits = Builder::new_multi_thread().worker_threads(COMMIT_THREADS).thread_name("tidewatch-commit").enable_all().build()?;
+    let commits = Builder::new_multi_thread()
+        .worker_threads(COMMIT_THREADS)
+        .thread_name("tidewatch-commit")
+        .enable_all()
+        .build()?;
     let result = runtime.block_on(command(commits.handle().clone()));
     runtime.shutdown_timeout(RUNTIME_END);
     commits.shutdown_timeout(RUNTIME_END);

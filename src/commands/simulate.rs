@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tidewatch_engine::time::parse_rfc3339;
 use tidewatch_ingest::clock::{Clock, SystemClock};
-use tidewatch_simulate::{Generator, KafkaTarget, Pace, Progress, Run, Scenario, Settings, scenarios, to_file, to_kafka};
+use tidewatch_simulate::{
+    Generator, KafkaTarget, Pace, Progress, Run, Scenario, Settings, scenarios, to_file, to_kafka,
+};
 
 const REDRAW: Duration = Duration::from_millis(500);
 
@@ -34,7 +36,8 @@ pub fn simulate(options: &Simulate) -> Result<ExitCode> {
     let summary = match (options.to, &options.path, &options.bootstrap_servers) {
         (Some(Target::File), Some(path), _) => to_file(events, path, run)?,
         (Some(Target::Kafka), _, Some(servers)) => {
-            let target = options.properties.iter().fold(KafkaTarget::new(servers), |t, (name, value)| t.with(name, value));
+            let target =
+                options.properties.iter().fold(KafkaTarget::new(servers), |t, (name, value)| t.with(name, value));
             to_kafka(events, &target, run)?
         }
         _ => bail!("--to file needs --path, --to kafka needs --bootstrap-servers"),
@@ -47,7 +50,11 @@ pub fn simulate(options: &Simulate) -> Result<ExitCode> {
 fn settings(options: &Simulate, clock: &SystemClock) -> Result<Settings> {
     let start_ms = match &options.start {
         None => clock.now_us() / 1000,
-        Some(text) => parse_rfc3339(text).with_context(|| format!("--start: expected RFC 3339 as in 2026-03-14T18:00:00Z, found {text:?}"))? / 1000,
+        Some(text) => {
+            parse_rfc3339(text)
+                .with_context(|| format!("--start: expected RFC 3339 as in 2026-03-14T18:00:00Z, found {text:?}"))?
+                / 1000
+        }
     };
     Ok(Settings {
         duration_ms: options.duration.map(|d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX)),
@@ -87,6 +94,11 @@ impl Reporter<'_> {
         let rate = progress.events as f64 / (now - self.started).as_secs_f64().max(0.001);
         let of = progress.total.or(expected).map(|total| format!(" of about {total}")).unwrap_or_default();
         // A terminal that went away is no reason to stop.
-        let _ = write!(std::io::stderr(), "\r\x1b[2K{} events{of}, {:.1} MB, {rate:.0} events/s", progress.events, progress.bytes as f64 / 1e6);
+        let _ = write!(
+            std::io::stderr(),
+            "\r\x1b[2K{} events{of}, {:.1} MB, {rate:.0} events/s",
+            progress.events,
+            progress.bytes as f64 / 1e6
+        );
     }
 }

@@ -68,10 +68,8 @@ impl Store {
 
     /// Opens tables below `url` in a given object store, for tests that inject faults.
     pub fn with_object_store(url: Url, root: Arc<dyn ObjectStore>) -> Result<Self, StorageError> {
-        let prefix = Path::from_url_path(url.path()).map_err(|e| StorageError::Location {
-            location: url.to_string(),
-            reason: e.to_string(),
-        })?;
+        let prefix = Path::from_url_path(url.path())
+            .map_err(|e| StorageError::Location { location: url.to_string(), reason: e.to_string() })?;
         Ok(Self { url, root, prefix, config: StorageConfig::default() })
     }
 
@@ -139,7 +137,10 @@ fn table_root(location: &str) -> Result<Url, String> {
         "memory" => {}
         scheme if REMOTE_SCHEMES.contains(&scheme) => {}
         scheme => {
-            return Err(format!("unknown scheme `{scheme}`; a local path, file, memory, {}", REMOTE_SCHEMES.join(", ")));
+            return Err(format!(
+                "unknown scheme `{scheme}`; a local path, file, memory, {}",
+                REMOTE_SCHEMES.join(", ")
+            ));
         }
     }
     if url.path().ends_with('/') {

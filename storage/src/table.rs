@@ -103,10 +103,13 @@ impl Table {
         })?;
         // Statistics on the key columns prune files; on sketches they would only weigh on the log.
         let indexed = 1 + rollup.dimensions.len();
-        let table = Self::open_or_create(store, &rollup.name, &rollup.arrow_schema(), &[
-            (ROLLUP_PROPERTY, property),
-            ("delta.dataSkippingNumIndexedCols", indexed.to_string()),
-        ]).await?;
+        let table = Self::open_or_create(
+            store,
+            &rollup.name,
+            &rollup.arrow_schema(),
+            &[(ROLLUP_PROPERTY, property), ("delta.dataSkippingNumIndexedCols", indexed.to_string())],
+        )
+        .await?;
         match &table.rollup {
             Some(stored) if stored == rollup => Ok(table),
             stored => Err(StorageError::DefinitionChanged {
@@ -203,7 +206,10 @@ impl Table {
     }
 
     /// Last offset that the loaded version covers, per partition; [`BEFORE_FIRST`] when none.
-    pub async fn positions(&mut self, partitions: &[TopicPartition]) -> Result<BTreeMap<TopicPartition, i64>, StorageError> {
+    pub async fn positions(
+        &mut self,
+        partitions: &[TopicPartition],
+    ) -> Result<BTreeMap<TopicPartition, i64>, StorageError> {
         for partition in partitions {
             if !self.positions.contains_key(partition) {
                 let position = self.recorded(offset_id(partition)).await?.unwrap_or(BEFORE_FIRST);
@@ -229,10 +235,10 @@ impl Table {
 
     /// A scan of the loaded version for DataFusion.
     pub async fn provider(&self) -> Result<Arc<dyn TableProvider>, StorageError> {
-        self.delta.table_provider().await.map_err(|source| StorageError::Scan {
-            table: self.name.clone(),
-            source: Box::new(source),
-        })
+        self.delta
+            .table_provider()
+            .await
+            .map_err(|source| StorageError::Scan { table: self.name.clone(), source: Box::new(source) })
     }
 
     /// Appends rows and the offsets they cover in one atomic commit, if they continue what is there.
@@ -276,8 +282,7 @@ impl Table {
         }
         let offsets = rows.ranges.iter().map(|(p, range)| Transaction::new(offset_id(p), range.to));
         let watermarks = rows.watermarks.iter().map(|(p, &w)| Transaction::new(watermark_id(p), w));
-        let properties = CommitProperties::default()
-            .with_application_transactions(offsets.chain(watermarks).collect());
+        let properties = CommitProperties::default().with_application_transactions(offsets.chain(watermarks).collect());
         let operation = DeltaOperation::Write { mode: SaveMode::Append, partition_by: None, predicate: None };
         let snapshot = self.delta.snapshot()?;
         let finalized = CommitBuilder::from(properties)
@@ -299,7 +304,9 @@ fn is_concurrent_transaction(error: &DeltaTableError) -> bool {
     use deltalake::kernel::transaction::CommitConflictError;
     matches!(
         error,
-        DeltaTableError::Transaction { source: TransactionError::CommitConflict(CommitConflictError::ConcurrentTransaction) }
+        DeltaTableError::Transaction {
+            source: TransactionError::CommitConflict(CommitConflictError::ConcurrentTransaction)
+        }
     )
 }
 

@@ -61,10 +61,17 @@ fn check(bootstrap_servers: &str, large_mb: usize) {
     }
     // Binary mode: attributes in headers, the body is the data.
     let attributes = [
-        ("ce_specversion", "1.0"), ("ce_id", "14"), ("ce_source", "/t"), ("ce_type", "apihealth.api_call.completed.v1"),
-        ("ce_time", now), ("ce_tenantkind", "creator"), ("ce_tenantid", "c1"), ("content-type", "application/json"),
+        ("ce_specversion", "1.0"),
+        ("ce_id", "14"),
+        ("ce_source", "/t"),
+        ("ce_type", "apihealth.api_call.completed.v1"),
+        ("ce_time", now),
+        ("ce_tenantkind", "creator"),
+        ("ce_tenantid", "c1"),
+        ("content-type", "application/json"),
     ];
-    let headers = attributes.iter().fold(OwnedHeaders::new(), |h, &(key, value)| h.insert(Header { key, value: Some(value) }));
+    let headers =
+        attributes.iter().fold(OwnedHeaders::new(), |h, &(key, value)| h.insert(Header { key, value: Some(value) }));
     let body = format!("{{{good}}}");
     producer.send(BaseRecord::<(), [u8]>::to(TOPIC).partition(0).payload(body.as_bytes()).headers(headers)).unwrap();
     producer.flush(Duration::from_secs(30)).unwrap();
@@ -72,12 +79,17 @@ fn check(bootstrap_servers: &str, large_mb: usize) {
     let folder = tempfile::tempdir().unwrap();
     let settings = write_settings(
         folder.path(),
-        &format!("[storage]\nlocation = \"data\"\n[http]\nlisten = \"127.0.0.1:0\"\n[kafka.properties]\n\"bootstrap.servers\" = \"{bootstrap_servers}\"\n"),
+        &format!(
+            "[storage]\nlocation = \"data\"\n[http]\nlisten = \"127.0.0.1:0\"\n[kafka.properties]\n\"bootstrap.servers\" = \"{bootstrap_servers}\"\n"
+        ),
     );
     Tidewatch::start(&["run", "-c", settings.to_str().unwrap(), "--until-caught-up"]).wait(Duration::from_secs(60));
 
     let data = folder.path().join("data");
-    let letters = Csv::parse(&sql(&data, "SELECT topic, partition, \"offset\", reason, disposition, payload_bytes FROM dead_letters ORDER BY \"offset\""));
+    let letters = Csv::parse(&sql(
+        &data,
+        "SELECT topic, partition, \"offset\", reason, disposition, payload_bytes FROM dead_letters ORDER BY \"offset\"",
+    ));
     let found: BTreeMap<usize, (String, usize)> = letters
         .rows(["offset", "reason", "payload_bytes", "topic"])
         .iter()
@@ -94,6 +106,7 @@ fn check(bootstrap_servers: &str, large_mb: usize) {
     assert_eq!(found, expected);
     let kept = sql(&data, "SELECT disposition FROM dead_letters WHERE reason = 'unknown_enum'");
     assert_eq!(kept, "disposition\nkept_as_other\n");
-    let outcomes = sql(&data, "SELECT outcome, sum(requests) AS n FROM api_operations GROUP BY outcome ORDER BY outcome");
+    let outcomes =
+        sql(&data, "SELECT outcome, sum(requests) AS n FROM api_operations GROUP BY outcome ORDER BY outcome");
     assert_eq!(outcomes, "outcome,n\nother,1\nsuccess,3\n");
 }

@@ -33,7 +33,10 @@ fn mistakes_in_settings_and_packs_name_file_line_and_a_hint() {
     .unwrap();
     let said = tidewatch_fails(&["check", "-c", settings.to_str().unwrap()]);
     assert!(said.contains("mine/rollups.sql:2:17: ") && said.contains("hint: "), "{said}");
-    assert!(said.contains("mine/rollups.sql:5:") && said.contains("nowhere"), "every mistake, not only the first: {said}");
+    assert!(
+        said.contains("mine/rollups.sql:5:") && said.contains("nowhere"),
+        "every mistake, not only the first: {said}"
+    );
 }
 
 #[test]
@@ -62,6 +65,7 @@ fn scenarios_are_listed_and_unknown_ones_refused() {
     for name in ["steady", "demo", "viral_spike", "carrier_outage", "bad_input"] {
         assert!(list.contains(name), "{name} is missing in\n{list}");
     }
-    let said = tidewatch_fails(&["simulate", "--scenario", "flood", "--to", "file", "--path", "/tmp/x", "--duration", "1s"]);
+    let said =
+        tidewatch_fails(&["simulate", "--scenario", "flood", "--to", "file", "--path", "/tmp/x", "--duration", "1s"]);
     assert!(said.contains("flood") && said.contains("steady"), "{said}");
 }

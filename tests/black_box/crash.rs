@@ -27,7 +27,10 @@ fn twenty_kills_change_no_row() {
     Tidewatch::start(&["run", "-c", settings.to_str().unwrap(), "--until-caught-up"]).wait(RUN);
     let expected = tables(straight.path());
     assert_eq!(expected[2].lines().count(), BAD + 1);
-    assert_eq!(sql(&straight.path().join("data"), "SELECT sum(spans) AS n FROM spans_by_service"), format!("n\n{sent}\n"));
+    assert_eq!(
+        sql(&straight.path().join("data"), "SELECT sum(spans) AS n FROM spans_by_service"),
+        format!("n\n{sent}\n")
+    );
 
     let crashed = tempfile::tempdir().unwrap();
     let settings = self::settings(crashed.path(), &kafka, "crashed");
@@ -74,7 +77,9 @@ fn tables(folder: &Path) -> Vec<String> {
     let all = |table: &str| {
         let query = match table {
             // The time of arrival is that of the run.
-            "dead_letters" => "SELECT topic, partition, \"offset\", reason, payload FROM dead_letters ORDER BY 1, 2, 3".to_owned(),
+            "dead_letters" => {
+                "SELECT topic, partition, \"offset\", reason, payload FROM dead_letters ORDER BY 1, 2, 3".to_owned()
+            }
             _ => format!("SELECT * FROM {table} ORDER BY 1, 2, 3"),
         };
         crate::support::tidewatch(&["sql", "-c", &config, "--data", &data, "--format", "csv", &query])

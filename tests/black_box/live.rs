@@ -5,7 +5,9 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
-use tidewatch_simulate::{DemoBroker, Generator, KafkaTarget, Run, Scenario, Settings, SimulatedEvent, TOPICS, to_kafka};
+use tidewatch_simulate::{
+    DemoBroker, Generator, KafkaTarget, Run, Scenario, Settings, SimulatedEvent, TOPICS, to_kafka,
+};
 
 const SOON: Duration = Duration::from_secs(60);
 
@@ -92,24 +94,37 @@ fn answers_only_grow_while_commits_and_queries_race() {
 #[test]
 fn limits_and_mistakes_have_codes_and_hints() {
     let (broker, folder) = (broker(), tempfile::tempdir().unwrap());
-    let mut process = Tidewatch::run(&settings(folder.path(), &broker, "[sql]\nrows_max = 10\ntimeout = \"4s\"\nmemory_bytes_max = 1_000_000\nquery_bytes_max = 5000"));
+    let mut process = Tidewatch::run(&settings(
+        folder.path(),
+        &broker,
+        "[sql]\nrows_max = 10\ntimeout = \"4s\"\nmemory_bytes_max = 1_000_000\nquery_bytes_max = 5000",
+    ));
     let address = process.address();
     let error = |sql: &str| -> (u16, Value) {
         let response = post(&address, "/api/v1/sql", &["Content-Type: text/plain"], sql.as_bytes()).unwrap();
-        let body: Value = serde_json::from_slice(&response.body).unwrap_or_else(|e| panic!("{sql}: {e}: {}", response.text()));
+        let body: Value =
+            serde_json::from_slice(&response.body).unwrap_or_else(|e| panic!("{sql}: {e}: {}", response.text()));
         (response.status, body["error"].clone())
     };
     let cases = [
         ("SELECT * FROM generate_series(1, 11)", 422, "row_limit"),
         ("SELECT count(*) FROM generate_series(1, 100000000) a, generate_series(1, 100000) b", 504, "timeout"),
-        ("SELECT max(v) FROM (SELECT value AS v, count(*) AS c FROM generate_series(1, 300000) GROUP BY 1)", 422, "memory_limit"),
+        (
+            "SELECT max(v) FROM (SELECT value AS v, count(*) AS c FROM generate_series(1, 300000) GROUP BY 1)",
+            422,
+            "memory_limit",
+        ),
         ("SELECT * FROM nowhere", 400, "bad_query"),
         ("SELECT requestz FROM api_calls", 400, "bad_query"),
         ("SELEKT", 400, "bad_query"),
         ("DROP TABLE api_calls", 400, "bad_query"),
         ("SELECT quantile(requests, 0.5) FROM api_calls", 400, "bad_query"),
         ("SELECT quantile(duration_ms, 95) FROM api_calls", 400, "bad_query"),
-        ("SELECT avg(p) FROM (SELECT quantile(duration_ms, 0.5) AS p FROM api_calls GROUP BY tenant) GROUP BY quantile(p, 0.5)", 400, "bad_query"),
+        (
+            "SELECT avg(p) FROM (SELECT quantile(duration_ms, 0.5) AS p FROM api_calls GROUP BY tenant) GROUP BY quantile(p, 0.5)",
+            400,
+            "bad_query",
+        ),
         ("", 400, "bad_request"),
     ];
     for (sql, status, code) in cases {
@@ -124,14 +139,24 @@ fn limits_and_mistakes_have_codes_and_hints() {
     assert_eq!(error(&long).1["code"], "bad_query");
     assert_eq!(get(&address, "/nothing", &[]).unwrap().status, 404);
 
-    let json = post(&address, "/api/v1/sql", &["Content-Type: application/json"], br#"{"sql": "SELECT 1 AS one, 'a' AS t", "format": "json"}"#).unwrap();
+    let json = post(
+        &address,
+        "/api/v1/sql",
+        &["Content-Type: application/json"],
+        br#"{"sql": "SELECT 1 AS one, 'a' AS t", "format": "json"}"#,
+    )
+    .unwrap();
     let json: Value = serde_json::from_slice(&json.body).unwrap();
     assert_eq!(json["rows"], serde_json::json!([[1, "a"]]));
     assert_eq!(json["columns"][1], serde_json::json!({ "name": "t", "type": "text" }));
-    let arrow = post(&address, "/api/v1/sql", &["Accept: application/vnd.apache.arrow.stream"], b"SELECT 1 AS one").unwrap();
+    let arrow =
+        post(&address, "/api/v1/sql", &["Accept: application/vnd.apache.arrow.stream"], b"SELECT 1 AS one").unwrap();
     assert!(arrow.head.contains("application/vnd.apache.arrow.stream") && arrow.body[..4] == [0xff; 4], "{arrow:?}");
     let tables: Value = serde_json::from_slice(&get(&address, "/api/v1/tables", &[]).unwrap().body).unwrap();
-    assert!(tables["tables"].as_array().unwrap().iter().any(|t| t["name"] == "api_calls" && t["window_seconds"] == 10.0), "{tables}");
+    assert!(
+        tables["tables"].as_array().unwrap().iter().any(|t| t["name"] == "api_calls" && t["window_seconds"] == 10.0),
+        "{tables}"
+    );
     assert_eq!(Csv::parse(&process.sql("SELECT * FROM api_calls")).len(), 0);
     process.stop();
 }

@@ -2,7 +2,9 @@
 //! the histogram from the exact order statistics, also after merging minutes into hours and services
 //! into one.
 
-use crate::support::{Csv, RealKafka, Tidewatch, data, kafka, pack, produce_lines, python, repository, run_tool, sql, write_settings};
+use crate::support::{
+    Csv, RealKafka, Tidewatch, data, kafka, pack, produce_lines, python, repository, run_tool, sql, write_settings,
+};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -81,15 +83,22 @@ fn compare(nezha: &Nezha, data: &Path) {
     for (level, unit) in [("minute", "minute"), ("hour", "hour")] {
         for (service, column) in [(true, "service"), (false, "'*'")] {
             let mut exact = Statistics::new();
-            for [row_level, window, row_service, rest @ ..] in truth.rows(["level", "window_start", "service", "count", "min", "max", "sum", "p50", "p95", "p99"]) {
+            for [row_level, window, row_service, rest @ ..] in
+                truth.rows(["level", "window_start", "service", "count", "min", "max", "sum", "p50", "p95", "p99"])
+            {
                 if row_level == level && (row_service == "*") != service {
-                    exact.insert((window.trim_end_matches('Z').to_owned(), row_service.to_owned()), rest.map(|v| v.parse().unwrap()));
+                    exact.insert(
+                        (window.trim_end_matches('Z').to_owned(), row_service.to_owned()),
+                        rest.map(|v| v.parse().unwrap()),
+                    );
                 }
             }
             assert!(!exact.is_empty());
             for (table, bound) in [("spans_by_service", 1e-3), ("spans_by_operation", 1e-2)] {
                 let own = match table {
-                    "spans_by_service" => "min(duration_min_us) AS min, max(duration_max_us) AS max, sum(duration_mean_us_sum) AS sum",
+                    "spans_by_service" => {
+                        "min(duration_min_us) AS min, max(duration_max_us) AS max, sum(duration_mean_us_sum) AS sum"
+                    }
                     _ => "0 AS min, 0 AS max, 0 AS sum",
                 };
                 let query = format!(
@@ -99,7 +108,9 @@ fn compare(nezha: &Nezha, data: &Path) {
                 );
                 let found = Csv::parse(&sql(data, &query));
                 assert_eq!(found.len(), exact.len(), "{table} by {level}, {column}");
-                for [window, service, rest @ ..] in found.rows(["window", "service", "count", "min", "max", "sum", "p50", "p95", "p99"]) {
+                for [window, service, rest @ ..] in
+                    found.rows(["window", "service", "count", "min", "max", "sum", "p50", "p95", "p99"])
+                {
                     let window = window.split('.').next().unwrap().trim_end_matches('Z');
                     let key = (window.to_owned(), service.to_owned());
                     let exact = exact.get(&key).unwrap_or_else(|| panic!("{table}: no window {key:?} in the truth"));

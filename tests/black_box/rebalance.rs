@@ -53,7 +53,9 @@ fn a_member_that_slept_through_its_session_is_fenced() {
     let mut sleeper = Tidewatch::run(&settings);
     sleeper.address();
     send(&broker, parts[0]);
-    wait_until("the first part was read", SOON, || sleeper.metric("tidewatch_ingest_records_total") as usize == parts[0].len());
+    wait_until("the first part was read", SOON, || {
+        sleeper.metric("tidewatch_ingest_records_total") as usize == parts[0].len()
+    });
     // Stopped with events counted and not committed; it holds no partition when it wakes up.
     send(&broker, parts[1]);
     std::thread::sleep(Duration::from_millis(300));
@@ -62,8 +64,12 @@ fn a_member_that_slept_through_its_session_is_fenced() {
     successor.address();
     wait_until("the successor has all partitions", SOON, || successor.metric("tidewatch_ingest_partitions") == 8.0);
     let data = folder.path().join("data");
-    let committed = |parts: &[&[tidewatch_simulate::SimulatedEvent]]| format!("n\n{}\n", parts.iter().map(|p| calls(p)).sum::<usize>());
-    wait_until("the successor has committed both parts", SOON, || sql(&data, "SELECT sum(requests) AS n FROM api_calls") == committed(&parts[..2]));
+    let committed = |parts: &[&[tidewatch_simulate::SimulatedEvent]]| {
+        format!("n\n{}\n", parts.iter().map(|p| calls(p)).sum::<usize>())
+    };
+    wait_until("the successor has committed both parts", SOON, || {
+        sql(&data, "SELECT sum(requests) AS n FROM api_calls") == committed(&parts[..2])
+    });
     sleeper.signal("CONT");
     send(&broker, parts[2]);
     let expected = committed(&parts);

@@ -11,11 +11,28 @@ const RUN: Duration = Duration::from_secs(120);
 fn simulate(path: &Path, scenario: &str, duration: &str) {
     let path = path.to_str().unwrap();
     let start = ["--start", "2026-03-14T18:00:00Z"];
-    tidewatch(&["simulate", "--scenario", scenario, "--to", "file", "--path", path, "--duration", duration, "--rate", "100", start[0], start[1]]);
+    tidewatch(&[
+        "simulate",
+        "--scenario",
+        scenario,
+        "--to",
+        "file",
+        "--path",
+        path,
+        "--duration",
+        duration,
+        "--rate",
+        "100",
+        start[0],
+        start[1],
+    ]);
 }
 
 fn settings(folder: &Path, file: &str) -> PathBuf {
-    write_settings(folder, &format!("[storage]\nlocation = \"data\"\n[files]\npaths = [\"{file}\"]\n[http]\nlisten = \"127.0.0.1:0\"\n"))
+    write_settings(
+        folder,
+        &format!("[storage]\nlocation = \"data\"\n[files]\npaths = [\"{file}\"]\n[http]\nlisten = \"127.0.0.1:0\"\n"),
+    )
 }
 
 fn run_to_the_end(settings: &Path) {
@@ -75,7 +92,10 @@ fn a_file_that_has_grown_is_read_on_from_where_it_ended() {
     std::fs::write(folder.path().join("grown.ndjson"), &all).unwrap();
     run_to_the_end(&settings);
     let expected = all.matches("\"type\":\"apihealth.api_call.completed.v1\"").count();
-    assert_eq!(sql(&folder.path().join("data"), "SELECT sum(requests) AS n FROM api_calls"), format!("n\n{expected}\n"));
+    assert_eq!(
+        sql(&folder.path().join("data"), "SELECT sum(requests) AS n FROM api_calls"),
+        format!("n\n{expected}\n")
+    );
 }
 
 #[test]
@@ -89,12 +109,26 @@ fn a_gzip_file_gives_the_same_table_and_every_format_the_same_numbers() {
     assert!(Csv::parse(&csv).len() > 3, "{csv}");
     let with = |format: &str| tidewatch(&["sql", "--data", data.to_str().unwrap(), "--format", format, query]);
     let json: Value = serde_json::from_str(&with("json")).unwrap();
-    let from_json: Vec<String> = json["rows"].as_array().unwrap().iter().map(|r| format!("{},{},{}", r[0].as_str().unwrap(), r[1], r[2])).collect();
+    let from_json: Vec<String> = json["rows"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|r| format!("{},{},{}", r[0].as_str().unwrap(), r[1], r[2]))
+        .collect();
     assert_eq!(csv.lines().skip(1).collect::<Vec<_>>(), from_json);
     let table = with("table");
     assert!(table.contains("provider") && table.trim_end().ends_with("rows)"), "{table}");
     let parquet = folder.path().join("answer.parquet");
-    tidewatch(&["sql", "--data", data.to_str().unwrap(), "--format", "parquet", "--output", parquet.to_str().unwrap(), query]);
+    tidewatch(&[
+        "sql",
+        "--data",
+        data.to_str().unwrap(),
+        "--format",
+        "parquet",
+        "--output",
+        parquet.to_str().unwrap(),
+        query,
+    ]);
     assert_eq!(&std::fs::read(parquet).unwrap()[..4], b"PAR1");
     // Bad input of the scenario is kept, with its reason.
     let reasons = sql(&data, "SELECT count(DISTINCT reason) AS n FROM dead_letters");

@@ -37,13 +37,20 @@ fn revenue_is_that_of_duckdb_to_the_cent_and_other_readers_see_the_same_tables()
     run_tool(&python, &[&script("retail_revenue.py"), csv.to_str().unwrap(), &path("truth.csv")]);
     let settings = write_settings(
         folder.path(),
-        &format!("packs = [\"{}\"]\n[storage]\nlocation = \"data\"\n[files]\npaths = [\"{events}\"]\n[http]\nlisten = \"127.0.0.1:0\"\n[ingest]\nflush_rows = 500\n", pack("retail")),
+        &format!(
+            "packs = [\"{}\"]\n[storage]\nlocation = \"data\"\n[files]\npaths = [\"{events}\"]\n[http]\nlisten = \"127.0.0.1:0\"\n[ingest]\nflush_rows = 500\n",
+            pack("retail")
+        ),
     );
     Tidewatch::start(&["run", "-c", settings.to_str().unwrap(), "--until-caught-up"]).wait(Duration::from_secs(300));
 
     let tables = folder.path().join("data");
     let truth = std::fs::read_to_string(path("truth.csv")).unwrap();
-    let query = |table: &str, window: &str| format!("SELECT {window} AS day, country, sum(invoices) AS invoices, sum(amount) AS amount FROM {table} GROUP BY 1, 2");
+    let query = |table: &str, window: &str| {
+        format!(
+            "SELECT {window} AS day, country, sum(invoices) AS invoices, sum(amount) AS amount FROM {table} GROUP BY 1, 2"
+        )
+    };
     for (table, kind) in [("revenue", "revenue"), ("cancelled", "cancelled")] {
         let exact = money(&truth, Some(kind));
         assert!(exact.len() > 500, "{kind}: {}", exact.len());
@@ -54,7 +61,8 @@ fn revenue_is_that_of_duckdb_to_the_cent_and_other_readers_see_the_same_tables()
             assert_same(&format!("{table} by {engine}"), &exact, &theirs);
         }
     }
-    let invoices = sql(&tables, "SELECT (SELECT sum(invoices) FROM revenue) AS o, (SELECT sum(invoices) FROM cancelled) AS c");
+    let invoices =
+        sql(&tables, "SELECT (SELECT sum(invoices) FROM revenue) AS o, (SELECT sum(invoices) FROM cancelled) AS c");
     assert_eq!(invoices, "o,c\n22064,3836\n");
 }
 

@@ -14,7 +14,8 @@ fn promtool_and_the_openmetrics_parser_accept_it() {
     let address = process.address();
     send(&broker, &events);
     wait_until("a closed window of api_calls", Duration::from_secs(60), || {
-        process.metric("tidewatch_ingest_records_total") as usize == events.len() && process.metric("api_calls_requests") > 0.0
+        process.metric("tidewatch_ingest_records_total") as usize == events.len()
+            && process.metric("api_calls_requests") > 0.0
     });
     assert!(calls(&events) > 0);
     let text = get(&address, "/metrics", &[]).unwrap();
@@ -37,9 +38,17 @@ fn promtool_and_the_openmetrics_parser_accept_it() {
 }
 
 fn promtool(metrics: &[u8]) {
-    let child = Command::new("promtool").args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let child = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
     let Ok(mut child) = child else {
-        assert!(std::env::var("CI").as_deref() != Ok("true"), "promtool is missing and CI=true: .ci/setup.sh installs it");
+        assert!(
+            std::env::var("CI").as_deref() != Ok("true"),
+            "promtool is missing and CI=true: .ci/setup.sh installs it"
+        );
         eprintln!("SKIPPED: promtool is missing: install the package prometheus");
         return;
     };

@@ -4,9 +4,7 @@
 use super::{AggregateError, Rows, States, type_error};
 use crate::rollup::ValueType;
 use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, PrimitiveArray};
-use arrow::datatypes::{
-    ArrowNativeTypeOp, Decimal128Type, Float64Type, Int64Type, TimestampMicrosecondType,
-};
+use arrow::datatypes::{ArrowNativeTypeOp, Decimal128Type, Float64Type, Int64Type, TimestampMicrosecondType};
 use std::fmt::Debug;
 use std::sync::Arc;
 

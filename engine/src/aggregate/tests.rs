@@ -4,7 +4,9 @@
 use super::*;
 use crate::rollup::{SUM_PRECISION, ValueType, timestamp_type};
 use crate::sketch::{DistinctSketch, HdrSketch};
-use arrow::array::{AsArray, Decimal128Array, Float64Array, Int64Array, NullArray, StringArray, TimestampMicrosecondArray};
+use arrow::array::{
+    AsArray, Decimal128Array, Float64Array, Int64Array, NullArray, StringArray, TimestampMicrosecondArray,
+};
 use arrow::datatypes::{DataType, Decimal128Type, Int64Type};
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -57,21 +59,40 @@ fn values(input: Input, events: &[Event]) -> Option<ArrayRef> {
         Input::None => return None,
         Input::Int64 => Arc::new(values.collect::<Int64Array>()),
         Input::Timestamp => Arc::new(values.collect::<TimestampMicrosecondArray>().with_timezone("UTC")),
-        Input::Decimal => Arc::new(values.map(|v| v.map(decimals)).collect::<Decimal128Array>().with_precision_and_scale(SUM_PRECISION, 2).unwrap()),
+        Input::Decimal => Arc::new(
+            values
+                .map(|v| v.map(decimals))
+                .collect::<Decimal128Array>()
+                .with_precision_and_scale(SUM_PRECISION, 2)
+                .unwrap(),
+        ),
         Input::Utf8 => Arc::new(values.map(|v| v.map(|v| v.to_string())).collect::<StringArray>()),
         // All the floats that compare oddly, among ordinary ones.
-        Input::Float64 => Arc::new(values.map(|v| v.map(|v| match v % 7 {
-            0 => -0.0,
-            1 => 0.0,
-            2 => f64::NAN,
-            3 => -f64::NAN,
-            4 => f64::NEG_INFINITY,
-            _ => v as f64 / 3.0,
-        })).collect::<Float64Array>()),
+        Input::Float64 => Arc::new(
+            values
+                .map(|v| {
+                    v.map(|v| match v % 7 {
+                        0 => -0.0,
+                        1 => 0.0,
+                        2 => f64::NAN,
+                        3 => -f64::NAN,
+                        4 => f64::NEG_INFINITY,
+                        _ => v as f64 / 3.0,
+                    })
+                })
+                .collect::<Float64Array>(),
+        ),
     })
 }
 
-fn update(states: &mut dyn States, input: Input, events: &[Event], slots: &[u32], slot_count: usize, filtered: bool) -> Result<(), AggregateError> {
+fn update(
+    states: &mut dyn States,
+    input: Input,
+    events: &[Event],
+    slots: &[u32],
+    slot_count: usize,
+    filtered: bool,
+) -> Result<(), AggregateError> {
     let filter: BooleanArray = events.iter().map(|e| e.passes).collect();
     let rows = Rows { slots, slot_count, filter: filtered.then_some(&filter) };
     states.update(&rows, values(input, events).as_ref())
@@ -87,7 +108,14 @@ fn in_one_pass(kind: MeasureKind, input: Input, events: &[Event], filtered: bool
 
 /// The same by way of partials: `cuts` end batches, every second batch ends a partial too; a partial
 /// numbers its groups in its own order; the partials are merged in the order of `ranks`.
-fn in_parts(kind: MeasureKind, input: Input, events: &[Event], filtered: bool, cuts: &[usize], ranks: &[u32]) -> Vec<ArrayRef> {
+fn in_parts(
+    kind: MeasureKind,
+    input: Input,
+    events: &[Event],
+    filtered: bool,
+    cuts: &[usize],
+    ranks: &[u32],
+) -> Vec<ArrayRef> {
     let mut cuts: Vec<usize> = cuts.iter().map(|c| c % (events.len() + 1)).chain([0, events.len()]).collect();
     cuts.sort_unstable();
     let mut partials: Vec<(Vec<u32>, Vec<ArrayRef>)> = Vec::new();
@@ -209,20 +237,31 @@ fn known_answers() {
     let of = |kind, input| in_one_pass(kind, input, &events, false);
     assert_eq!(of(MeasureKind::Sum { scale: 0 }, Input::Int64)[0].as_primitive::<Decimal128Type>().value(0), 1_000_007);
     let mean = of(MeasureKind::Avg { scale: 0 }, Input::Int64);
-    assert_eq!((mean[0].as_primitive::<Decimal128Type>().value(0), mean[1].as_primitive::<Int64Type>().value(0)), (1_000_007, 4));
-    assert_eq!(of(MeasureKind::Min { value: ValueType::Int64 }, Input::Int64)[0].as_primitive::<Int64Type>().value(0), -3);
+    assert_eq!(
+        (mean[0].as_primitive::<Decimal128Type>().value(0), mean[1].as_primitive::<Int64Type>().value(0)),
+        (1_000_007, 4)
+    );
+    assert_eq!(
+        of(MeasureKind::Min { value: ValueType::Int64 }, Input::Int64)[0].as_primitive::<Int64Type>().value(0),
+        -3
+    );
     let histogram = of(MeasureKind::Hdr { digits: 2 }, Input::Int64);
     let histogram = HdrSketch::from_v2(histogram[0].as_binary::<i32>().value(0)).unwrap();
     assert_eq!((histogram.count(), histogram.quantile(0.5)), (3, Some(5)), "the negative value is refused");
     let distinct = of(MeasureKind::Distinct, Input::Utf8);
     assert_eq!(DistinctSketch::from_bytes(distinct[0].as_binary::<i32>().value(0)).unwrap().estimate(), 3);
-    assert_eq!(of(MeasureKind::Min { value: ValueType::Timestamp }, Input::Timestamp)[0].data_type(), &timestamp_type());
+    assert_eq!(
+        of(MeasureKind::Min { value: ValueType::Timestamp }, Input::Timestamp)[0].data_type(),
+        &timestamp_type()
+    );
 }
 
 #[test]
 fn the_bytes_on_the_format_page_are_ours() {
     let page = include_str!("../../FORMAT.md");
-    let is_hex = |line: &&str| line.starts_with(|c: char| c.is_ascii_digit()) && line.chars().all(|c| c.is_ascii_hexdigit() || c == ' ');
+    let is_hex = |line: &&str| {
+        line.starts_with(|c: char| c.is_ascii_digit()) && line.chars().all(|c| c.is_ascii_hexdigit() || c == ' ')
+    };
     let examples: Vec<String> = page.lines().filter(is_hex).map(|line| line.replace(' ', "")).collect();
     let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
     let mut histogram = HdrSketch::new(2);
@@ -251,9 +290,16 @@ fn a_sum_that_leaves_38_digits_is_an_error_not_a_wrong_number() {
         Arc::new(Decimal128Array::from(values.to_vec()).with_precision_and_scale(SUM_PRECISION, 0).unwrap())
     };
     for kind in [MeasureKind::Sum { scale: 0 }, MeasureKind::Avg { scale: 0 }] {
-        for (values, fits) in [(vec![most], true), (vec![most, -1, 1], true), (vec![most, 1], false), (vec![-most, -most], false), (vec![-most, i128::MIN + most], false)] {
+        for (values, fits) in [
+            (vec![most], true),
+            (vec![most, -1, 1], true),
+            (vec![most, 1], false),
+            (vec![-most, -most], false),
+            (vec![-most, i128::MIN + most], false),
+        ] {
             let slots = vec![0; values.len()];
-            let result = new_states(kind).update(&Rows { slots: &slots, slot_count: 1, filter: None }, Some(&decimals(&values)));
+            let result =
+                new_states(kind).update(&Rows { slots: &slots, slot_count: 1, filter: None }, Some(&decimals(&values)));
             assert_eq!(result.is_ok(), fits, "{values:?}");
             assert!(fits || matches!(result, Err(AggregateError::Overflow)));
         }
@@ -271,16 +317,23 @@ fn columns_of_another_type_and_damaged_sketches_are_errors() {
     for &(kind, input) in KINDS {
         let mut states = new_states(kind);
         if !matches!(kind, MeasureKind::Count) {
-            assert!(matches!(states.update(&rows, Some(&wrong)), Err(AggregateError::Type { .. })), "{kind:?} {input:?}");
+            assert!(
+                matches!(states.update(&rows, Some(&wrong)), Err(AggregateError::Type { .. })),
+                "{kind:?} {input:?}"
+            );
             assert!(matches!(states.update(&rows, None), Err(AggregateError::Type { .. })), "{kind:?}");
         }
         assert!(states.merge(&rows, &[wrong.clone(), wrong.clone()]).is_err(), "{kind:?}");
         assert!(states.merge(&rows, &[]).is_err(), "{kind:?}");
         if matches!(kind, MeasureKind::Hdr { .. } | MeasureKind::Distinct) {
-            assert!(matches!(states.merge(&rows, std::slice::from_ref(&damaged)), Err(AggregateError::Sketch(_))), "{kind:?}");
+            assert!(
+                matches!(states.merge(&rows, std::slice::from_ref(&damaged)), Err(AggregateError::Sketch(_))),
+                "{kind:?}"
+            );
         }
     }
-    let other_scale: ArrayRef = Arc::new(Decimal128Array::from(vec![1]).with_precision_and_scale(SUM_PRECISION, 3).unwrap());
+    let other_scale: ArrayRef =
+        Arc::new(Decimal128Array::from(vec![1]).with_precision_and_scale(SUM_PRECISION, 3).unwrap());
     assert!(new_states(MeasureKind::Sum { scale: 2 }).update(&rows, Some(&other_scale)).is_err());
     assert_eq!(other_scale.data_type(), &DataType::Decimal128(38, 3));
 }

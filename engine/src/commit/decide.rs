@@ -36,9 +36,7 @@ pub fn decide_append(
     }
     match ranges.iter().find(|(p, r)| position(p) != r.from) {
         None => AppendDecision::Append,
-        Some((p, &range)) => {
-            AppendDecision::MustReplay { partition: p.clone(), position: position(p), range }
-        }
+        Some((p, &range)) => AppendDecision::MustReplay { partition: p.clone(), position: position(p), range },
     }
 }
 

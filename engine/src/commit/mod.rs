@@ -4,4 +4,4 @@ mod decide;
 mod offsets;
 
 pub use decide::{AppendDecision, decide_append};
-pub use offsets::{OffsetRange, TopicPartition, BEFORE_FIRST};
+pub use offsets::{BEFORE_FIRST, OffsetRange, TopicPartition};

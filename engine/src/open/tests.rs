@@ -26,16 +26,24 @@ fn plan(rollups: &str) -> Arc<SourcePlan> {
 
 /// Events from lines of `second api ok ms shop text`; `-` is null.
 fn batch(plan: &SourcePlan, lines: &str) -> EventBatch {
-    let cells: Vec<Vec<&str>> = lines.lines().map(|l| l.split_whitespace().collect::<Vec<_>>()).filter(|l| !l.is_empty()).collect();
+    let cells: Vec<Vec<&str>> =
+        lines.lines().map(|l| l.split_whitespace().collect::<Vec<_>>()).filter(|l| !l.is_empty()).collect();
     let column = |at: usize| cells.iter().map(move |line| line.get(at).copied().filter(|cell| *cell != "-"));
-    let columns: Vec<ArrayRef> = plan.columns.fields().iter().map(|field| {
-        let at = ["api", "ok", "ms", "shop", "text"].iter().position(|n| n == field.name()).unwrap() + 1;
-        match field.data_type() {
-            DataType::Boolean => Arc::new(column(at).map(|c| c.map(|c| c == "true")).collect::<BooleanArray>()) as ArrayRef,
-            DataType::Int64 => Arc::new(column(at).map(|c| c.map(|c| c.parse().unwrap())).collect::<Int64Array>()),
-            _ => Arc::new(column(at).collect::<StringArray>()),
-        }
-    }).collect();
+    let columns: Vec<ArrayRef> = plan
+        .columns
+        .fields()
+        .iter()
+        .map(|field| {
+            let at = ["api", "ok", "ms", "shop", "text"].iter().position(|n| n == field.name()).unwrap() + 1;
+            match field.data_type() {
+                DataType::Boolean => {
+                    Arc::new(column(at).map(|c| c.map(|c| c == "true")).collect::<BooleanArray>()) as ArrayRef
+                }
+                DataType::Int64 => Arc::new(column(at).map(|c| c.map(|c| c.parse().unwrap())).collect::<Int64Array>()),
+                _ => Arc::new(column(at).collect::<StringArray>()),
+            }
+        })
+        .collect();
     let options = arrow::record_batch::RecordBatchOptions::new().with_row_count(Some(cells.len()));
     EventBatch {
         columns: RecordBatch::try_new_with_options(Arc::clone(&plan.columns), columns, &options).unwrap(),
@@ -50,13 +58,21 @@ fn lines(batch: &RecordBatch) -> Vec<String> {
         let values = batch.column(column);
         match (schema.field(column).data_type(), schema.field(column).name().as_str()) {
             _ if values.is_null(row) => "-".to_owned(),
-            (DataType::Timestamp(..), _) => (values.as_primitive::<arrow::datatypes::TimestampMicrosecondType>().value(row) / SECOND_US).to_string(),
-            (DataType::Binary, "shops") => DistinctSketch::from_bytes(values.as_binary::<i32>().value(row)).unwrap().estimate().to_string(),
-            (DataType::Binary, _) => HdrSketch::from_v2(values.as_binary::<i32>().value(row)).unwrap().quantile(1.0).unwrap().to_string(),
+            (DataType::Timestamp(..), _) => {
+                (values.as_primitive::<arrow::datatypes::TimestampMicrosecondType>().value(row) / SECOND_US).to_string()
+            }
+            (DataType::Binary, "shops") => {
+                DistinctSketch::from_bytes(values.as_binary::<i32>().value(row)).unwrap().estimate().to_string()
+            }
+            (DataType::Binary, _) => {
+                HdrSketch::from_v2(values.as_binary::<i32>().value(row)).unwrap().quantile(1.0).unwrap().to_string()
+            }
             _ => array_value_to_string(values, row).unwrap(),
         }
     };
-    (0..batch.num_rows()).map(|row| (0..batch.num_columns()).map(|c| cell(c, row)).collect::<Vec<_>>().join(" ")).collect()
+    (0..batch.num_rows())
+        .map(|row| (0..batch.num_columns()).map(|c| cell(c, row)).collect::<Vec<_>>().join(" "))
+        .collect()
 }
 
 /// The rows of one rollup, sorted by key.
@@ -94,13 +110,16 @@ fn events_become_rows_by_window_and_dimensions() {
     let frozen = open.freeze();
     assert_eq!((open.event_count(), open.row_count(), frozen.row_count()), (0, 0, 7));
     // window api n timed total good_ms_sum good_ms_count ms shops
-    assert_eq!(rows(&frozen, 0), [
-        "-10 rates 1 1 8 - 0 8 1",
-        "0 - 1 1 5 - 0 5 -",
-        "0 orders 2 2 40 10 1 30 2",
-        "0 rates 1 1 7 7 1 7 1",
-        "10 orders 1 0 - - 0 - 1",
-    ]);
+    assert_eq!(
+        rows(&frozen, 0),
+        [
+            "-10 rates 1 1 8 - 0 8 1",
+            "0 - 1 1 5 - 0 5 -",
+            "0 orders 2 2 40 10 1 30 2",
+            "0 rates 1 1 7 7 1 7 1",
+            "10 orders 1 0 - - 0 - 1",
+        ]
+    );
     assert_eq!(rows(&frozen, 1), ["-60 false 1", "0 false 1"], "an unknown `ok` is not a failure");
 }
 
@@ -109,10 +128,12 @@ fn rows_that_a_table_has_already_are_left_out_of_that_table_only() {
     let plan = plan(CALLS);
     let mut open = OpenStates::new(Arc::clone(&plan));
     let accept = |rollup: &RollupPlan| {
-        (rollup.schema.name == "calls").then(|| BooleanArray::from(vec![Some(false), Some(true), None, Some(false), Some(false), Some(false)]))
+        (rollup.schema.name == "calls")
+            .then(|| BooleanArray::from(vec![Some(false), Some(true), None, Some(false), Some(false), Some(false)]))
     };
     open.count(&batch(&plan, EVENTS), accept).unwrap();
-    open.count(&batch(&plan, EVENTS), |r| (r.schema.name == "failures").then(|| BooleanArray::from(vec![false; 6]))).unwrap();
+    open.count(&batch(&plan, EVENTS), |r| (r.schema.name == "failures").then(|| BooleanArray::from(vec![false; 6])))
+        .unwrap();
     let frozen = open.freeze();
     assert_eq!(rows(&frozen, 0)[2], "0 orders 3 3 70 10 1 30 2");
     assert_eq!(rows(&frozen, 1), ["-60 false 1", "0 false 1"], "WHERE and mask both hold");
@@ -120,7 +141,9 @@ fn rows_that_a_table_has_already_are_left_out_of_that_table_only() {
 
 #[test]
 fn a_late_event_is_one_more_partial_of_its_window() {
-    let plan = plan("CREATE ROLLUP calls AS SELECT api, count(*) AS n, sum(ms) AS total FROM call GROUP BY tumble(INTERVAL '10 seconds'), api;");
+    let plan = plan(
+        "CREATE ROLLUP calls AS SELECT api, count(*) AS n, sum(ms) AS total FROM call GROUP BY tumble(INTERVAL '10 seconds'), api;",
+    );
     let mut open = OpenStates::new(Arc::clone(&plan));
     let mut partials = Vec::new();
     for lines in ["1 a true 5 s x\n25 b true 6 s x", "41 a true 7 s x\n2 a true 8 s x", "3 c true 9 s x"] {
@@ -183,7 +206,9 @@ CREATE ROLLUP quick AS SELECT count(*) AS n FROM call WHERE 100 / ms > 10 GROUP 
 
 #[test]
 fn arithmetic_that_overflows_has_no_value_either() {
-    let plan = plan("CREATE ROLLUP r AS SELECT sum(1 + ms * 4611686018427387904) AS x, count(*) AS n FROM call GROUP BY tumble(INTERVAL '1 second');");
+    let plan = plan(
+        "CREATE ROLLUP r AS SELECT sum(1 + ms * 4611686018427387904) AS x, count(*) AS n FROM call GROUP BY tumble(INTERVAL '1 second');",
+    );
     let mut open = OpenStates::new(Arc::clone(&plan));
     open.count(&batch(&plan, "1 a true 1 s x\n1 a true 2 s x\n1 a true -2 s x"), ALL).unwrap();
     let frozen = open.freeze();

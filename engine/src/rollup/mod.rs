@@ -11,6 +11,6 @@ pub use error::DefinitionError;
 pub use merge::{merge_batches, sorted_by_key};
 pub use plan::{Catalog, MeasurePlan, RollupPlan, SourcePlan};
 pub use schema::{
-    Dimension, DimensionType, Measure, MeasureKind, RollupSchema, SUM_PRECISION, ValueType,
-    WINDOW_START, timestamp_type,
+    Dimension, DimensionType, Measure, MeasureKind, RollupSchema, SUM_PRECISION, ValueType, WINDOW_START,
+    timestamp_type,
 };

@@ -87,11 +87,19 @@ impl Catalog {
             errors.append(&mut found);
             for statement in statements {
                 if !names.insert(statement.name.clone()) {
-                    errors.push(DefinitionError::new(file, statement.position, format!("rollup {} is defined twice", statement.name)));
+                    errors.push(DefinitionError::new(
+                        file,
+                        statement.position,
+                        format!("rollup {} is defined twice", statement.name),
+                    ));
                     continue;
                 }
                 if defs.contains_key(&statement.name) {
-                    errors.push(DefinitionError::new(file, statement.position, format!("rollup {} has the name of a source", statement.name)));
+                    errors.push(DefinitionError::new(
+                        file,
+                        statement.position,
+                        format!("rollup {} has the name of a source", statement.name),
+                    ));
                     continue;
                 }
                 if !is_plain(&statement.name) || RESERVED.contains(&statement.name.as_str()) {
@@ -146,23 +154,46 @@ fn parse_sources(files: &[NamedText], errors: &mut Vec<DefinitionError>) -> BTre
             let schema = def.full_schema();
             let names: BTreeSet<_> = schema.fields().iter().map(|f| f.name()).collect();
             let paths: BTreeSet<&str> = def.fields.keys().map(|f| def.path(f)).collect();
-            let is_object = |path: &str| paths.iter().any(|p| p.strip_prefix(path).is_some_and(|rest| rest.starts_with('.')));
+            let is_object =
+                |path: &str| paths.iter().any(|p| p.strip_prefix(path).is_some_and(|rest| rest.starts_with('.')));
             if !is_plain(&def.name) {
-                errors.push(DefinitionError::new(file, at, format!("source name `{}` must be lower-case letters, digits and underscores", def.name)));
+                errors.push(DefinitionError::new(
+                    file,
+                    at,
+                    format!("source name `{}` must be lower-case letters, digits and underscores", def.name),
+                ));
             } else if names.len() < schema.fields().len() {
                 errors.push(DefinitionError::new(file, at, format!("source {}: a field has the name of an envelope column or of another field", def.name))
                     .hint("event_time, tenant, tenant_kind, tenant_id, event_id, event_source and subject come from the envelope; name the field otherwise and say where it lies with `path`"));
             } else if paths.len() < def.fields.len() {
-                errors.push(DefinitionError::new(file, at, format!("source {}: two fields lie at the same place of data", def.name))
-                    .hint("one field may be used under several names in a rollup"));
+                errors.push(
+                    DefinitionError::new(
+                        file,
+                        at,
+                        format!("source {}: two fields lie at the same place of data", def.name),
+                    )
+                    .hint("one field may be used under several names in a rollup"),
+                );
             } else if let Some(both) = paths.iter().find(|p| is_object(p)) {
-                errors.push(DefinitionError::new(file, at, format!("source {}: `{both}` is a value and an object", def.name))
-                    .hint(format!("`{both}` cannot have a type when there are fields `{both}.…`")));
+                errors.push(
+                    DefinitionError::new(file, at, format!("source {}: `{both}` is a value and an object", def.name))
+                        .hint(format!("`{both}` cannot have a type when there are fields `{both}.…`")),
+                );
             } else if let Some(unknown) = def.time_fallback.iter().find(|f| !def.fields.contains_key(*f)) {
-                errors.push(DefinitionError::new(file, at, format!("source {}: time_fallback `{unknown}` is not one of its fields", def.name)));
+                errors.push(DefinitionError::new(
+                    file,
+                    at,
+                    format!("source {}: time_fallback `{unknown}` is not one of its fields", def.name),
+                ));
             } else if let Some(other) = types.insert(def.event_type.clone(), def.name.clone()) {
-                errors.push(DefinitionError::new(file, at, format!("sources {other} and {} have the same type `{}`", def.name, def.event_type))
-                    .hint("an event type is one source; several rollups may read it"));
+                errors.push(
+                    DefinitionError::new(
+                        file,
+                        at,
+                        format!("sources {other} and {} have the same type `{}`", def.name, def.event_type),
+                    )
+                    .hint("an event type is one source; several rollups may read it"),
+                );
             } else if defs.insert(def.name.clone(), def.clone()).is_some() {
                 errors.push(DefinitionError::new(file, at, format!("source {} is declared twice", def.name)));
             }
@@ -173,7 +204,8 @@ fn parse_sources(files: &[NamedText], errors: &mut Vec<DefinitionError>) -> BTre
 
 /// Names that stand in SQL without quotes and in paths.
 fn is_plain(name: &str) -> bool {
-    name.starts_with(|c: char| c.is_ascii_lowercase()) && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+    name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
 }
 
 /// The YAML library puts the position into its text as well; the error has it already.
@@ -182,7 +214,8 @@ fn strip_location(message: &str) -> &str {
 }
 
 fn line_of(text: &str, name: &str) -> u64 {
-    let is_name = |line: &str| line.split_once("name:").is_some_and(|(_, v)| v.trim().trim_matches(['"', '\'']) == name);
+    let is_name =
+        |line: &str| line.split_once("name:").is_some_and(|(_, v)| v.trim().trim_matches(['"', '\'']) == name);
     text.lines().position(is_name).map_or(0, |at| at as u64 + 1)
 }
 
@@ -211,14 +244,21 @@ fn plan(context: &SessionContext, statement: &Statement) -> Result<LogicalPlan, 
 fn explain(statement: &Statement, error: &DataFusionError) -> DefinitionError {
     let whole = error.find_root().strip_backtrace();
     let first = whole.lines().next().unwrap_or_default();
-    let message = first.split_once("rror during planning: ").or(first.split_once("chema error: ")).map_or(first, |(_, rest)| rest);
-    let between = |start: &str, end: char| whole.split_once(start).and_then(|(_, rest)| rest.split(end).next()).map(str::to_owned);
+    let message = first
+        .split_once("rror during planning: ")
+        .or(first.split_once("chema error: "))
+        .map_or(first, |(_, rest)| rest);
+    let between = |start: &str, end: char| {
+        whole.split_once(start).and_then(|(_, rest)| rest.split(end).next()).map(str::to_owned)
+    };
     let column_of = |text: &str| text.trim_matches(['"', '\'']).rsplit('.').next().unwrap_or_default().to_owned();
     if let Some(column) = between("No field named ", '\n') {
         let column = column.split(". ").next().unwrap_or_default().trim_end_matches('.');
         let fields = between("Valid fields are ", '\n').unwrap_or_default();
         let fields: Vec<_> = fields.trim_end_matches('.').split(", ").map(column_of).collect();
-        return statement.error(&column_of(column), format!("no field named {column}")).hint(format!("there are {}", fields.join(", ")));
+        return statement
+            .error(&column_of(column), format!("no field named {column}"))
+            .hint(format!("there are {}", fields.join(", ")));
     }
     if let Some(table) = between("table '", '\'').filter(|_| message.contains("not found")) {
         let table = column_of(&table);
@@ -241,11 +281,17 @@ fn explain(statement: &Statement, error: &DataFusionError) -> DefinitionError {
     }
     let word = column_of(message.split(['\'', '"', '`']).nth(1).unwrap_or_default());
     if message.starts_with("Column in SELECT must be in GROUP BY") {
-        return statement.error(&word, format!("`{word}` is selected, but neither grouped by nor aggregated")).hint(format!("add {word} to GROUP BY"));
+        return statement
+            .error(&word, format!("`{word}` is selected, but neither grouped by nor aggregated"))
+            .hint(format!("add {word} to GROUP BY"));
     }
-    if let Some((expressions, _)) = message.rsplit_once("\" at position ") && message.starts_with("Projections require unique") {
+    if let Some((expressions, _)) = message.rsplit_once("\" at position ")
+        && message.starts_with("Projections require unique")
+    {
         let name = expressions.rsplit([' ', '.', '"']).next().unwrap_or_default();
-        return statement.error(name, format!("two columns would be named `{name}`")).hint("give one of them another name with AS");
+        return statement
+            .error(name, format!("two columns would be named `{name}`"))
+            .hint("give one of them another name with AS");
     }
     statement.error(&word, message)
 }
@@ -279,7 +325,9 @@ fn compile(context: &SessionContext, def: SourceDef, rollups: Vec<Validated>) ->
         for (dimension, expr) in rollup.schema.dimensions.iter().zip(&rollup.dimensions) {
             let data_type = dimension.value.data_type();
             let expr = match expr.to_owned() {
-                e if matches!(&e, Expr::Column(c) if source.columns.field_with_name(&c.name)?.data_type() == &data_type) => e,
+                e if matches!(&e, Expr::Column(c) if source.columns.field_with_name(&c.name)?.data_type() == &data_type) => {
+                    e
+                }
                 e => cast(e, data_type),
             };
             let pair = (add(&mut source.exprs, &expr)?, dimension.value);
@@ -307,7 +355,9 @@ fn compile(context: &SessionContext, def: SourceDef, rollups: Vec<Validated>) ->
 fn checked(expr: Arc<dyn PhysicalExpr>) -> Result<Arc<dyn PhysicalExpr>, DataFusionError> {
     let checked = expr.transform_up(|node| {
         Ok(match node.downcast_ref::<BinaryExpr>() {
-            Some(binary) => Transformed::yes(Arc::new(binary.clone().with_fail_on_overflow(true)) as Arc<dyn PhysicalExpr>),
+            Some(binary) => {
+                Transformed::yes(Arc::new(binary.clone().with_fail_on_overflow(true)) as Arc<dyn PhysicalExpr>)
+            }
             None => Transformed::no(node),
         })
     })?;

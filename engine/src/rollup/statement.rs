@@ -77,7 +77,8 @@ fn read(file: &str, text: &str, part: &[TokenWithSpan]) -> Option<Statement> {
     let start = part[4].span.start;
     let end = part.last()?.span.end;
     let query = &text[byte_at(text, start.line, start.column)..byte_at(text, end.line, end.column)];
-    let padding = "\n".repeat(start.line.saturating_sub(1) as usize) + &" ".repeat(start.column.saturating_sub(1) as usize);
+    let padding =
+        "\n".repeat(start.line.saturating_sub(1) as usize) + &" ".repeat(start.column.saturating_sub(1) as usize);
     Some(Statement {
         file: file.to_owned(),
         name: name_text,

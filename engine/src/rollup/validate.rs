@@ -42,10 +42,13 @@ struct Shape<'a> {
 pub(super) fn validate(statement: &Statement, plan: &LogicalPlan) -> Result<Validated> {
     let shape = shape(statement, plan)?;
     if shape.aggregate.group_expr.iter().any(|e| matches!(e, Expr::GroupingSet(_))) {
-        return Err(statement.error("group", "ROLLUP, CUBE and GROUPING SETS are not possible in a rollup")
+        return Err(statement
+            .error("group", "ROLLUP, CUBE and GROUPING SETS are not possible in a rollup")
             .hint("group by all dimensions; coarser groups are merges of these, made by the query"));
     }
-    for expr in shape.outputs.iter().chain(&shape.aggregate.group_expr).chain(&shape.aggregate.aggr_expr).chain(shape.predicate) {
+    for expr in
+        shape.outputs.iter().chain(&shape.aggregate.group_expr).chain(&shape.aggregate.aggr_expr).chain(shape.predicate)
+    {
         refuse_unfit(statement, expr)?;
     }
     let mut pane_us = None;
@@ -82,16 +85,20 @@ pub(super) fn validate(statement: &Statement, plan: &LogicalPlan) -> Result<Vali
             }
         } else if !selected {
             let word = first_column(group);
-            return Err(statement.error(&word, format!("`{group}` is grouped by but not selected, so its rows could not be told apart"))
+            return Err(statement
+                .error(&word, format!("`{group}` is grouped by but not selected, so its rows could not be told apart"))
                 .hint(format!("add `{group}` to the SELECT list")));
         }
     }
     let Some(pane_us) = pane_us else {
-        return Err(statement.error("group", "no window in GROUP BY")
+        return Err(statement
+            .error("group", "no window in GROUP BY")
             .hint("add tumble(INTERVAL '10 seconds') to GROUP BY"));
     };
     if measures.is_empty() {
-        return Err(statement.error("select", "no aggregate, so there is nothing to keep").hint("add count(*) AS events"));
+        return Err(statement
+            .error("select", "no aggregate, so there is nothing to keep")
+            .hint("add count(*) AS events"));
     }
     let mut schema = RollupSchema {
         name: statement.name.clone(),
@@ -117,7 +124,9 @@ fn shape<'a>(statement: &Statement, plan: &'a LogicalPlan) -> Result<Shape<'a>> 
             LogicalPlan::Distinct(_) => ("DISTINCT", "distinct"),
             LogicalPlan::Union(_) => ("UNION", "union"),
             LogicalPlan::Unnest(_) => ("UNNEST", "unnest"),
-            LogicalPlan::Subquery(_) | LogicalPlan::SubqueryAlias(_) => ("a subquery or an alias of the source", "from"),
+            LogicalPlan::Subquery(_) | LogicalPlan::SubqueryAlias(_) => {
+                ("a subquery or an alias of the source", "from")
+            }
             _ => ("this shape of query", "select"),
         };
         statement.error(word, format!("{what} is not possible in a rollup"))
@@ -126,7 +135,8 @@ fn shape<'a>(statement: &Statement, plan: &'a LogicalPlan) -> Result<Shape<'a>> 
     let LogicalPlan::Projection(projection) = plan else { return Err(refuse(plan)) };
     let LogicalPlan::Aggregate(aggregate) = projection.input.as_ref() else {
         return Err(match projection.input.as_ref() {
-            LogicalPlan::TableScan(_) => statement.error("select", "no GROUP BY")
+            LogicalPlan::TableScan(_) => statement
+                .error("select", "no GROUP BY")
                 .hint("add GROUP BY tumble(INTERVAL '10 seconds') and the dimensions"),
             other => refuse(other),
         });
@@ -174,7 +184,9 @@ fn pane(statement: &Statement, tumble: &Expr) -> Result<i64> {
         _ => None,
     };
     let micros = match argument {
-        Some(Expr::Literal(ScalarValue::IntervalMonthDayNano(Some(i)), _)) if i.months == 0 && i.nanoseconds % 1000 == 0 => {
+        Some(Expr::Literal(ScalarValue::IntervalMonthDayNano(Some(i)), _))
+            if i.months == 0 && i.nanoseconds % 1000 == 0 =>
+        {
             i64::from(i.days).checked_mul(86_400_000_000).and_then(|d| d.checked_add(i.nanoseconds / 1000))
         }
         Some(Expr::Literal(ScalarValue::IntervalDayTime(Some(i)), _)) => {
@@ -183,7 +195,8 @@ fn pane(statement: &Statement, tumble: &Expr) -> Result<i64> {
         _ => None,
     };
     let Some(micros) = micros else {
-        return Err(statement.error(TUMBLE, "the window must be a literal interval of days or less")
+        return Err(statement
+            .error(TUMBLE, "the window must be a literal interval of days or less")
             .hint("as in tumble(INTERVAL '10 seconds')"));
     };
     if !(PANE_MIN_US..=PANE_MAX_US).contains(&micros) || PANE_DIVIDES % micros != 0 {
@@ -221,14 +234,16 @@ fn measure(statement: &Statement, name: &str, expr: &Expr, schema: &DFSchema) ->
     let function = func.name();
     let AggregateFunctionParams { args, distinct, filter, order_by, .. } = params;
     if *distinct {
-        return Err(statement.error("distinct", format!("{function}(DISTINCT …) cannot be merged from parts"))
+        return Err(statement
+            .error("distinct", format!("{function}(DISTINCT …) cannot be merged from parts"))
             .hint("use approx_distinct(x): exact up to 1024 values per window, within about 1 % beyond"));
     }
     if !order_by.is_empty() {
         return Err(statement.error(function, "ORDER BY inside an aggregate depends on the order of events"));
     }
     if function == "count" && args.len() > 1 {
-        return Err(statement.error(function, "count of several columns is not kept")
+        return Err(statement
+            .error(function, "count of several columns is not kept")
             .hint("count one column, with FILTER (WHERE other IS NOT NULL) for the others"));
     }
     let filter = filter.as_deref().cloned();
@@ -272,7 +287,13 @@ fn exact_scale(statement: &Statement, function: &str, argument: Option<&Expr>, s
         t if t.is_integer() => Ok(0),
         DataType::Decimal128(_, scale) => Ok(scale),
         DataType::Decimal32(_, scale) | DataType::Decimal64(_, scale) => Ok(scale),
-        t if t.is_floating() => Err(statement.error(function, format!("{function} of a float depends on the order of events, so replay would not give the same number"))
+        t if t.is_floating() => Err(statement
+            .error(
+                function,
+                format!(
+                    "{function} of a float depends on the order of events, so replay would not give the same number"
+                ),
+            )
             .hint("declare the field as int64 in the smallest unit (minor units, milliseconds) or as decimal(SCALE)")),
         t => Err(statement.error(function, format!("{function} of {t} is not possible"))),
     }
@@ -283,8 +304,11 @@ fn value_type(statement: &Statement, function: &str, argument: Option<&Expr>, sc
         t if t.is_integer() => Ok(ValueType::Int64),
         t if t.is_floating() => Ok(ValueType::Float64),
         DataType::Timestamp(_, _) => Ok(ValueType::Timestamp),
-        DataType::Decimal128(_, scale) | DataType::Decimal32(_, scale) | DataType::Decimal64(_, scale) => Ok(ValueType::Decimal { scale }),
-        t => Err(statement.error(function, format!("{function} of {t} is not kept"))
+        DataType::Decimal128(_, scale) | DataType::Decimal32(_, scale) | DataType::Decimal64(_, scale) => {
+            Ok(ValueType::Decimal { scale })
+        }
+        t => Err(statement
+            .error(function, format!("{function} of {t} is not kept"))
             .hint("numbers and timestamps have a smallest and a largest value")),
     }
 }
@@ -293,9 +317,11 @@ fn digits(statement: &Statement, argument: Option<&Expr>) -> Result<u8> {
     match argument {
         None => Ok(2),
         Some(Expr::Literal(ScalarValue::Int64(Some(digits @ 1..=3)), _)) => Ok(*digits as u8),
-        Some(Expr::Literal(digits, _)) => Err(statement.error(HDR, format!("{digits} significant digits are not possible"))
+        Some(Expr::Literal(digits, _)) => Err(statement
+            .error(HDR, format!("{digits} significant digits are not possible"))
             .hint("1, 2 (the default) or 3, as in hdr(duration_ms, 3)")),
-        Some(other) => Err(statement.error(HDR, format!("`{other}` is not a number of significant digits"))
+        Some(other) => Err(statement
+            .error(HDR, format!("`{other}` is not a number of significant digits"))
             .hint("1, 2 (the default) or 3, as in hdr(duration_ms, 3)")),
     }
 }
@@ -305,7 +331,9 @@ fn cast_argument(kind: MeasureKind, argument: Expr, schema: &DFSchema) -> Expr {
     let from = argument_type(Some(&argument), schema);
     let to = match kind {
         MeasureKind::Count => return argument,
-        MeasureKind::Sum { scale } | MeasureKind::Avg { scale } if from.is_decimal() => DataType::Decimal128(super::SUM_PRECISION, scale),
+        MeasureKind::Sum { scale } | MeasureKind::Avg { scale } if from.is_decimal() => {
+            DataType::Decimal128(super::SUM_PRECISION, scale)
+        }
         MeasureKind::Sum { .. } | MeasureKind::Avg { .. } | MeasureKind::Hdr { .. } => DataType::Int64,
         MeasureKind::Min { value } | MeasureKind::Max { value } => value.data_type(),
         MeasureKind::Distinct if from.is_integer() => DataType::Int64,
@@ -317,19 +345,27 @@ fn cast_argument(kind: MeasureKind, argument: Expr, schema: &DFSchema) -> Expr {
 fn unknown_aggregate(statement: &Statement, function: &str) -> DefinitionError {
     let reason = match function {
         "median" | "approx_median" | "percentile_cont" | "approx_percentile_cont" | "quantile_cont" => {
-            return statement.error(function, format!("{function} cannot be merged from parts: a percentile of percentiles is not a percentile"))
+            return statement
+                .error(
+                    function,
+                    format!("{function} cannot be merged from parts: a percentile of percentiles is not a percentile"),
+                )
                 .hint("keep hdr(x) and ask for quantile(x, 0.5) when reading");
         }
         "array_agg" | "string_agg" | "first_value" | "last_value" | "nth_value" => "depends on the order of events",
-        "stddev" | "stddev_pop" | "var" | "var_pop" | "corr" | "covar_samp" | "covar_pop" => "is kept in floats whose sum depends on the order of events",
+        "stddev" | "stddev_pop" | "var" | "var_pop" | "corr" | "covar_samp" | "covar_pop" => {
+            "is kept in floats whose sum depends on the order of events"
+        }
         _ => "has no mergeable state here",
     };
-    statement.error(function, format!("{function} {reason}"))
-        .hint("a rollup keeps count, sum, min, max, avg, hdr and approx_distinct, each with an optional FILTER (WHERE …)")
+    statement.error(function, format!("{function} {reason}")).hint(
+        "a rollup keeps count, sum, min, max, avg, hdr and approx_distinct, each with an optional FILTER (WHERE …)",
+    )
 }
 
 fn not_mergeable(statement: &Statement, name: &str, expr: &Expr) -> DefinitionError {
-    statement.error(name, format!("`{expr}` is computed from aggregates and cannot be merged from parts"))
+    statement
+        .error(name, format!("`{expr}` is computed from aggregates and cannot be merged from parts"))
         .hint("keep the parts as measures of their own and put the expression into a view or a query")
 }
 
@@ -339,19 +375,32 @@ fn refuse_unfit(statement: &Statement, expr: &Expr) -> Result<()> {
     let walked = expr.apply(|node| {
         found = match node {
             // The window itself is the group expression; anywhere else it would be a value.
-            Expr::ScalarFunction(f) if f.name() == TUMBLE && !std::ptr::eq(node, expr) => {
-                Some(statement.error(TUMBLE, "tumble names the window and has no value of its own")
-                    .hint("it stands in GROUP BY, alone; event_time is the time of the event"))
-            }
-            Expr::ScalarFunction(f) if f.func.signature().volatility != Volatility::Immutable => {
-                Some(statement.error(f.name(), format!("`{}` gives another answer each time, so replay would not give the same number", f.name()))
-                    .hint("use the columns of the event, such as event_time"))
-            }
-            Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_) | Expr::SetComparison(_) => {
-                Some(statement.error("where", "a subquery is not possible in a rollup")
-                    .hint("an event counts by its own columns alone; join or compare in a view or a query"))
-            }
-            Expr::Placeholder(p) => Some(statement.error("select", format!("the placeholder `{}` has no value", p.id)).hint("write the value itself")),
+            Expr::ScalarFunction(f) if f.name() == TUMBLE && !std::ptr::eq(node, expr) => Some(
+                statement
+                    .error(TUMBLE, "tumble names the window and has no value of its own")
+                    .hint("it stands in GROUP BY, alone; event_time is the time of the event"),
+            ),
+            Expr::ScalarFunction(f) if f.func.signature().volatility != Volatility::Immutable => Some(
+                statement
+                    .error(
+                        f.name(),
+                        format!(
+                            "`{}` gives another answer each time, so replay would not give the same number",
+                            f.name()
+                        ),
+                    )
+                    .hint("use the columns of the event, such as event_time"),
+            ),
+            Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_) | Expr::SetComparison(_) => Some(
+                statement
+                    .error("where", "a subquery is not possible in a rollup")
+                    .hint("an event counts by its own columns alone; join or compare in a view or a query"),
+            ),
+            Expr::Placeholder(p) => Some(
+                statement
+                    .error("select", format!("the placeholder `{}` has no value", p.id))
+                    .hint("write the value itself"),
+            ),
             _ => None,
         };
         Ok(if found.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
@@ -369,12 +418,15 @@ fn refuse_clashing_columns(statement: &Statement, schema: &RollupSchema) -> Resu
     for field in arrow.fields() {
         let name = field.name();
         if !seen.insert(name.to_lowercase()) {
-            return Err(statement.error(name, format!("two columns would be named `{name}`"))
+            return Err(statement
+                .error(name, format!("two columns would be named `{name}`"))
                 .hint("avg(x) AS name is stored as name_sum and name_count; window_start is the window"));
         }
-        let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') && !name.starts_with(|c: char| c.is_ascii_digit());
+        let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+            && !name.starts_with(|c: char| c.is_ascii_digit());
         if !plain {
-            return Err(statement.error(name, format!("column `{name}` needs a plain name"))
+            return Err(statement
+                .error(name, format!("column `{name}` needs a plain name"))
                 .hint("give it one with AS: letters, digits and underscores"));
         }
     }
@@ -386,7 +438,12 @@ fn first_column(expr: &Expr) -> String {
 }
 
 /// Text that is equal for definitions that count equally, whatever their layout.
-fn canonical(schema: &RollupSchema, dimensions: &[Expr], measures: &[ValidatedMeasure], predicate: Option<&Expr>) -> String {
+fn canonical(
+    schema: &RollupSchema,
+    dimensions: &[Expr],
+    measures: &[ValidatedMeasure],
+    predicate: Option<&Expr>,
+) -> String {
     let text = |e: Option<&Expr>| e.map(|e| e.to_string()).unwrap_or_default();
     let mut lines = vec![format!("from {} pane_us {} where {}", schema.source, schema.pane_us, text(predicate))];
     lines.extend(schema.dimensions.iter().zip(dimensions).map(|(d, e)| format!("{} = {e}", d.name)));

@@ -45,11 +45,7 @@ impl Layout {
     /// Largest value that falls into the same bucket as the values of `index`.
     pub fn highest_equivalent(self, index: usize) -> u64 {
         let half = 1usize << self.half_magnitude;
-        let (exponent, sub) = if index < 2 * half {
-            (0, index)
-        } else {
-            (index / half - 1, index % half + half)
-        };
+        let (exponent, sub) = if index < 2 * half { (0, index) } else { (index / half - 1, index % half + half) };
         let lowest = (sub as u64) << exponent;
         lowest + ((1u64 << exponent) - 1)
     }

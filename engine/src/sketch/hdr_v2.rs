@@ -5,8 +5,8 @@
 //! for that many empty buckets. The highest trackable value is the smallest one that its array
 //! needs for the largest value counted: equal content gives equal bytes.
 
-use super::hdr::{HdrSketch, Layout};
 use super::SketchError;
+use super::hdr::{HdrSketch, Layout};
 
 /// V2 encoding cookie with the word-size nibble that the reference writes.
 const COOKIE: u32 = 0x1c84_9303 | 0x10;

@@ -2,8 +2,8 @@
 
 use crate::rollup::{SUM_PRECISION, timestamp_type};
 use arrow::datatypes::DataType;
-use serde::de::{self, Deserializer, MapAccess, Visitor};
 use serde::Deserialize;
+use serde::de::{self, Deserializer, MapAccess, Visitor};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -85,10 +85,16 @@ impl FieldType {
                 let scale = other.strip_prefix("decimal(").and_then(|s| s.strip_suffix(')'));
                 match scale.map(|s| s.trim().parse::<i8>()) {
                     Some(Ok(scale)) if (0..=18).contains(&scale) => Self::Decimal { scale },
-                    Some(_) => return Err(format!("`{other}`: decimal takes the digits after the point, 0 to 18, as in decimal(2)")),
-                    None => return Err(format!(
-                        "unknown type `{other}`; expected string, int64, float64, boolean, timestamp, decimal(SCALE), or {{enum: [...]}}"
-                    )),
+                    Some(_) => {
+                        return Err(format!(
+                            "`{other}`: decimal takes the digits after the point, 0 to 18, as in decimal(2)"
+                        ));
+                    }
+                    None => {
+                        return Err(format!(
+                            "unknown type `{other}`; expected string, int64, float64, boolean, timestamp, decimal(SCALE), or {{enum: [...]}}"
+                        ));
+                    }
                 }
             }
         })
@@ -138,12 +144,21 @@ impl<'de> Visitor<'de> for FieldVisitor {
             }
             (None, Some(values)) => {
                 if let Some((alias, target)) = long.aliases.iter().find(|(_, t)| !values.contains(t)) {
-                    return Err(de::Error::custom(format!("alias `{alias}` stands for `{target}`, which the enum does not list")));
+                    return Err(de::Error::custom(format!(
+                        "alias `{alias}` stands for `{target}`, which the enum does not list"
+                    )));
                 }
                 let spelled = values.into_iter().map(|v| (v.clone(), v)).chain(long.aliases);
-                FieldType::Enum(EnumValues { values: spelled.collect(), on_unknown: long.on_unknown.unwrap_or_default() })
+                FieldType::Enum(EnumValues {
+                    values: spelled.collect(),
+                    on_unknown: long.on_unknown.unwrap_or_default(),
+                })
             }
-            _ => return Err(de::Error::custom("a field has either `type`, or `enum` with optional `aliases` and `on_unknown`")),
+            _ => {
+                return Err(de::Error::custom(
+                    "a field has either `type`, or `enum` with optional `aliases` and `on_unknown`",
+                ));
+            }
         };
         Ok(FieldDef { field_type, required: long.required, path: long.path })
     }

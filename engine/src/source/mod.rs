@@ -80,9 +80,10 @@ impl SourceDef {
             EnvelopeColumn::Subject => Field::new(name, DataType::Utf8, true),
             _ => Field::new(name, DataType::Utf8, false),
         });
-        let fields = self.fields.iter().map(|(name, def)| {
-            Field::new(name.replace('.', "_"), def.field_type.data_type(), !def.required)
-        });
+        let fields = self
+            .fields
+            .iter()
+            .map(|(name, def)| Field::new(name.replace('.', "_"), def.field_type.data_type(), !def.required));
         Arc::new(Schema::new(envelope.chain(fields).collect::<Vec<_>>()))
     }
 }

@@ -1,6 +1,8 @@
 //! Column buffers that can take back the row in progress, which Arrow's builders cannot.
 
-use arrow::array::{ArrayRef, BooleanArray, Decimal128Array, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray};
+use arrow::array::{
+    ArrayRef, BooleanArray, Decimal128Array, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray,
+};
 use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
@@ -30,7 +32,9 @@ impl Column {
             DataType::Timestamp(..) => Values::Time(Vec::new()),
             DataType::Float64 => Values::Float(Vec::new()),
             DataType::Boolean => Values::Bool(Vec::new()),
-            DataType::Decimal128(precision, scale) => Values::Decimal { values: Vec::new(), precision: *precision, scale: *scale },
+            DataType::Decimal128(precision, scale) => {
+                Values::Decimal { values: Vec::new(), precision: *precision, scale: *scale }
+            }
             _ => Values::Text { bytes: Vec::new(), ends: vec![0] },
         };
         Self { values, valid: Vec::new() }
@@ -121,11 +125,14 @@ impl Column {
                 Arc::new(StringArray::try_new(offsets, bytes, nulls)?)
             }
             Values::Int(v) => Arc::new(Int64Array::try_new(std::mem::take(v).into(), nulls)?),
-            Values::Time(v) => Arc::new(TimestampMicrosecondArray::try_new(std::mem::take(v).into(), nulls)?.with_timezone("UTC")),
+            Values::Time(v) => {
+                Arc::new(TimestampMicrosecondArray::try_new(std::mem::take(v).into(), nulls)?.with_timezone("UTC"))
+            }
             Values::Float(v) => Arc::new(Float64Array::try_new(std::mem::take(v).into(), nulls)?),
             Values::Bool(v) => Arc::new(BooleanArray::new(std::mem::take(v).into(), nulls)),
             Values::Decimal { values, precision, scale } => Arc::new(
-                Decimal128Array::try_new(std::mem::take(values).into(), nulls)?.with_precision_and_scale(*precision, *scale)?,
+                Decimal128Array::try_new(std::mem::take(values).into(), nulls)?
+                    .with_precision_and_scale(*precision, *scale)?,
             ),
         })
     }

@@ -65,7 +65,14 @@ impl FieldTree {
     }
 
     /// Reads the JSON of `data` into `columns`, as row number `row` of each.
-    pub fn read(&self, json: &str, columns: &mut [Column], row: usize, string_bytes_max: usize, fallbacks: usize) -> Result<Found, Box<Reject>> {
+    pub fn read(
+        &self,
+        json: &str,
+        columns: &mut [Column],
+        row: usize,
+        string_bytes_max: usize,
+        fallbacks: usize,
+    ) -> Result<Found, Box<Reject>> {
         let mut state = State {
             columns,
             row,
@@ -209,7 +216,9 @@ impl ValueSeed<'_, '_, '_> {
     fn check_length<E: Error>(&mut self, text: &str) -> Result<(), E> {
         let limit = self.state.string_bytes_max;
         match text.len() {
-            length if length > limit => self.refuse(Reason::StringTooLong, format!("{length} bytes, the limit is {limit} (string_bytes_max)")),
+            length if length > limit => {
+                self.refuse(Reason::StringTooLong, format!("{length} bytes, the limit is {limit} (string_bytes_max)"))
+            }
             _ => Ok(()),
         }
     }

@@ -62,7 +62,9 @@ impl<'a> Envelope<'a> {
                 Reject::new(Reason::UnsupportedFormat, "data_base64 is not supported; send JSON in data")
             }
             Some("1.0") => return Ok(envelope),
-            Some(other) => Reject::new(Reason::UnsupportedFormat, format!("specversion: expected \"1.0\", found {other:?}")),
+            Some(other) => {
+                Reject::new(Reason::UnsupportedFormat, format!("specversion: expected \"1.0\", found {other:?}"))
+            }
             None => Reject::missing("specversion"),
         };
         Err(reject.of(envelope.id.as_deref(), envelope.event_type.as_deref()))
@@ -77,7 +79,11 @@ impl<'a> Envelope<'a> {
         let mut deserializer = sonic_rs::Deserializer::from_str(body);
         let read = EnvelopeSeed.deserialize(&mut deserializer).and_then(|e| deserializer.end().map(|()| e));
         read.map_err(|error| {
-            let kind = if error.is_unmatched_type() || error.to_string().contains("expected a string") { Reason::WrongType } else { Reason::BrokenJson };
+            let kind = if error.is_unmatched_type() || error.to_string().contains("expected a string") {
+                Reason::WrongType
+            } else {
+                Reason::BrokenJson
+            };
             Reject::new(kind, first_line(&error.to_string()))
         })
     }
@@ -121,9 +127,13 @@ impl Mode {
         };
         match media_type {
             Some("application/cloudevents" | "application/cloudevents+json") => Ok(Self::Structured),
-            Some(other) if other.starts_with("application/cloudevents") => unsupported("application/cloudevents+json", other),
+            Some(other) if other.starts_with("application/cloudevents") => {
+                unsupported("application/cloudevents+json", other)
+            }
             _ if headers.get("ce_specversion").is_none() => Ok(Self::Structured),
-            Some(other) if !other.ends_with("/json") && !other.ends_with("+json") => unsupported("application/json", other),
+            Some(other) if !other.ends_with("/json") && !other.ends_with("+json") => {
+                unsupported("application/json", other)
+            }
             _ => Ok(Self::Binary),
         }
     }

@@ -106,7 +106,10 @@ impl Decoder {
     pub fn decode(&mut self, record: &RawRecord<'_>, now_us: i64) -> Result<Decoded, Box<Reject>> {
         if record.payload.len() > self.limits.record_bytes_max {
             let limit = self.limits.record_bytes_max;
-            return Err(Reject::new(Reason::RecordTooLarge, format!("{} bytes, the limit is {limit} (record_bytes_max)", record.payload.len())));
+            return Err(Reject::new(
+                Reason::RecordTooLarge,
+                format!("{} bytes, the limit is {limit} (record_bytes_max)", record.payload.len()),
+            ));
         }
         let envelope = Envelope::read(record.payload, record.headers)?;
         let Some(index) = self.source_of(&envelope, record.topic)? else {
@@ -192,15 +195,23 @@ impl SourceDecoder {
         };
         required(&envelope.id, "id")?;
         required(&envelope.source, "source")?;
-        let (Some(kind), Some(id)) = (envelope.tenant_kind.as_deref().filter(|t| !t.is_empty()), envelope.tenant_id.as_deref().filter(|t| !t.is_empty())) else {
-            return Err(Reject::new(Reason::MissingTenant, "tenantkind and tenantid are required; there is no default tenant"));
+        let (Some(kind), Some(id)) = (
+            envelope.tenant_kind.as_deref().filter(|t| !t.is_empty()),
+            envelope.tenant_id.as_deref().filter(|t| !t.is_empty()),
+        ) else {
+            return Err(Reject::new(
+                Reason::MissingTenant,
+                "tenantkind and tenantid are required; there is no default tenant",
+            ));
         };
         let row = self.event_time_us.len();
         let found = self.tree.read(envelope.data(), &mut self.columns, row, limits.string_bytes_max, self.fallbacks)?;
         let (event_time_us, time_fallback) = match envelope.time.as_deref() {
             Some(text) => match parse_rfc3339(text) {
                 Some(time) => (time, false),
-                None => return Err(Reject::new(Reason::BadTimestamp, format!("time: expected RFC 3339, found {text:?}"))),
+                None => {
+                    return Err(Reject::new(Reason::BadTimestamp, format!("time: expected RFC 3339, found {text:?}")));
+                }
             },
             None => match found.time_fallback.or(record.timestamp_us) {
                 Some(time) => (time, true),
@@ -210,10 +221,14 @@ impl SourceDecoder {
         // The record's own timestamp makes the answer the same on replay; `now` bounds a wrong one.
         let reference = record.timestamp_us.map_or(now_us, |t| t.min(now_us));
         if event_time_us > reference.saturating_add(limits.future_max_us) {
-            return Err(Reject::new(Reason::FutureTimestamp, format!(
-                "{} s ahead of its record, the limit is {} s (future_max)",
-                (event_time_us - reference) / SECOND_US, limits.future_max_us / SECOND_US
-            )));
+            return Err(Reject::new(
+                Reason::FutureTimestamp,
+                format!(
+                    "{} s ahead of its record, the limit is {} s (future_max)",
+                    (event_time_us - reference) / SECOND_US,
+                    limits.future_max_us / SECOND_US
+                ),
+            ));
         }
         if event_time_us < EVENT_TIME_MIN_US {
             return Err(Reject::new(Reason::BadTimestamp, "before the year 2000: a clock that was never set"));
@@ -238,7 +253,15 @@ impl SourceDecoder {
             };
             if let Some(text) = text {
                 if text.len() > limits.string_bytes_max {
-                    return Err(Reject::new(Reason::StringTooLong, format!("{}: {} bytes, the limit is {} (string_bytes_max)", ENVELOPE.iter().find(|e| e.0 == column).map_or("", |e| e.1), text.len(), limits.string_bytes_max)));
+                    return Err(Reject::new(
+                        Reason::StringTooLong,
+                        format!(
+                            "{}: {} bytes, the limit is {} (string_bytes_max)",
+                            ENVELOPE.iter().find(|e| e.0 == column).map_or("", |e| e.1),
+                            text.len(),
+                            limits.string_bytes_max
+                        ),
+                    ));
                 }
                 target.set_text(text);
             }
@@ -261,7 +284,8 @@ impl SourceDecoder {
         let event_time_us = std::mem::take(&mut self.event_time_us);
         let columns = self.columns.iter_mut().map(Column::take).collect::<Result<Vec<_>, _>>()?;
         let options = arrow::record_batch::RecordBatchOptions::new().with_row_count(Some(event_time_us.len()));
-        let columns = arrow::record_batch::RecordBatch::try_new_with_options(Arc::clone(&self.plan.columns), columns, &options)?;
+        let columns =
+            arrow::record_batch::RecordBatch::try_new_with_options(Arc::clone(&self.plan.columns), columns, &options)?;
         Ok(Some(EventBatch { columns, event_time_us }))
     }
 }

@@ -33,8 +33,16 @@ pub enum Reason {
 impl Reason {
     /// All of them, for metrics that show zeros.
     pub const ALL: [Self; 10] = [
-        Self::BrokenJson, Self::MissingAttribute, Self::MissingTenant, Self::WrongType, Self::UnknownEnum,
-        Self::BadTimestamp, Self::FutureTimestamp, Self::RecordTooLarge, Self::StringTooLong, Self::UnsupportedFormat,
+        Self::BrokenJson,
+        Self::MissingAttribute,
+        Self::MissingTenant,
+        Self::WrongType,
+        Self::UnknownEnum,
+        Self::BadTimestamp,
+        Self::FutureTimestamp,
+        Self::RecordTooLarge,
+        Self::StringTooLong,
+        Self::UnsupportedFormat,
     ];
 
     /// Stable name.

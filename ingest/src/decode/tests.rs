@@ -92,7 +92,8 @@ fn rows(decoder: &mut Decoder) -> Vec<String> {
     let fields = batch.columns.schema();
     let row = |row: usize| {
         let cells = fields.fields().iter().zip(batch.columns.columns()).filter(|(_, column)| column.is_valid(row));
-        let cells: Vec<_> = cells.map(|(f, column)| format!("{}={}", f.name(), array_value_to_string(column, row).unwrap())).collect();
+        let cells: Vec<_> =
+            cells.map(|(f, column)| format!("{}={}", f.name(), array_value_to_string(column, row).unwrap())).collect();
         cells.join(" ")
     };
     assert_eq!(batch.columns.num_rows(), batch.event_time_us.len());
@@ -105,7 +106,8 @@ fn outcome(decoder: &mut Decoder, payload: &[u8]) -> String {
         Ok(Decoded::Row { .. }) => {
             let row = rows(decoder).remove(0);
             let envelope = ["tenant", "event_id", "event_source", "subject"];
-            let cells: Vec<_> = row.split(' ').filter(|c| !envelope.iter().any(|e| c.starts_with(&format!("{e}=")))).collect();
+            let cells: Vec<_> =
+                row.split(' ').filter(|c| !envelope.iter().any(|e| c.starts_with(&format!("{e}=")))).collect();
             cells.join(" ")
         }
         Ok(Decoded::Ignored { declared }) => format!("ignored, declared: {declared}"),

@@ -42,7 +42,11 @@ pub struct FileSource {
 
 impl fmt::Debug for FileSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FileSource").field("files", &self.files).field("current", &self.current).field("next", &self.next).finish_non_exhaustive()
+        f.debug_struct("FileSource")
+            .field("files", &self.files)
+            .field("current", &self.current)
+            .field("next", &self.next)
+            .finish_non_exhaustive()
     }
 }
 
@@ -125,7 +129,12 @@ impl FileSource {
 }
 
 impl Source for FileSource {
-    fn poll(&mut self, records_max: usize, timeout: Duration, sink: &mut dyn FnMut(&SourceRecord<'_>)) -> Result<Polled, SourceError> {
+    fn poll(
+        &mut self,
+        records_max: usize,
+        timeout: Duration,
+        sink: &mut dyn FnMut(&SourceRecord<'_>),
+    ) -> Result<Polled, SourceError> {
         if !self.announced {
             self.announced = true;
             return Ok(Polled::Event(SourceEvent::Assigned(self.files.iter().map(|(_, p)| p.clone()).collect())));

@@ -49,7 +49,10 @@ pub struct KafkaSource {
 
 impl fmt::Debug for KafkaSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KafkaSource").field("partitions", &self.partitions).field("paused", &self.paused).finish_non_exhaustive()
+        f.debug_struct("KafkaSource")
+            .field("partitions", &self.partitions)
+            .field("paused", &self.paused)
+            .finish_non_exhaustive()
     }
 }
 
@@ -129,11 +132,18 @@ impl KafkaSource {
         let Ok(positions) = self.consumer.position() else { return };
         for element in positions.elements() {
             let end = match element.offset() {
-                Offset::Offset(next) => self.consumer.fetch_watermarks(element.topic(), element.partition(), BROKER_TIMEOUT).is_ok_and(|(_, end)| next >= end),
+                Offset::Offset(next) => self
+                    .consumer
+                    .fetch_watermarks(element.topic(), element.partition(), BROKER_TIMEOUT)
+                    .is_ok_and(|(_, end)| next >= end),
                 // Nothing read yet: at the end only if there is nothing after the start.
-                _ => self.consumer.fetch_watermarks(element.topic(), element.partition(), BROKER_TIMEOUT).is_ok_and(|(first, end)| {
-                    self.started.get(&(element.topic().to_owned(), element.partition())).is_some_and(|&next| next.max(first) >= end)
-                }),
+                _ => self.consumer.fetch_watermarks(element.topic(), element.partition(), BROKER_TIMEOUT).is_ok_and(
+                    |(first, end)| {
+                        self.started
+                            .get(&(element.topic().to_owned(), element.partition()))
+                            .is_some_and(|&next| next.max(first) >= end)
+                    },
+                ),
             };
             if end {
                 self.ended.insert((element.topic().to_owned(), element.partition()));
@@ -142,10 +152,12 @@ impl KafkaSource {
     }
 
     fn is_at_end(&self) -> bool {
-        self.until_end && self.consumer.assignment().is_ok_and(|assigned| {
-            let assigned = assigned.elements();
-            !assigned.is_empty() && assigned.iter().all(|e| self.ended.contains(&(e.topic().to_owned(), e.partition())))
-        })
+        self.until_end
+            && self.consumer.assignment().is_ok_and(|assigned| {
+                let assigned = assigned.elements();
+                !assigned.is_empty()
+                    && assigned.iter().all(|e| self.ended.contains(&(e.topic().to_owned(), e.partition())))
+            })
     }
 
     /// Refuses a start that would leave a hole or that belongs to another life of the topic.
@@ -184,13 +196,19 @@ fn slot_of(
 }
 
 impl Source for KafkaSource {
-    fn poll(&mut self, records_max: usize, timeout: Duration, sink: &mut dyn FnMut(&SourceRecord<'_>)) -> Result<Polled, SourceError> {
+    fn poll(
+        &mut self,
+        records_max: usize,
+        timeout: Duration,
+        sink: &mut dyn FnMut(&SourceRecord<'_>),
+    ) -> Result<Polled, SourceError> {
         let mut count = 0;
         while count < records_max {
             let wait = if count == 0 { timeout } else { Duration::ZERO };
             let message = self.consumer.poll(wait);
             // An event noted by the callback is answered before any later record is taken.
-            let event_pending = !self.consumer.context().pending.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
+            let event_pending =
+                !self.consumer.context().pending.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
             match message {
                 Some(Ok(message)) => {
                     let slot = slot_of(&mut self.slots, &mut self.partitions, &mut self.last_slot, &message);
@@ -275,7 +293,8 @@ impl Source for KafkaSource {
     fn publish_progress(&mut self, positions: &BTreeMap<TopicPartition, i64>) {
         let mut offsets = TopicPartitionList::new();
         for (partition, &position) in positions.iter().filter(|(_, position)| **position >= 0) {
-            let added = offsets.add_partition_offset(&partition.topic, partition.partition, Offset::Offset(position + 1));
+            let added =
+                offsets.add_partition_offset(&partition.topic, partition.partition, Offset::Offset(position + 1));
             debug_assert!(added.is_ok());
         }
         if let Err(error) = self.consumer.commit(&offsets, CommitMode::Async) {
@@ -304,10 +323,22 @@ fn is_passing(error: &KafkaError) -> bool {
     // A missing topic may still be made; the rest is the network or a broker that comes back.
     matches!(
         code,
-        C::BrokerTransportFailure | C::AllBrokersDown | C::Resolve | C::OperationTimedOut | C::NetworkException
-            | C::UnknownTopicOrPartition | C::UnknownTopic | C::UnknownPartition | C::LeaderNotAvailable
-            | C::NotLeaderForPartition | C::CoordinatorNotAvailable | C::CoordinatorLoadInProgress | C::NotCoordinator
-            | C::RebalanceInProgress | C::RequestTimedOut | C::PollExceeded
+        C::BrokerTransportFailure
+            | C::AllBrokersDown
+            | C::Resolve
+            | C::OperationTimedOut
+            | C::NetworkException
+            | C::UnknownTopicOrPartition
+            | C::UnknownTopic
+            | C::UnknownPartition
+            | C::LeaderNotAvailable
+            | C::NotLeaderForPartition
+            | C::CoordinatorNotAvailable
+            | C::CoordinatorLoadInProgress
+            | C::NotCoordinator
+            | C::RebalanceInProgress
+            | C::RequestTimedOut
+            | C::PollExceeded
     )
 }
 
@@ -374,7 +405,8 @@ impl ClientContext for Context {
 
 impl ConsumerContext for Context {
     fn rebalance(&self, consumer: &BaseConsumer<Self>, code: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
-        let named: Vec<_> = partitions.elements().iter().map(|e| TopicPartition::new(e.topic(), e.partition())).collect();
+        let named: Vec<_> =
+            partitions.elements().iter().map(|e| TopicPartition::new(e.topic(), e.partition())).collect();
         let event = match code {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => SourceEvent::Assigned(named),
             _ if self.closing.load(Ordering::Acquire) => {

@@ -19,7 +19,12 @@ use tidewatch_engine::commit::TopicPartition;
 /// A stream of records from partitions that come and go.
 pub trait Source: Send {
     /// Hands at most `records_max` records to `sink`, waiting up to `timeout` for the first one.
-    fn poll(&mut self, records_max: usize, timeout: Duration, sink: &mut dyn FnMut(&SourceRecord<'_>)) -> Result<Polled, SourceError>;
+    fn poll(
+        &mut self,
+        records_max: usize,
+        timeout: Duration,
+        sink: &mut dyn FnMut(&SourceRecord<'_>),
+    ) -> Result<Polled, SourceError>;
 
     /// Answers [`SourceEvent::Assigned`], or goes back for a replay: the next record of each partition
     /// is the first one after its position.

@@ -84,7 +84,12 @@ impl Counting {
                 .tables
                 .iter()
                 .filter(|(_, topic)| reads(topic.as_deref(), &name))
-                .map(|(table, _)| (table.clone(), positions.tables.get(table).and_then(|p| p.get(&name)).copied().unwrap_or(BEFORE_FIRST)))
+                .map(|(table, _)| {
+                    (
+                        table.clone(),
+                        positions.tables.get(table).and_then(|p| p.get(&name)).copied().unwrap_or(BEFORE_FIRST),
+                    )
+                })
                 .collect();
             let start = of_tables.values().min().copied().unwrap_or(BEFORE_FIRST);
             let partition = Partition {
@@ -260,6 +265,9 @@ impl Counting {
             let mut states = states.freeze();
             for (rollup, refused) in states.take_refused().filter(|(_, n)| *n > 0) {
                 self.metrics.histogram_refused.with_label_values(&[rollup]).inc_by(refused);
+            }
+            if states.without_value() > 0 {
+                self.metrics.without_value.with_label_values(&[&states.plan().def.name]).inc_by(states.without_value());
             }
             frozen.push(states);
         }

@@ -188,7 +188,10 @@ impl Worker {
             SourceEvent::Revoked(partitions) => {
                 tracing::info!(count = partitions.len(), "partitions revoked");
                 if let Err(WorkerError::DrainTimeout(after)) = self.drain() {
-                    tracing::error!(?after, "letting partitions go uncommitted; their next owner reads the events again");
+                    tracing::error!(
+                        ?after,
+                        "letting partitions go uncommitted; their next owner reads the events again"
+                    );
                     self.counting.revoke(&partitions);
                     self.replay()?;
                 } else {
@@ -197,7 +200,10 @@ impl Worker {
                 self.source.release(&partitions)?;
             }
             SourceEvent::Lost(partitions) => {
-                tracing::warn!(count = partitions.len(), "partitions lost; their next owner reads the uncommitted events again");
+                tracing::warn!(
+                    count = partitions.len(),
+                    "partitions lost; their next owner reads the uncommitted events again"
+                );
                 self.counting.revoke(&partitions);
                 self.source.release(&partitions)?;
                 self.replay()?;
@@ -365,7 +371,8 @@ impl Worker {
         self.metrics.open_rows.set((self.counting.row_count() + frozen_rows) as i64);
         self.counting.report(&self.source.end_offsets());
         let over = !self.in_flight.is_empty()
-            && (self.open_bytes >= 2 * self.settings.flush_bytes || self.counting.row_count() >= 2 * self.settings.flush_rows);
+            && (self.open_bytes >= 2 * self.settings.flush_bytes
+                || self.counting.row_count() >= 2 * self.settings.flush_rows);
         if over != self.paused {
             tracing::warn!(paused = over, "commits do not keep up with reading");
             let result = if over { self.source.pause() } else { self.source.resume() };

@@ -33,14 +33,19 @@ fn openmetrics_names_counters_without_total_and_ends() {
     let text = Exposition::OpenMetrics.write(&families_of(&registry()));
     assert!(text.contains("# TYPE events counter\nevents_total{"), "{text}");
     assert!(text.ends_with("# EOF\n"), "{text}");
-    assert_eq!(Exposition::accepted(Some("application/openmetrics-text;version=1.0.0,text/plain;q=0.5")), Exposition::OpenMetrics);
+    assert_eq!(
+        Exposition::accepted(Some("application/openmetrics-text;version=1.0.0,text/plain;q=0.5")),
+        Exposition::OpenMetrics
+    );
     assert_eq!(Exposition::accepted(Some("*/*")), Exposition::Text);
     assert_eq!(Exposition::accepted(None), Exposition::Text);
 }
 
 #[test]
 fn numbers() {
-    for (value, expected) in [(1e21, "1000000000000000000000"), (-0.5, "-0.5"), (f64::NAN, "NaN"), (f64::NEG_INFINITY, "-Inf")] {
+    for (value, expected) in
+        [(1e21, "1000000000000000000000"), (-0.5, "-0.5"), (f64::NAN, "NaN"), (f64::NEG_INFINITY, "-Inf")]
+    {
         assert_eq!(number(value), expected);
     }
     assert_eq!(bound(1.0), "1.0");

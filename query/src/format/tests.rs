@@ -1,5 +1,8 @@
 use super::*;
-use arrow::array::{ArrayRef, BinaryArray, BooleanArray, Decimal128Array, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray};
+use arrow::array::{
+    ArrayRef, BinaryArray, BooleanArray, Decimal128Array, Float64Array, Int64Array, StringArray,
+    TimestampMicrosecondArray,
+};
 use std::sync::Arc;
 
 fn answer() -> Answer {
@@ -23,7 +26,12 @@ fn text(format: Format, answer: &Answer) -> String {
 #[test]
 fn json_keeps_every_digit_and_is_json() {
     let text = text(Format::Json, &answer());
-    assert!(text.contains("[9007199254740993,-12.34,null,\"a \\\"b\\\",\\n\",true,\"1970-01-01T00:00:01.500000Z\",\"ab01\"]"), "{text}");
+    assert!(
+        text.contains(
+            "[9007199254740993,-12.34,null,\"a \\\"b\\\",\\n\",true,\"1970-01-01T00:00:01.500000Z\",\"ab01\"]"
+        ),
+        "{text}"
+    );
     let json: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(json["row_count"], 2);
     assert_eq!(json["columns"][1], serde_json::json!({ "name": "money", "type": "decimal(38,2)" }));

@@ -5,12 +5,15 @@ use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{Result, ScalarValue, plan_err};
 use datafusion::functions_aggregate::approx_distinct::approx_distinct_udaf;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
-use datafusion::logical_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, Expr, GroupsAccumulator, Signature, Volatility};
+use datafusion::logical_expr::{
+    Accumulator, AggregateUDF, AggregateUDFImpl, Expr, GroupsAccumulator, Signature, Volatility,
+};
 use datafusion::physical_expr::expressions::Literal;
 use std::sync::{Arc, LazyLock};
 
 static HDR_MERGE: LazyLock<Arc<AggregateUDF>> = LazyLock::new(|| SketchAggregate::udf("hdr_merge", Role::HdrMerge));
-static DISTINCT_MERGE: LazyLock<Arc<AggregateUDF>> = LazyLock::new(|| SketchAggregate::udf("distinct_merge", Role::DistinctMerge));
+static DISTINCT_MERGE: LazyLock<Arc<AggregateUDF>> =
+    LazyLock::new(|| SketchAggregate::udf("distinct_merge", Role::DistinctMerge));
 
 pub(super) fn all() -> Vec<AggregateUDF> {
     let quantile = SketchAggregate::udf("quantile", Role::Quantile);
@@ -72,15 +75,21 @@ impl AggregateUDFImpl for SketchAggregate {
 
     fn coerce_types(&self, arguments: &[DataType]) -> Result<Vec<DataType>> {
         match (self.role, arguments) {
-            (Role::Quantile, [sketch, q]) if is_binary(sketch) && (q.is_numeric() || q.is_null()) => Ok(vec![DataType::Binary, DataType::Float64]),
+            (Role::Quantile, [sketch, q]) if is_binary(sketch) && (q.is_numeric() || q.is_null()) => {
+                Ok(vec![DataType::Binary, DataType::Float64])
+            }
             (Role::Quantile, [other, _]) if !is_binary(other) => plan_err!(
                 "quantile takes a histogram column, found {other}; percentiles are merged from histograms, never \
                  averaged or taken of percentiles: use the hdr(…) column of a rollup, as in quantile(duration_ms, 0.95)"
             ),
-            (Role::Quantile, _) => plan_err!("quantile takes a histogram column and a number, as in quantile(duration_ms, 0.95)"),
+            (Role::Quantile, _) => {
+                plan_err!("quantile takes a histogram column and a number, as in quantile(duration_ms, 0.95)")
+            }
             (Role::HdrMerge | Role::DistinctMerge, [sketch]) if is_binary(sketch) => Ok(vec![DataType::Binary]),
             (Role::HdrMerge, _) => plan_err!("hdr_merge takes one histogram column"),
-            (Role::DistinctMerge, _) => plan_err!("distinct_merge takes one column made by approx_distinct(…) in a rollup"),
+            (Role::DistinctMerge, _) => {
+                plan_err!("distinct_merge takes one column made by approx_distinct(…) in a rollup")
+            }
             (Role::Distinct, [sketch]) if is_binary(sketch) => Ok(vec![DataType::Binary]),
             (Role::Distinct, [other]) => Ok(vec![other.clone()]),
             (Role::Distinct, _) => plan_err!("approx_distinct takes one column"),
@@ -163,7 +172,9 @@ fn constant_quantile(args: &AccumulatorArgs) -> Result<f64> {
     let literal = args.exprs.get(1).and_then(|e| e.downcast_ref::<Literal>());
     match literal.map(Literal::value) {
         Some(ScalarValue::Float64(Some(q))) if (0.0..=1.0).contains(q) => Ok(*q),
-        Some(ScalarValue::Float64(Some(q))) => plan_err!("quantile: q lies between 0 and 1, found {q}; the 95th percentile is 0.95"),
+        Some(ScalarValue::Float64(Some(q))) => {
+            plan_err!("quantile: q lies between 0 and 1, found {q}; the 95th percentile is 0.95")
+        }
         _ => plan_err!("quantile: q is a constant between 0 and 1, as in quantile(duration_ms, 0.95)"),
     }
 }

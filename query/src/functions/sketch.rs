@@ -139,7 +139,13 @@ impl<S: Sketch, F: Finish<S>> SketchAccumulator<S, F> {
 }
 
 impl<S: Sketch, F: Finish<S>> GroupsAccumulator for SketchAccumulator<S, F> {
-    fn update_batch(&mut self, values: &[ArrayRef], groups: &[usize], filter: Option<&BooleanArray>, total: usize) -> Result<()> {
+    fn update_batch(
+        &mut self,
+        values: &[ArrayRef],
+        groups: &[usize],
+        filter: Option<&BooleanArray>,
+        total: usize,
+    ) -> Result<()> {
         self.merge(values, |row| groups[row], filter, total)
     }
     fn merge_batch(&mut self, values: &[ArrayRef], groups: &[usize], total: usize) -> Result<()> {
@@ -158,7 +164,8 @@ impl<S: Sketch, F: Finish<S>> GroupsAccumulator for SketchAccumulator<S, F> {
         let column = match filter {
             None => Arc::clone(&values[0]),
             Some(filter) => {
-                let is_dropped: BooleanArray = (0..filter.len()).map(|row| Some(filter.is_null(row) || !filter.value(row))).collect();
+                let is_dropped: BooleanArray =
+                    (0..filter.len()).map(|row| Some(filter.is_null(row) || !filter.value(row))).collect();
                 arrow::compute::nullif(&values[0], &is_dropped)?
             }
         };

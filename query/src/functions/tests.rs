@@ -4,8 +4,15 @@ use std::sync::Arc;
 
 async fn filled() -> (tempfile::TempDir, SqlEngine) {
     let (folder, store) = store();
-    commit(&store, -1, 4, &[Partial(0, Some("orders"), &[10, 20, 30], &["a", "b"]), Partial(0, Some("auth"), &[7], &["a"])]).await;
-    commit(&store, 4, 9, &[Partial(10, Some("orders"), &[40, 1000], &["b", "c"]), Partial(10, Some("none"), &[], &[])]).await;
+    commit(
+        &store,
+        -1,
+        4,
+        &[Partial(0, Some("orders"), &[10, 20, 30], &["a", "b"]), Partial(0, Some("auth"), &[7], &["a"])],
+    )
+    .await;
+    commit(&store, 4, 9, &[Partial(10, Some("orders"), &[40, 1000], &["b", "c"]), Partial(10, Some("none"), &[], &[])])
+        .await;
     let engine = engine(&store, Arc::new(FakeWorkers::default()));
     (folder, engine)
 }
@@ -15,10 +22,13 @@ async fn quantiles_merge_histograms_over_any_grouping() {
     let (_folder, engine) = filled().await;
     let by_api = "SELECT api, quantile(duration_ms, 0.5) AS p50, quantile(duration_ms, 1) AS max FROM calls GROUP BY api ORDER BY api";
     assert_eq!(csv(&engine, by_api).await, "auth,7.0,7.0\nnone,,\norders,30.0,1000.0\n");
-    assert_eq!(csv(&engine, "SELECT quantile(duration_ms, 0.5), quantile(duration_ms, 0) FROM calls").await, "20.0,7.0\n");
+    assert_eq!(
+        csv(&engine, "SELECT quantile(duration_ms, 0.5), quantile(duration_ms, 0) FROM calls").await,
+        "20.0,7.0\n"
+    );
     let filtered = "SELECT quantile(duration_ms, 0.5) FILTER (WHERE api = 'auth') FROM calls WHERE window_start < TIMESTAMP '1970-01-01T00:00:10Z'";
     assert_eq!(csv(&engine, filtered).await, "7.0\n");
-    assert_eq!(csv(&engine, "SELECT quantile(duration_ms, 0.5) FROM calls WHERE api = 'nowhere'").await, "\n");
+    assert_eq!(csv(&engine, "SELECT quantile(duration_ms, 0.5) FROM calls WHERE api = 'nowhere'").await, "\"\"\n");
 }
 
 #[tokio::test]
@@ -35,7 +45,10 @@ async fn distinct_counts_merge_sketches_and_stay_usual_elsewhere() {
     let (_folder, engine) = filled().await;
     assert_eq!(csv(&engine, "SELECT approx_distinct(users), approx_distinct(api) FROM calls").await, "3,3\n");
     assert_eq!(csv(&engine, "SELECT approx_distinct(users) FROM calls WHERE api = 'nowhere'").await, "0\n");
-    assert_eq!(csv(&engine, "SELECT api, approx_distinct(users) FROM calls GROUP BY api ORDER BY api").await, "auth,1\nnone,0\norders,3\n");
+    assert_eq!(
+        csv(&engine, "SELECT api, approx_distinct(users) FROM calls GROUP BY api ORDER BY api").await,
+        "auth,1\nnone,0\norders,3\n"
+    );
 }
 
 #[tokio::test]
@@ -43,14 +56,19 @@ async fn a_percentile_of_percentiles_is_refused_with_the_reason() {
     let (_folder, engine) = filled().await;
     for (sql, expected) in [
         ("SELECT quantile(requests, 0.5) FROM calls", "takes a histogram column, found Int64"),
-        ("SELECT quantile(p, 0.5) FROM (SELECT quantile(duration_ms, 0.9) AS p FROM calls GROUP BY api)", "never averaged or taken of percentiles"),
+        (
+            "SELECT quantile(p, 0.5) FROM (SELECT quantile(duration_ms, 0.9) AS p FROM calls GROUP BY api)",
+            "never averaged or taken of percentiles",
+        ),
         ("SELECT quantile(duration_ms, 95) FROM calls", "the 95th percentile is 0.95"),
         ("SELECT quantile(duration_ms, requests) FROM calls GROUP BY requests", "constant between 0 and 1"),
         ("SELECT quantile(duration_ms) FROM calls", "as in quantile(duration_ms, 0.95)"),
         ("SELECT hdr_merge(requests) FROM calls", "hdr_merge takes one histogram column"),
     ] {
         match engine.query(sql).await {
-            Err(SqlError::Query { message, .. }) => assert!(message.contains(expected), "{sql}\n  expected {expected}\n  found    {message}"),
+            Err(SqlError::Query { message, .. }) => {
+                assert!(message.contains(expected), "{sql}\n  expected {expected}\n  found    {message}")
+            }
             other => panic!("{sql}: {other:?}"),
         }
     }

@@ -51,7 +51,10 @@ pub fn router(endpoints: Endpoints) -> Router {
         .route("/api/v1/tables", get(sql::tables))
         .route("/-/healthy", get(|| async { "healthy\n" }))
         .route("/-/ready", get(ready))
-        .fallback(|| async { ApiError::new(StatusCode::NOT_FOUND, "not_found", "there is nothing at this path").hint("GET / lists the endpoints") })
+        .fallback(|| async {
+            ApiError::new(StatusCode::NOT_FOUND, "not_found", "there is nothing at this path")
+                .hint("GET / lists the endpoints")
+        })
         .layer(DefaultBodyLimit::max(body_max))
         .with_state(endpoints)
 }

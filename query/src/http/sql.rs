@@ -31,7 +31,8 @@ pub(super) async fn query(
     let (sql, in_body) = read_request(&headers, &body)?;
     let format = choose_format(parameters.format.or(in_body), &headers)?;
     let Ok(_permit) = endpoints.queries.try_acquire() else {
-        let busy = ApiError::new(StatusCode::TOO_MANY_REQUESTS, "busy", "too many queries are running (sql.concurrency_max)");
+        let busy =
+            ApiError::new(StatusCode::TOO_MANY_REQUESTS, "busy", "too many queries are running (sql.concurrency_max)");
         return Err(busy.hint("try again in a moment"));
     };
     let started = tokio::time::Instant::now();
@@ -47,10 +48,12 @@ fn read_request(headers: &HeaderMap, body: &Bytes) -> Result<(String, Option<Str
     let bad = |message: String| ApiError::new(StatusCode::BAD_REQUEST, "bad_request", message);
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|t| t.to_str().ok()).unwrap_or("");
     // A client that says nothing, or sends curl's default, means the text itself unless it looks like JSON.
-    let is_json = content_type.starts_with("application/json") || (!content_type.starts_with("text/") && body.first() == Some(&b'{'));
+    let is_json = content_type.starts_with("application/json")
+        || (!content_type.starts_with("text/") && body.first() == Some(&b'{'));
     if is_json {
         let hint = r#"send {"sql": "SELECT …", "format": "json"}"#;
-        let request: SqlRequest = serde_json::from_slice(body).map_err(|e| bad(format!("the body is not a query: {e}")).hint(hint))?;
+        let request: SqlRequest =
+            serde_json::from_slice(body).map_err(|e| bad(format!("the body is not a query: {e}")).hint(hint))?;
         return Ok((request.sql, request.format));
     }
     let text = std::str::from_utf8(body).map_err(|e| bad(format!("the query is not UTF-8: {e}")))?;
@@ -62,7 +65,9 @@ fn read_request(headers: &HeaderMap, body: &Bytes) -> Result<(String, Option<Str
 
 fn choose_format(named: Option<String>, headers: &HeaderMap) -> Result<Format, ApiError> {
     if let Some(name) = named {
-        return name.parse().map_err(|e: crate::format::UnknownFormat| ApiError::new(StatusCode::BAD_REQUEST, "bad_request", e.to_string()));
+        return name.parse().map_err(|e: crate::format::UnknownFormat| {
+            ApiError::new(StatusCode::BAD_REQUEST, "bad_request", e.to_string())
+        });
     }
     let accept = headers.get(header::ACCEPT).and_then(|a| a.to_str().ok()).unwrap_or("");
     let known = [

@@ -17,7 +17,13 @@ async fn routes(queries: usize) -> (tempfile::TempDir, Arc<FakeWorkers>, Router)
     (folder, workers, router(endpoints))
 }
 
-async fn send(router: &Router, method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> (u16, String, String) {
+async fn send(
+    router: &Router,
+    method: Method,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> (u16, String, String) {
     let mut request = Request::builder().method(method).uri(path);
     for (name, value) in headers {
         request = request.header(*name, *value);
@@ -38,7 +44,10 @@ async fn a_query_comes_as_text_or_json_and_answers_as_asked() {
         let router = router.clone();
         async move { send(&router, Method::POST, path, &headers, &body).await }
     };
-    assert_eq!(post("/api/v1/sql", vec![], sql.to_owned()).await, (200, "application/json".to_owned(), json.to_owned()));
+    assert_eq!(
+        post("/api/v1/sql", vec![], sql.to_owned()).await,
+        (200, "application/json".to_owned(), json.to_owned())
+    );
     let request = format!("{{\"sql\": \"{sql}\", \"format\": \"csv\"}}");
     let csv = "api,requests\norders,1\n";
     assert_eq!(post("/api/v1/sql", vec![("content-type", "application/json")], request.clone()).await.2, csv);
@@ -65,7 +74,11 @@ async fn readiness_says_why_not() {
     assert_eq!((status, body.contains("the worker is busy")), (503, true), "{body}");
     assert_eq!(send(&router, Method::GET, "/-/healthy", &[], "").await.0, 200);
     let (status, _, body) = send(&router, Method::GET, "/metrics", &[], "").await;
-    assert_eq!((status, body.contains("tidewatch_scrape_rollups_up 0")), (200, true), "own metrics come all the same: {body}");
+    assert_eq!(
+        (status, body.contains("tidewatch_scrape_rollups_up 0")),
+        (200, true),
+        "own metrics come all the same: {body}"
+    );
 }
 
 #[tokio::test]

@@ -4,13 +4,21 @@ use crate::testing::{FakePiece, FakeWorkers, Partial, commit, engine, store};
 
 async fn scrape_text(watermark: Option<i64>, series_max: usize) -> (String, f64) {
     let (_folder, store) = store();
-    commit(&store, -1, 4, &[Partial(0, Some("orders"), &[1000, 2000], &["a"]), Partial(10, Some("orders"), &[5], &["b"])]).await;
+    commit(
+        &store,
+        -1,
+        4,
+        &[Partial(0, Some("orders"), &[1000, 2000], &["a"]), Partial(10, Some("orders"), &[5], &["b"])],
+    )
+    .await;
     let workers = Arc::new(FakeWorkers::default());
-    *workers.pieces.lock().unwrap() = vec![FakePiece::new(4, 9, &[Partial(0, Some("auth"), &[3000], &["c"]), Partial(0, None, &[], &[])])];
+    *workers.pieces.lock().unwrap() =
+        vec![FakePiece::new(4, 9, &[Partial(0, Some("auth"), &[3000], &["c"]), Partial(0, None, &[], &[])])];
     *workers.watermark.lock().unwrap() = watermark;
     let registry = prometheus::Registry::new();
     let metrics = QueryMetrics::register(&registry).unwrap();
-    let scrape = Scrape::new(Arc::new(engine(&store, workers)), vec!["calls".to_owned()], registry, metrics.clone(), series_max);
+    let scrape =
+        Scrape::new(Arc::new(engine(&store, workers)), vec!["calls".to_owned()], registry, metrics.clone(), series_max);
     let text = Exposition::Text.write(&scrape.families().await);
     let rollups = text.lines().filter(|l| l.starts_with("calls_")).map(|l| format!("{l}\n")).collect();
     (rollups, metrics.series_dropped.get() as f64)

@@ -17,7 +17,8 @@ async fn committed_and_live_states_count_once_whatever_was_committed_in_between(
     ];
     assert_eq!(csv(&engine, TOTAL).await, "6\n");
     // The worker still shows both pieces, but a commit has taken them meanwhile.
-    commit(&store, 9, 20, &[Partial(0, Some("orders"), &[9], &["b"]), Partial(10, Some("auth"), &[1, 2, 3], &["a"])]).await;
+    commit(&store, 9, 20, &[Partial(0, Some("orders"), &[9], &["b"]), Partial(10, Some("auth"), &[1, 2, 3], &["a"])])
+        .await;
     assert_eq!(csv(&engine, TOTAL).await, "6\n");
     workers.pieces.lock().unwrap().clear();
     assert_eq!(csv(&engine, TOTAL).await, "6\n");

@@ -22,7 +22,8 @@ async fn a_query_sees_what_the_engine_merges() {
 
     let merged = merge_batches(&rollup(), &[batch(&FIRST), batch(&SECOND), batch(&third)]).unwrap();
     let states = "window_start, api, requests, cost, slowest, mean_sum, mean_count, duration_ms, users";
-    let answer = engine.query(&format!("SELECT {states} FROM calls ORDER BY window_start, api NULLS FIRST")).await.unwrap();
+    let answer =
+        engine.query(&format!("SELECT {states} FROM calls ORDER BY window_start, api NULLS FIRST")).await.unwrap();
     let found = arrow::compute::concat_batches(&answer.schema, &answer.batches).unwrap();
     assert_eq!(found.columns(), merged.columns());
     // The names and types are those of the table on disk, but for averages, which also have their value.

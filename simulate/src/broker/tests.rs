@@ -16,8 +16,8 @@ fn topics_have_the_partitions_asked_for() {
 
 #[test]
 fn a_topic_that_cannot_be_made_is_named() {
-    let error = DemoBroker::start(&[("a", 0)]).unwrap_err().to_string();
-    assert!(error.starts_with("topic a with 0 partitions: the in-process broker refused it"), "{error}");
+    let error = DemoBroker::start(&[("a", 1), ("a", 2)]).unwrap_err().to_string();
+    assert!(error.starts_with("topic a with 2 partitions: the in-process broker refused it"), "{error}");
 }
 
 #[test]

@@ -145,7 +145,9 @@ fn consume(bootstrap_servers: &str, count: usize) -> HashMap<(String, String), V
     consumer.subscribe(&TOPICS).unwrap();
     let mut found: HashMap<(String, String), Vec<Vec<u8>>> = HashMap::new();
     for read in 0..count {
-        let message = consumer.poll(Duration::from_secs(20)).unwrap_or_else(|| panic!("{read} of {count} messages"));
+        // A poll that serves a rebalance returns empty-handed before its time is over.
+        let mut polls = (0..600).map(|_| consumer.poll(Duration::from_millis(100)));
+        let message = polls.find_map(|m| m).unwrap_or_else(|| panic!("{read} of {count} messages"));
         let message = message.unwrap();
         let key = String::from_utf8(message.key().unwrap().to_vec()).unwrap();
         found.entry((message.topic().to_owned(), key)).or_default().push(message.payload().unwrap().to_vec());

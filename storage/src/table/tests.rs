@@ -63,7 +63,10 @@ async fn a_second_writer_is_fenced_and_a_reader_follows() {
     assert_eq!(zombie.positions(std::slice::from_ref(&partition)).await.unwrap()[&partition], BEFORE_FIRST);
     first.append(&rows(BEFORE_FIRST, 4)).await.unwrap();
     // The zombie still believes that the table is empty: the commit itself must refuse it.
-    assert!(matches!(zombie.append(&rows(BEFORE_FIRST, 7)).await.unwrap(), AppendOutcome::MustReplay { position: 4, .. }));
+    assert!(matches!(
+        zombie.append(&rows(BEFORE_FIRST, 7)).await.unwrap(),
+        AppendOutcome::MustReplay { position: 4, .. }
+    ));
     // Another partition of the same table is no conflict.
     let mut other = rows(BEFORE_FIRST, 3);
     other.ranges = [(TopicPartition::new("t", 1), OffsetRange { from: BEFORE_FIRST, to: 3 })].into();

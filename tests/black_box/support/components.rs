@@ -36,7 +36,11 @@ pub fn kafka() -> Component<PathBuf> {
     let named = std::env::var("TIDEWATCH_KAFKA_LIBS").map(PathBuf::from).ok();
     let usual = || std::fs::read_dir(cache()).ok()?.flatten().map(|e| e.path()).find(|p| p.join("pom.xml").exists());
     let has_java = Command::new("java").arg("-version").output().is_ok_and(|o| o.status.success());
-    found("Apache Kafka", "run tests/kafka/start.sh --jars (needs Java 17 and Maven)", named.or_else(usual).filter(|_| has_java))
+    found(
+        "Apache Kafka",
+        "run tests/kafka/start.sh --jars (needs Java 17 and Maven)",
+        named.or_else(usual).filter(|_| has_java),
+    )
 }
 
 /// The shared data folder.

@@ -24,7 +24,8 @@ impl Csv {
 
     /// The values of some columns, row by row.
     pub fn rows<const N: usize>(&self, names: [&str; N]) -> Vec<[&str; N]> {
-        let indexes = names.map(|name| *self.columns.get(name).unwrap_or_else(|| panic!("no column {name} in {:?}", self.columns)));
+        let indexes = names
+            .map(|name| *self.columns.get(name).unwrap_or_else(|| panic!("no column {name} in {:?}", self.columns)));
         self.rows.iter().map(|row| indexes.map(|index| row[index].as_str())).collect()
     }
 }

@@ -18,7 +18,11 @@ pub fn tidewatch(arguments: &[&str]) -> String {
 /// Runs a command that must fail; returns what it says on the standard error.
 pub fn tidewatch_fails(arguments: &[&str]) -> String {
     let output = Command::new(PROGRAM).args(arguments).output().unwrap();
-    assert!(!output.status.success(), "{arguments:?} should fail, but printed {}", String::from_utf8_lossy(&output.stdout));
+    assert!(
+        !output.status.success(),
+        "{arguments:?} should fail, but printed {}",
+        String::from_utf8_lossy(&output.stdout)
+    );
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
@@ -38,7 +42,8 @@ pub struct Tidewatch {
 impl Tidewatch {
     /// Starts the program.
     pub fn start(arguments: &[&str]) -> Self {
-        let mut child = Command::new(PROGRAM).args(arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child =
+            Command::new(PROGRAM).args(arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let (sender, lines) = channel();
         std::thread::spawn(move || {
@@ -78,7 +83,9 @@ impl Tidewatch {
 
     /// Asks what is committed and what is not.
     pub fn sql(&mut self, query: &str) -> String {
-        let response = post(&self.address(), "/api/v1/sql", &["Accept: text/csv", "Content-Type: text/plain"], query.as_bytes()).unwrap();
+        let response =
+            post(&self.address(), "/api/v1/sql", &["Accept: text/csv", "Content-Type: text/plain"], query.as_bytes())
+                .unwrap();
         assert_eq!(response.status, 200, "{query}: {}", response.text());
         response.text()
     }

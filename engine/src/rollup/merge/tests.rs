@@ -19,7 +19,11 @@ fn schema() -> RollupSchema {
             dimension("number", DimensionType::Int64),
             dimension("flag", DimensionType::Boolean),
         ],
-        measures: vec![measure("n", MeasureKind::Count), measure("mean", MeasureKind::Avg { scale: 0 }), measure("h", MeasureKind::Hdr { digits: 2 })],
+        measures: vec![
+            measure("n", MeasureKind::Count),
+            measure("mean", MeasureKind::Avg { scale: 0 }),
+            measure("h", MeasureKind::Hdr { digits: 2 }),
+        ],
         definition: String::new(),
     }
 }
@@ -34,7 +38,13 @@ fn batch(rows: &[Row]) -> RecordBatch {
         Arc::new(rows.iter().map(|r| r.2).collect::<Int64Array>()),
         Arc::new(rows.iter().map(|r| r.3).collect::<BooleanArray>()),
         Arc::new(rows.iter().map(|r| Some(r.4)).collect::<Int64Array>()),
-        Arc::new(rows.iter().map(|r| Some(i128::from(r.4))).collect::<Decimal128Array>().with_precision_and_scale(38, 0).unwrap()),
+        Arc::new(
+            rows.iter()
+                .map(|r| Some(i128::from(r.4)))
+                .collect::<Decimal128Array>()
+                .with_precision_and_scale(38, 0)
+                .unwrap(),
+        ),
         Arc::new(rows.iter().map(|_| Some(1)).collect::<Int64Array>()),
         Arc::new(rows.iter().map(|_| None::<&[u8]>).collect::<BinaryArray>()),
     ];
@@ -44,24 +54,45 @@ fn batch(rows: &[Row]) -> RecordBatch {
 fn lines(batch: &RecordBatch) -> Vec<String> {
     let cell = |column: &ArrayRef, row: usize| match column.is_null(row) {
         true => "-".to_owned(),
-        false => array_value_to_string(column, row).unwrap().replace("1970-01-01T00:00:00.00000", "").replace("1970-01-01T00:00:00", "0"),
+        false => array_value_to_string(column, row)
+            .unwrap()
+            .replace("1970-01-01T00:00:00.00000", "")
+            .replace("1970-01-01T00:00:00", "0"),
     };
-    (0..batch.num_rows()).map(|row| batch.columns().iter().map(|c| cell(c, row)).collect::<Vec<_>>().join(" ")).collect()
+    (0..batch.num_rows())
+        .map(|row| batch.columns().iter().map(|c| cell(c, row)).collect::<Vec<_>>().join(" "))
+        .collect()
 }
 
 #[test]
 fn rows_of_equal_key_become_one_and_keys_are_sorted_nulls_first() {
-    let first = batch(&[(2, Some("b"), Some(1), Some(true), 10), (1, None, None, None, 20), (2, Some("b"), Some(1), Some(true), 30)]);
-    let second = batch(&[(1, None, None, None, 1), (2, Some("a"), Some(-1), Some(false), 2), (2, Some("a"), Some(-1), None, 3), (2, Some(""), None, None, 4)]);
-    let merged = merge_batches(&schema(), &[first, second]).unwrap();
-    assert_eq!(lines(&merged), [
-        "1Z - - - 21 21 2 -",
-        "2Z  - - 4 4 1 -",
-        "2Z a -1 - 3 3 1 -",
-        "2Z a -1 false 2 2 1 -",
-        "2Z b 1 true 40 40 2 -",
+    let first = batch(&[
+        (2, Some("b"), Some(1), Some(true), 10),
+        (1, None, None, None, 20),
+        (2, Some("b"), Some(1), Some(true), 30),
     ]);
-    assert_eq!(merge_batches(&schema(), std::slice::from_ref(&merged)).unwrap(), merged, "merging again changes nothing");
+    let second = batch(&[
+        (1, None, None, None, 1),
+        (2, Some("a"), Some(-1), Some(false), 2),
+        (2, Some("a"), Some(-1), None, 3),
+        (2, Some(""), None, None, 4),
+    ]);
+    let merged = merge_batches(&schema(), &[first, second]).unwrap();
+    assert_eq!(
+        lines(&merged),
+        [
+            "1Z - - - 21 21 2 -",
+            "2Z  - - 4 4 1 -",
+            "2Z a -1 - 3 3 1 -",
+            "2Z a -1 false 2 2 1 -",
+            "2Z b 1 true 40 40 2 -",
+        ]
+    );
+    assert_eq!(
+        merge_batches(&schema(), std::slice::from_ref(&merged)).unwrap(),
+        merged,
+        "merging again changes nothing"
+    );
     assert_eq!(sorted_by_key(&schema(), &merged).unwrap(), merged);
 }
 
@@ -76,7 +107,10 @@ fn nothing_merges_to_nothing() {
 #[test]
 fn sorting_moves_whole_rows() {
     let rows = batch(&[(3, Some("c"), None, None, 33), (1, Some("a"), None, None, 11), (2, Some("b"), None, None, 22)]);
-    assert_eq!(lines(&sorted_by_key(&schema(), &rows).unwrap()), ["1Z a - - 11 11 1 -", "2Z b - - 22 22 1 -", "3Z c - - 33 33 1 -"]);
+    assert_eq!(
+        lines(&sorted_by_key(&schema(), &rows).unwrap()),
+        ["1Z a - - 11 11 1 -", "2Z b - - 22 22 1 -", "3Z c - - 33 33 1 -"]
+    );
 }
 
 #[test]

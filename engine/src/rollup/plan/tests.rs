@@ -39,13 +39,18 @@ fn parse(rollups: &str) -> Result<Catalog, Vec<DefinitionError>> {
 
 /// One rollup over `call` with a ten-second window, from its SELECT list and dimensions.
 fn plan_of(select: &str, dimensions: &str) -> Catalog {
-    parse(&format!("CREATE ROLLUP r AS SELECT {select} FROM call GROUP BY tumble(INTERVAL '10 seconds'){dimensions};")).unwrap()
+    parse(&format!("CREATE ROLLUP r AS SELECT {select} FROM call GROUP BY tumble(INTERVAL '10 seconds'){dimensions};"))
+        .unwrap()
 }
 
 /// Table columns as `name type`, with a question mark when they may be null.
 fn columns(schema: &RollupSchema) -> Vec<String> {
     let schema = schema.arrow_schema();
-    schema.fields().iter().map(|f| format!("{} {}{}", f.name(), f.data_type(), if f.is_nullable() { "?" } else { "" })).collect()
+    schema
+        .fields()
+        .iter()
+        .map(|f| format!("{} {}{}", f.name(), f.data_type(), if f.is_nullable() { "?" } else { "" }))
+        .collect()
 }
 
 /// The example of DESIGN.md, section 3.
@@ -64,18 +69,24 @@ GROUP BY tumble(INTERVAL '10 seconds'), tenant, provider, api, status_class(stat
 fn the_example_of_the_design_becomes_a_table() {
     let catalog = parse(API_CALLS).unwrap();
     let (source, rollup) = catalog.rollups().next().unwrap();
-    assert_eq!((rollup.schema.name.as_str(), rollup.schema.source.as_str(), rollup.schema.pane_us), ("api_calls", "call", 10_000_000));
-    assert_eq!(columns(&rollup.schema), [
-        "window_start Timestamp(µs, \"UTC\")",
-        "tenant Utf8?",
-        "provider Utf8?",
-        "api Utf8?",
-        "status_class Utf8?",
-        "requests Int64",
-        "errors Int64",
-        "duration_ms Binary?",
-        "shops Binary?",
-    ]);
+    assert_eq!(
+        (rollup.schema.name.as_str(), rollup.schema.source.as_str(), rollup.schema.pane_us),
+        ("api_calls", "call", 10_000_000)
+    );
+    assert_eq!(
+        columns(&rollup.schema),
+        [
+            "window_start Timestamp(µs, \"UTC\")",
+            "tenant Utf8?",
+            "provider Utf8?",
+            "api Utf8?",
+            "status_class Utf8?",
+            "requests Int64",
+            "errors Int64",
+            "duration_ms Binary?",
+            "shops Binary?",
+        ]
+    );
     let kinds: Vec<_> = rollup.schema.measures.iter().map(|m| m.kind).collect();
     assert_eq!(kinds, [MeasureKind::Count, MeasureKind::Count, MeasureKind::Hdr { digits: 2 }, MeasureKind::Distinct]);
     let decoded: Vec<_> = source.columns.fields().iter().map(|f| f.name().as_str()).collect();
@@ -113,7 +124,10 @@ fn each_measure_keeps_its_exact_type() {
 fn dimensions_are_text_integers_and_booleans() {
     let select = "lower(api) AS api, customer_tier, is_retry, date_part('minute', event_time) AS minute, count(*) AS n";
     let catalog = plan_of(select, ", lower(api), customer_tier, is_retry, date_part('minute', event_time)");
-    assert_eq!(columns(&catalog.sources[0].rollups[0].schema)[1..5], ["api Utf8?", "customer_tier Utf8?", "is_retry Boolean?", "minute Int64?"]);
+    assert_eq!(
+        columns(&catalog.sources[0].rollups[0].schema)[1..5],
+        ["api Utf8?", "customer_tier Utf8?", "is_retry Boolean?", "minute Int64?"]
+    );
 }
 
 #[test]
@@ -137,9 +151,15 @@ fn equal_expressions_of_all_rollups_are_evaluated_once() {
 #[test]
 fn definitions_that_count_equally_are_equal_whatever_their_layout() {
     let definition = |text: &str| parse(text).unwrap().sources[0].rollups[0].schema.definition.clone();
-    let one = definition("CREATE ROLLUP r AS SELECT api, count(*) AS n FROM call WHERE status_code >= 500 GROUP BY tumble(INTERVAL '60 seconds'), api;");
-    let same = definition("create rollup R as -- errors\n  select api, COUNT(*) n\n  from call where (STATUS_CODE >= 500)\n  group by api, tumble(interval '1 minute')");
-    let other = definition("CREATE ROLLUP r AS SELECT api, count(*) AS n FROM call WHERE status_code > 500 GROUP BY tumble(INTERVAL '60 seconds'), api;");
+    let one = definition(
+        "CREATE ROLLUP r AS SELECT api, count(*) AS n FROM call WHERE status_code >= 500 GROUP BY tumble(INTERVAL '60 seconds'), api;",
+    );
+    let same = definition(
+        "create rollup R as -- errors\n  select api, COUNT(*) n\n  from call where (STATUS_CODE >= 500)\n  group by api, tumble(interval '1 minute')",
+    );
+    let other = definition(
+        "CREATE ROLLUP r AS SELECT api, count(*) AS n FROM call WHERE status_code > 500 GROUP BY tumble(INTERVAL '60 seconds'), api;",
+    );
     assert_eq!(one, same);
     assert_ne!(one, other);
 }
@@ -155,7 +175,9 @@ fn the_stored_property_reads_back() {
 #[test]
 fn the_example_of_the_format_page_is_true() {
     let page = include_str!("../../../FORMAT.md");
-    let block = |language: &str| page.split_once(&format!("```{language}\n")).and_then(|(_, rest)| rest.split("```").next()).unwrap();
+    let block = |language: &str| {
+        page.split_once(&format!("```{language}\n")).and_then(|(_, rest)| rest.split("```").next()).unwrap()
+    };
     let catalog = parse(block("sql")).unwrap();
     // JSON is YAML, but for the spelling of enums.
     let json = serde_yaml_ng::Deserializer::from_str(block("json"));
@@ -165,8 +187,18 @@ fn the_example_of_the_format_page_is_true() {
 
 #[test]
 fn packs_are_planned_together() {
-    let sources = [("a.yaml".to_owned(), "sources: [{name: a, topic: t, type: a}]".to_owned()), ("b.yaml".to_owned(), "sources: [{name: b, topic: t, type: b}]".to_owned())];
-    let rollup = |name: &str| (format!("{name}.sql"), format!("CREATE ROLLUP {name}_events AS SELECT count(*) AS n FROM {name} GROUP BY tumble(INTERVAL '1 second');"));
+    let sources = [
+        ("a.yaml".to_owned(), "sources: [{name: a, topic: t, type: a}]".to_owned()),
+        ("b.yaml".to_owned(), "sources: [{name: b, topic: t, type: b}]".to_owned()),
+    ];
+    let rollup = |name: &str| {
+        (
+            format!("{name}.sql"),
+            format!(
+                "CREATE ROLLUP {name}_events AS SELECT count(*) AS n FROM {name} GROUP BY tumble(INTERVAL '1 second');"
+            ),
+        )
+    };
     let catalog = Catalog::parse(&sources, &[rollup("b"), rollup("a")]).unwrap();
     let tables: Vec<_> = catalog.rollups().map(|(s, r)| format!("{} {}", s.def.name, r.schema.name)).collect();
     assert_eq!(tables, ["a a_events", "b b_events"]);

@@ -5,8 +5,14 @@ use std::collections::BTreeSet;
 
 fn binary(without: &str, more: &[(&'static str, &'static [u8])]) -> Vec<(&'static str, &'static [u8])> {
     let all: [(&str, &[u8]); 8] = [
-        ("ce_specversion", b"1.0"), ("ce_id", b"e1"), ("ce_source", b"/shop"), ("ce_type", b"orders.order.paid.v1"),
-        ("ce_subject", b"order/1"), ("ce_time", b"2026-03-14T18:22:07Z"), ("ce_tenantkind", b"creator"), ("ce_tenantid", b"c1"),
+        ("ce_specversion", b"1.0"),
+        ("ce_id", b"e1"),
+        ("ce_source", b"/shop"),
+        ("ce_type", b"orders.order.paid.v1"),
+        ("ce_subject", b"order/1"),
+        ("ce_time", b"2026-03-14T18:22:07Z"),
+        ("ce_tenantkind", b"creator"),
+        ("ce_tenantid", b"c1"),
     ];
     more.iter().copied().chain(all.into_iter().filter(|(name, _)| *name != without)).collect()
 }
@@ -17,11 +23,16 @@ fn structured_and_binary_mode_give_equal_columns() {
     let mut decoder = decoder();
     let structured = List(&[("content-type", b"application/cloudevents+json; charset=utf-8")]);
     let first = decode_with(&mut decoder, event(data).as_bytes(), &structured).unwrap();
-    let second = decode_with(&mut decoder, data.as_bytes(), &List(&binary("", &[("content-type", b"application/json")]))).unwrap();
+    let second =
+        decode_with(&mut decoder, data.as_bytes(), &List(&binary("", &[("content-type", b"application/json")])))
+            .unwrap();
     assert_eq!(first, second);
     let rows = rows(&mut decoder);
     assert_eq!(rows[0], rows[1]);
-    assert_eq!(rows[0], "tenant=creator:c1 event_id=e1 event_source=/shop subject=order/1 amount=7 customer_tier=gold note=né price=12.50");
+    assert_eq!(
+        rows[0],
+        "tenant=creator:c1 event_id=e1 event_source=/shop subject=order/1 amount=7 customer_tier=gold note=né price=12.50"
+    );
 }
 
 #[test]
@@ -45,7 +56,11 @@ fn each_reason_is_reached_by_a_concrete_mistake() {
         ("order/1", "order\u{1}1", "broken_json: "),
         ("order/1", r"order\x1", "broken_json: "),
         ("order/1", r"order\ud800", "broken_json: "),
-        ("{\"amount\":1", &format!("{{\"unread\":{too_deep},\"amount\":1"), "broken_json: nested deeper than 128 levels"),
+        (
+            "{\"amount\":1",
+            &format!("{{\"unread\":{too_deep},\"amount\":1"),
+            "broken_json: nested deeper than 128 levels",
+        ),
         (r#""id":"e1""#, r#""other":"e1""#, "missing_attribute: id is required"),
         (r#""id":"e1""#, r#""id":null"#, "missing_attribute: id is required"),
         (r#""id":"e1""#, r#""id":"""#, "missing_attribute: id is required"),
@@ -83,7 +98,11 @@ fn each_reason_is_reached_by_a_concrete_mistake() {
     }
     assert_eq!(decoder.row_count(), cases.len());
     let all = rows(&mut decoder);
-    assert!(all.iter().all(|row| row == "tenant=creator:c1 event_id=e1 event_source=/shop subject=order/1 amount=1 status=paid"), "{all:#?}");
+    assert!(
+        all.iter()
+            .all(|row| row == "tenant=creator:c1 event_id=e1 event_source=/shop subject=order/1 amount=1 status=paid"),
+        "{all:#?}"
+    );
 
     let invalid = decode(&mut decoder, b"{\"id\":\"\xff\"}").unwrap_err();
     assert_eq!(invalid.to_string(), "broken_json: not UTF-8 after 7 bytes");
@@ -102,15 +121,27 @@ fn binary_mode_needs_the_same_attributes_and_json() {
         ("ce_tenantid", &[], "missing_tenant: "),
         ("", &[("ce_specversion", b"1.1".as_slice())], "unsupported_format: specversion"),
         ("", &[("ce_subject", b"\xff")], "wrong_type: header ce_subject is not UTF-8"),
-        ("", &[("content-type", b"application/avro")], "unsupported_format: content-type: expected application/json, found \"application/avro\""),
-        ("", &[("content-type", b"application/cloudevents+avro")], "unsupported_format: content-type: expected application/cloudevents+json"),
+        (
+            "",
+            &[("content-type", b"application/avro")],
+            "unsupported_format: content-type: expected application/json, found \"application/avro\"",
+        ),
+        (
+            "",
+            &[("content-type", b"application/cloudevents+avro")],
+            "unsupported_format: content-type: expected application/cloudevents+json",
+        ),
         ("", &[("content-type", b"application/cloudevents-batch+json")], "unsupported_format: content-type"),
     ] {
         let headers = binary(without, more);
         let reject = decode_with(&mut decoder(), br#"{"amount":1}"#, &List(&headers)).unwrap_err();
         assert!(reject.to_string().starts_with(expected), "{without} {more:?} gives {reject}");
     }
-    for more in [&[][..], &[("content-type", b"text/json".as_slice())], &[("content-type", b"application/vnd.shop+JSON; charset=utf-8")]] {
+    for more in [
+        &[][..],
+        &[("content-type", b"text/json".as_slice())],
+        &[("content-type", b"application/vnd.shop+JSON; charset=utf-8")],
+    ] {
         decode_with(&mut decoder(), br#"{"amount":1}"#, &List(&binary("", more))).unwrap();
     }
     let empty = decode_with(&mut decoder(), b"", &List(&binary("", &[]))).unwrap_err();
@@ -122,7 +153,8 @@ fn a_reject_says_whose_it_is_and_bounds_its_texts() {
     let reject = decode(&mut decoder(), event("{}").as_bytes()).unwrap_err();
     assert_eq!((reject.event_id.as_deref(), reject.event_type.as_deref()), (Some("e1"), Some("orders.order.paid.v1")));
     let long = "é".repeat(10_000);
-    let reject = decode(&mut decoder(), event("{}").replace("e1", &long).replace("2026", &long).as_bytes()).unwrap_err();
+    let reject =
+        decode(&mut decoder(), event("{}").replace("e1", &long).replace("2026", &long).as_bytes()).unwrap_err();
     assert_eq!(reject.event_id.unwrap().len(), 1024);
     assert!(reject.detail.len() <= 1024);
 }
@@ -168,10 +200,18 @@ fn a_missing_time_falls_back_in_the_declared_order_then_to_the_record() {
             Err(reject) => Err(reject.to_string()),
         }
     };
-    assert_eq!(seconds(r#"{"amount":1,"placed_at":"T:01Z","paid_at":"T:02Z"}"#, Some(-5)), Ok(-8), "paid_at comes first");
+    assert_eq!(
+        seconds(r#"{"amount":1,"placed_at":"T:01Z","paid_at":"T:02Z"}"#, Some(-5)),
+        Ok(-8),
+        "paid_at comes first"
+    );
     assert_eq!(seconds(r#"{"amount":1,"placed_at":"T:01Z"}"#, Some(-5)), Ok(-9));
     assert_eq!(seconds(r#"{"amount":1,"placed_at":"T:01Z","paid_at":null}"#, Some(-5)), Ok(-9));
-    assert_eq!(seconds(r#"{"amount":1,"placed_at":"T:01Z","placed_at":null}"#, Some(-5)), Ok(-5), "the last one counts");
+    assert_eq!(
+        seconds(r#"{"amount":1,"placed_at":"T:01Z","placed_at":null}"#, Some(-5)),
+        Ok(-5),
+        "the last one counts"
+    );
     assert_eq!(seconds(r#"{"amount":1,"placed_at":"soon"}"#, Some(-5)), Ok(-5));
     assert_eq!(seconds(r#"{"amount":1,"placed_at":"soon","seen":{"at":"T:03Z"}}"#, Some(-5)), Ok(-7));
     assert_eq!(seconds(r#"{"amount":1}"#, Some(-5)), Ok(-5));
@@ -181,13 +221,18 @@ fn a_missing_time_falls_back_in_the_declared_order_then_to_the_record() {
 #[test]
 fn the_future_is_measured_from_the_record_and_from_now() {
     let decode_at = |time_s: i64, record_s: Option<i64>| {
-        let payload = event(r#"{"amount":1}"#).replace("18:22:07", &format!("18:{:02}:{:02}", 22 + (10 + time_s) / 60, (10 + time_s) % 60));
+        let payload = event(r#"{"amount":1}"#)
+            .replace("18:22:07", &format!("18:{:02}:{:02}", 22 + (10 + time_s) / 60, (10 + time_s) % 60));
         let timestamp_us = record_s.map(|s| NOW_US + s * SECOND_US);
         let record = RawRecord { topic: Some(TOPIC), payload: payload.as_bytes(), timestamp_us, headers: &NoHeaders };
         decoder().decode(&record, NOW_US).map(|_| ()).map_err(|r| r.reason)
     };
     assert_eq!(decode_at(300, None), Ok(()));
     assert_eq!(decode_at(301, None), Err(Reason::FutureTimestamp));
-    assert_eq!(decode_at(300, Some(-1)), Err(Reason::FutureTimestamp), "late arrival does not excuse the producer's clock");
+    assert_eq!(
+        decode_at(300, Some(-1)),
+        Err(Reason::FutureTimestamp),
+        "late arrival does not excuse the producer's clock"
+    );
     assert_eq!(decode_at(301, Some(1000)), Err(Reason::FutureTimestamp), "nor does a wrong record timestamp");
 }

@@ -56,7 +56,10 @@ fn rows_keep_their_values_apart_however_many_columns_there_are() {
     let fields: String = (0..130).map(|i| format!("      f{i:03}: {{type: int64, required: true}}\n")).collect();
     let names: Vec<String> = (0..130).map(|i| format!("f{i:03}")).collect();
     let sources = format!("sources:\n  - name: wide\n    topic: {TOPIC}\n    type: wide\n    fields:\n{fields}");
-    let rollups = format!("CREATE ROLLUP wide_rows AS SELECT {0}, count(*) AS n FROM wide GROUP BY tumble(INTERVAL '10 seconds'), {0};", names.join(", "));
+    let rollups = format!(
+        "CREATE ROLLUP wide_rows AS SELECT {0}, count(*) AS n FROM wide GROUP BY tumble(INTERVAL '10 seconds'), {0};",
+        names.join(", ")
+    );
     let catalog = Catalog::parse(&[("s".to_owned(), sources)], &[("r".to_owned(), rollups)]).unwrap();
     let mut decoder = Decoder::new(&catalog, LIMITS);
     let payload = |offset: usize| {
@@ -65,11 +68,22 @@ fn rows_keep_their_values_apart_however_many_columns_there_are() {
     };
     decode(&mut decoder, payload(0).as_bytes()).unwrap();
     let without = payload(0).replace("\"f064\":64,", "");
-    assert_eq!(decode(&mut decoder, without.as_bytes()).unwrap_err().to_string(), "missing_attribute: data.f064 is required");
+    assert_eq!(
+        decode(&mut decoder, without.as_bytes()).unwrap_err().to_string(),
+        "missing_attribute: data.f064 is required"
+    );
     decode(&mut decoder, payload(1000).as_bytes()).unwrap();
     let rows = rows(&mut decoder);
-    assert!(rows[0].starts_with("f000=0 ") && rows[0].contains(" f064=64 ") && rows[0].ends_with(" f129=129"), "{}", rows[0]);
-    assert!(rows[1].starts_with("f000=1000 ") && rows[1].contains(" f064=1064 ") && rows[1].ends_with(" f129=1129"), "{}", rows[1]);
+    assert!(
+        rows[0].starts_with("f000=0 ") && rows[0].contains(" f064=64 ") && rows[0].ends_with(" f129=129"),
+        "{}",
+        rows[0]
+    );
+    assert!(
+        rows[1].starts_with("f000=1000 ") && rows[1].contains(" f064=1064 ") && rows[1].ends_with(" f129=1129"),
+        "{}",
+        rows[1]
+    );
 }
 
 #[test]

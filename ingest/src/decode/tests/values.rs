@@ -10,7 +10,10 @@ fn values_become_the_declared_type_or_say_what_was_expected() {
         (r#""amount":9223372036854775807"#, "amount=9223372036854775807"),
         (r#""amount":-9223372036854775808"#, "amount=-9223372036854775808"),
         (r#""amount":9223372036854775808"#, "wrong_type: data.amount: expected an integer, found 9223372036854775808"),
-        (r#""amount":18446744073709551616"#, "wrong_type: data.amount: expected an integer, found 18446744073709552000"),
+        (
+            r#""amount":18446744073709551616"#,
+            "wrong_type: data.amount: expected an integer, found 18446744073709552000",
+        ),
         (r#""amount":1e3"#, "amount=1000"),
         (r#""amount":1.0"#, "amount=1"),
         (r#""amount":-0"#, "amount=0"),
@@ -31,7 +34,10 @@ fn values_become_the_declared_type_or_say_what_was_expected() {
         (r#""amount":1,"price":0.1000"#, "amount=1 price=0.10"),
         (r#""amount":1,"price":99999999999999.99"#, "amount=1 price=99999999999999.99"),
         (r#""amount":1,"price":99999999999999999999999999.99"#, "amount=1 price=99999999999999999999999999.99"),
-        (r#""amount":1,"price":100000000000000000000000000"#, "wrong_type: data.price: expected a decimal number, found 100000000000000000000000000"),
+        (
+            r#""amount":1,"price":100000000000000000000000000"#,
+            "wrong_type: data.price: expected a decimal number, found 100000000000000000000000000",
+        ),
         (r#""amount":1,"price":1e300"#, "wrong_type: data.price: expected a decimal number, found 1e300"),
         (r#""amount":1,"price":0e99999"#, "wrong_type: data.price: expected a decimal number, found 0e99999"),
         (r#""amount":1,"price":0.001"#, "wrong_type: data.price: expected a decimal number, found 0.001"),
@@ -51,8 +57,14 @@ fn values_become_the_declared_type_or_say_what_was_expected() {
         (r#""amount":1,"is_gift":0"#, "wrong_type: data.is_gift: expected true or false, found 0"),
         // timestamp
         (r#""amount":1,"paid_at":"2026-03-14T19:22:07+01:00""#, "amount=1 paid_at=2026-03-14T18:22:07Z"),
-        (r#""amount":1,"paid_at":1773512527"#, "wrong_type: data.paid_at: expected an RFC 3339 timestamp, found 1773512527"),
-        (r#""amount":1,"paid_at":"2026-02-30T00:00:00Z""#, "wrong_type: data.paid_at: expected an RFC 3339 timestamp, found \"2026-02-30T00:00:00Z\""),
+        (
+            r#""amount":1,"paid_at":1773512527"#,
+            "wrong_type: data.paid_at: expected an RFC 3339 timestamp, found 1773512527",
+        ),
+        (
+            r#""amount":1,"paid_at":"2026-02-30T00:00:00Z""#,
+            "wrong_type: data.paid_at: expected an RFC 3339 timestamp, found \"2026-02-30T00:00:00Z\"",
+        ),
         // enum
         (r#""amount":1,"currency":"EUR""#, "amount=1 currency=EUR"),
         (r#""amount":1,"currency":"usd""#, "amount=1 currency=USD"),
@@ -71,7 +83,10 @@ fn values_become_the_declared_type_or_say_what_was_expected() {
         (r#""amount":1,"tenant":{"region":"EU"},"shop_region":"US""#, "amount=1 shop_region=EU"),
         (r#""amount":1,"tenant":{"region":5}"#, "wrong_type: data.tenant.region: expected a string, found 5"),
         // null is no value
-        (r#""amount":1,"price":null,"ratio":null,"is_gift":null,"paid_at":null,"note":null,"currency":null,"status":null"#, "amount=1"),
+        (
+            r#""amount":1,"price":null,"ratio":null,"is_gift":null,"paid_at":null,"note":null,"currency":null,"status":null"#,
+            "amount=1",
+        ),
         // what nobody reads is not looked at
         (r#""amount":1,"unread":"text","unknown":{"deep":[1,{"amount":5}]}"#, "amount=1"),
         // a key that comes twice keeps its last value
@@ -80,7 +95,10 @@ fn values_become_the_declared_type_or_say_what_was_expected() {
         (r#""amount":1,"amount":null"#, "missing_attribute: data.amount is required"),
     ] {
         let got = outcome(&mut decoder, event(&format!("{{{members}}}")).as_bytes());
-        assert!(got == expected || (expected.ends_with(": ") && got.starts_with(expected)), "{members}\n     got {got}\nexpected {expected}");
+        assert!(
+            got == expected || (expected.ends_with(": ") && got.starts_with(expected)),
+            "{members}\n     got {got}\nexpected {expected}"
+        );
     }
 }
 
@@ -90,7 +108,8 @@ fn layout_escapes_and_order_of_members_do_not_matter() {
     let escaped = event(r#"{"\u0061mount":1,"note":"\u00e9\ud83d\ude00\/","customer":{"t\u0069er":"gold"}}"#)
         .replace("\"id\"", r#""\u0069d""#)
         .replace("e1", r"\u0065\u0031");
-    let spaced = plain.replace(':', " : ").replace(',', "\n,\t\r").replace("2026-03-14T18 : 22 : 07Z", "2026-03-14T18:22:07Z");
+    let spaced =
+        plain.replace(':', " : ").replace(',', "\n,\t\r").replace("2026-03-14T18 : 22 : 07Z", "2026-03-14T18:22:07Z");
     let (head, data) = plain[1..plain.len() - 1].split_once(r#","data":"#).unwrap();
     let data_first = format!(r#"{{"data":{data},{head}}}"#);
     let mut decoder = decoder();
@@ -114,8 +133,23 @@ fn an_unlisted_enum_value_counts_as_other_and_is_noted() {
 #[test]
 fn only_columns_that_a_rollup_reads_are_decoded() {
     let columns: Vec<_> = CATALOG.sources[0].columns.fields().iter().map(|f| f.name().as_str()).collect();
-    assert_eq!(columns, [
-        "tenant", "event_id", "event_source", "subject", "amount", "currency", "customer_tier", "is_gift", "note", "paid_at", "price",
-        "ratio", "shop_region", "status",
-    ]);
+    assert_eq!(
+        columns,
+        [
+            "tenant",
+            "event_id",
+            "event_source",
+            "subject",
+            "amount",
+            "currency",
+            "customer_tier",
+            "is_gift",
+            "note",
+            "paid_at",
+            "price",
+            "ratio",
+            "shop_region",
+            "status",
+        ]
+    );
 }

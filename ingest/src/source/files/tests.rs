@@ -24,7 +24,9 @@ impl Folder {
 /// Polls to the end; each record as `topic/partition@offset text`.
 fn read(source: &mut FileSource) -> Result<Vec<String>, SourceError> {
     let mut records = Vec::new();
-    let mut sink = |r: &SourceRecord<'_>| records.push(format!("{}@{} {}", r.partition, r.offset, String::from_utf8_lossy(r.raw.payload)));
+    let mut sink = |r: &SourceRecord<'_>| {
+        records.push(format!("{}@{} {}", r.partition, r.offset, String::from_utf8_lossy(r.raw.payload)))
+    };
     while source.poll(2, Duration::ZERO, &mut sink)? != Polled::Event(SourceEvent::Finished) {}
     Ok(records)
 }
@@ -51,19 +53,23 @@ fn lines_come_in_order_with_their_numbers_as_offsets() {
         folder.file("empty.ndjson", b""),
         folder.file("b.ndjson.gz", &[gzip(b"five\nsi"), gzip(b"x")].concat()),
     ];
-    assert_eq!(read(&mut from_start(paths)).unwrap(), [
-        "file:a.ndjson/0@0 one",
-        "file:a.ndjson/0@1 two",
-        "file:a.ndjson/0@3 four",
-        "file:b.ndjson.gz/0@0 five",
-        "file:b.ndjson.gz/0@1 six",
-    ]);
+    assert_eq!(
+        read(&mut from_start(paths)).unwrap(),
+        [
+            "file:a.ndjson/0@0 one",
+            "file:a.ndjson/0@1 two",
+            "file:a.ndjson/0@3 four",
+            "file:b.ndjson.gz/0@0 five",
+            "file:b.ndjson.gz/0@1 six",
+        ]
+    );
 }
 
 #[test]
 fn a_replay_goes_on_after_the_committed_line_of_each_file() {
     let folder = Folder::new();
-    let mut source = from_start(vec![folder.file("a", b"0\n1\n2\n"), folder.file("b", b"0\n1\n"), folder.file("c", b"0\n")]);
+    let mut source =
+        from_start(vec![folder.file("a", b"0\n1\n2\n"), folder.file("b", b"0\n1\n"), folder.file("c", b"0\n")]);
     assert_eq!(read(&mut source).unwrap().len(), 6);
     let position = |name: &str, offset| (TopicPartition::new(format!("{FILE_TOPIC}{name}"), 0), offset);
     source.start_after(&[position("a", 1), position("b", 7), position("c", BEFORE_FIRST)].into()).unwrap();
@@ -73,7 +79,8 @@ fn a_replay_goes_on_after_the_committed_line_of_each_file() {
 #[test]
 fn files_of_equal_name_are_partitions_of_one_topic() {
     let folder = Folder::new();
-    let paths = vec![folder.file("monday/e", b"1\n"), folder.file("tuesday/e", b"2\n"), folder.file("tuesday/f", b"3\n")];
+    let paths =
+        vec![folder.file("monday/e", b"1\n"), folder.file("tuesday/e", b"2\n"), folder.file("tuesday/f", b"3\n")];
     assert_eq!(read(&mut from_start(paths)).unwrap(), ["file:e/0@0 1", "file:e/1@0 2", "file:f/0@0 3"]);
 }
 
@@ -82,13 +89,16 @@ fn a_line_beyond_the_limit_is_cut_off_one_byte_beyond_it() {
     let folder = Folder::new();
     let content = b"12345678\r\n123456789\n12345678\rtail\n1234567890123456789012\nlast";
     let records = read(&mut from_start(vec![folder.file("a", content)])).unwrap();
-    assert_eq!(records, [
-        "file:a/0@0 12345678",
-        "file:a/0@1 123456789",
-        "file:a/0@2 12345678\r",
-        "file:a/0@3 123456789",
-        "file:a/0@4 last",
-    ]);
+    assert_eq!(
+        records,
+        [
+            "file:a/0@0 12345678",
+            "file:a/0@1 123456789",
+            "file:a/0@2 12345678\r",
+            "file:a/0@3 123456789",
+            "file:a/0@4 last",
+        ]
+    );
 }
 
 #[test]

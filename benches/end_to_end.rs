@@ -1,0 +1,196 @@
+//! From the broker to the commit, beside a bare librdkafka consumer of the same topics in the same run.
+//!
+//! ```text
+//! cargo bench --bench end_to_end                      real Apache Kafka (tests/kafka/start.sh)
+//! cargo bench --bench end_to_end -- --events 2000000 --rounds 5
+//! cargo bench --bench end_to_end -- --tiny            a few events through the broker in memory
+//! ```
+//!
+//! Each round runs both as processes of their own and takes the processor time that the system charged
+//! them. What each needs to start, join its group and stop is measured on empty topics and subtracted.
+//! Machines differ and are noisy: the ratio is the result.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a bench measures, and fails by panicking"
+)]
+
+use nix::sys::resource::{UsageWho, getrusage};
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::Message;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+use tidewatch_simulate::{DemoBroker, Generator, KafkaTarget, Run, Scenario, Settings, TOPICS, to_kafka};
+
+const PARTITIONS: i32 = 4;
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [role, servers, count] = arguments.as_slice()
+        && role == "bare"
+    {
+        return bare(servers, count.parse().unwrap());
+    }
+    let number = |name: &str, default: u64| {
+        let at = arguments.iter().position(|a| a == name);
+        at.map_or(default, |at| arguments[at + 1].parse().expect("a number"))
+    };
+    let is_tiny = arguments.iter().any(|a| a == "--tiny");
+    let events = number("--events", if is_tiny { 3000 } else { 1_000_000 });
+    let rounds = number("--rounds", if is_tiny { 1 } else { 5 });
+    let (empty, full) = (Broker::start(is_tiny), Broker::start(is_tiny));
+    println!("{events} events over {} topics with {PARTITIONS} partitions each, {}", TOPICS.len(), full.name());
+    let sent = fill(full.servers(), events);
+    // An empty topic has to exist; one event makes it.
+    fill(empty.servers(), 100);
+
+    let (mut bare_cpu, mut bare_wall, mut own_cpu, mut own_wall) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for round in 0..rounds {
+        for (cpu, wall, run) in [
+            (&mut bare_cpu, &mut bare_wall, &run_bare as &dyn Fn(&Broker, u64, u64) -> Cost),
+            (&mut own_cpu, &mut own_wall, &run_tidewatch),
+        ] {
+            let start_up = run(&empty, round, 100);
+            let whole = run(&full, round, sent);
+            let net = |whole: Duration, start: Duration| {
+                whole.saturating_sub(start).as_secs_f64().max(1e-9) / (sent - 100) as f64
+            };
+            cpu.push(net(whole.cpu, start_up.cpu));
+            wall.push(net(whole.wall, start_up.wall));
+        }
+    }
+    let (bare_cpu, own_cpu) = (median(&mut bare_cpu), median(&mut own_cpu));
+    let report = |name: &str, cpu: f64, wall: f64| {
+        println!("{name:12} {:>8.0} ns CPU per event {:>12.0} events/s", cpu * 1e9, 1.0 / wall)
+    };
+    report("librdkafka", bare_cpu, median(&mut bare_wall));
+    report("tidewatch", own_cpu, median(&mut own_wall));
+    println!("ratio        {:>8.2} × the CPU of the bare consumer (median of {rounds})", own_cpu / bare_cpu);
+}
+
+struct Cost {
+    cpu: Duration,
+    wall: Duration,
+}
+
+/// Processor time and duration of a child that must succeed.
+fn cost(command: &mut Command) -> Cost {
+    let spent = || {
+        let usage = getrusage(UsageWho::RUSAGE_CHILDREN).unwrap();
+        let micros = |t: nix::sys::time::TimeVal| Duration::new(t.tv_sec() as u64, t.tv_usec() as u32 * 1000);
+        micros(usage.user_time()) + micros(usage.system_time())
+    };
+    let (cpu, started) = (spent(), Instant::now());
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    Cost { cpu: spent() - cpu, wall: started.elapsed() }
+}
+
+fn run_bare(broker: &Broker, _round: u64, count: u64) -> Cost {
+    cost(Command::new(std::env::current_exe().unwrap()).args(["bare", broker.servers(), &count.to_string()]))
+}
+
+fn run_tidewatch(broker: &Broker, round: u64, _count: u64) -> Cost {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = folder.path().join("tidewatch.toml");
+    let text = format!(
+        "[storage]\nlocation = \"data\"\n[http]\nlisten = \"127.0.0.1:0\"\n[kafka.properties]\n\"bootstrap.servers\" = \"{}\"\n\"group.id\" = \"bench-{round}\"\n",
+        broker.servers()
+    );
+    std::fs::write(&settings, text).unwrap();
+    cost(Command::new(env!("CARGO_BIN_EXE_tidewatch")).args(["run", "--until-caught-up", "-c"]).arg(&settings))
+}
+
+/// Takes every message and looks at its length.
+fn bare(servers: &str, count: u64) {
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", servers)
+        .set("group.id", format!("bare-{}", std::process::id()))
+        .set("auto.offset.reset", "earliest")
+        .set("enable.auto.commit", "false")
+        // As Tidewatch sets them.
+        .set("fetch.wait.max.ms", "50")
+        .set("queued.max.messages.kbytes", "32768")
+        .set("fetch.queue.backoff.ms", "20")
+        .create()
+        .unwrap();
+    consumer.subscribe(&TOPICS).unwrap();
+    let (mut read, mut bytes) = (0, 0);
+    let deadline = Instant::now() + Duration::from_secs(300);
+    while read < count {
+        assert!(Instant::now() < deadline, "{read} of {count} messages");
+        if let Some(message) = consumer.poll(Duration::from_millis(100)) {
+            bytes += message.unwrap().payload().map_or(0, <[u8]>::len);
+            read += 1;
+        }
+    }
+    assert!(bytes > 0);
+}
+
+fn fill(servers: &str, events: u64) -> u64 {
+    let settings = Settings {
+        events_per_second: 2000.0,
+        daily_rhythm: false,
+        ..Settings::new(Scenario::named("steady").unwrap(), 1, 1_773_511_200_000)
+    };
+    let stop = AtomicBool::new(false);
+    let target = KafkaTarget::new(servers).with("compression.type", "lz4");
+    let generator = Generator::new(settings).unwrap().take(events as usize);
+    to_kafka(generator, &target, Run::new(&stop)).unwrap().events
+}
+
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+enum Broker {
+    Memory(DemoBroker),
+    Kafka { folder: tempfile::TempDir, servers: String },
+}
+
+impl Broker {
+    fn start(is_tiny: bool) -> Self {
+        if is_tiny {
+            return Self::Memory(DemoBroker::start(&TOPICS.map(|t| (t, PARTITIONS))).unwrap());
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let output = Command::new(script("start.sh")).arg(folder.path()).stderr(Stdio::inherit()).output().unwrap();
+        assert!(output.status.success(), "tests/kafka/start.sh failed; --tiny needs no Kafka");
+        let servers = String::from_utf8(output.stdout).unwrap().lines().last().unwrap().trim().to_owned();
+        Self::Kafka { folder, servers }
+    }
+
+    fn servers(&self) -> &str {
+        match self {
+            Self::Memory(broker) => broker.bootstrap_servers(),
+            Self::Kafka { servers, .. } => servers,
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Memory(_) => "the broker in memory",
+            Self::Kafka { .. } => "Apache Kafka",
+        }
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        if let Self::Kafka { folder, .. } = self {
+            // A broker left over is seen; the numbers are already printed.
+            let _ = Command::new(script("stop.sh")).arg(folder.path()).status();
+        }
+    }
+}
+
+fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/kafka").join(name)
+}
