@@ -235,7 +235,7 @@ impl Settings {
             }
         }
         settings.check(&mut |key, message| {
-            mistakes.push(format!("{}: {key}: {message}", at(key.rsplit('.').next().unwrap_or(key))))
+            mistakes.push(format!("{}: {key}: {message}", at(key)))
         });
         if mistakes.is_empty() {
             return Ok(settings);

@@ -32,4 +32,6 @@ pub struct LiveProgress {
     pub watermarks: BTreeMap<TopicPartition, Option<i64>>,
     /// Minimum over the partitions that are not idle: windows that end at or before it are closed.
     pub watermark: Option<i64>,
+    /// Per partition the last offset that commits and pieces cover together.
+    pub positions: BTreeMap<TopicPartition, i64>,
 }

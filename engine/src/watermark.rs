@@ -67,7 +67,7 @@ impl WatermarkTracker {
         let mut active = self.partitions.iter().filter(|(_, p)| !is_idle(p)).map(|(p, _)| watermarks[p]).peekable();
         let watermark =
             if active.peek().is_some() { active.min().flatten() } else { watermarks.values().max().copied().flatten() };
-        LiveProgress { watermarks, watermark }
+        LiveProgress { watermarks, watermark, ..LiveProgress::default() }
     }
 }
 

@@ -1,9 +1,11 @@
 //! What readers ask of workers in the same process: the states that no commit covers yet.
 
 use futures::future::BoxFuture;
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::Arc;
 use thiserror::Error;
+use tidewatch_engine::commit::TopicPartition;
 use tidewatch_engine::live::{LiveProgress, Piece};
 
 /// States in memory, of all workers.
@@ -16,6 +18,18 @@ pub struct LiveView {
 }
 
 impl LiveView {
+    /// Did a table move on to `positions` after this view was taken? Then the view misses what other
+    /// tables have not committed yet, and tables would answer for different offsets.
+    pub fn is_behind(&self, positions: &BTreeMap<TopicPartition, i64>) -> bool {
+        let ends = self.progress.iter().flat_map(|p| &p.positions);
+        ends.into_iter().any(|(partition, end)| positions.get(partition).is_some_and(|p| p > end))
+    }
+
+    /// Partitions of all workers.
+    pub fn partitions(&self) -> Vec<TopicPartition> {
+        self.progress.iter().flat_map(|p| p.positions.keys().cloned()).collect()
+    }
+
     /// Windows that end at or before it are closed: the minimum over all workers that know one.
     pub fn watermark(&self) -> Option<i64> {
         self.progress.iter().filter_map(|p| p.watermark).min()

@@ -2,19 +2,23 @@
 //!
 //! The order matters. Live pieces are taken first, the tables are refreshed after: a piece that is
 //! committed in between is found in the table and left out; nothing can be missed by both. A commit
-//! takes pieces whole, so a piece is either in the table or not.
+//! takes pieces whole, so a piece is either in the table or not. A table that shows commits of states newer
+//! than the pieces would be ahead of the other tables: then the pieces are taken anew.
 
 use crate::live::{LiveError, LiveStates, LiveView};
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use datafusion::catalog::TableProvider;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use thiserror::Error;
 use tidewatch_engine::commit::TopicPartition;
 use tidewatch_engine::rollup::RollupSchema;
 use tidewatch_storage::{StorageError, Store, Table};
 use tokio::sync::Mutex;
+
+/// Views taken for one snapshot before a table that was overtaken by commits is accepted.
+const ATTEMPTS_MAX: u32 = 5;
 
 /// Makes snapshots; remembers loaded tables, so that a refresh reads only new commits.
 #[derive(Debug)]
@@ -71,28 +75,42 @@ impl Snapshots {
     }
 
     /// A snapshot of the named tables; names of no table are left out.
+    ///
+    /// All tables answer for the same offsets, unless commits overtake every one of several attempts.
     pub async fn take(&self, names: &[String]) -> Result<Snapshot, SnapshotError> {
-        let view = self.live.view().await?;
+        let mut attempts_left = ATTEMPTS_MAX;
+        loop {
+            let view = self.live.view().await?;
+            attempts_left -= 1;
+            if let Some(snapshot) = self.take_with(names, &view, attempts_left == 0).await? {
+                return Ok(snapshot);
+            }
+        }
+    }
+
+    /// `None` when a table has moved on past the view, unless that is accepted.
+    async fn take_with(&self, names: &[String], view: &LiveView, accept: bool) -> Result<Option<Snapshot>, SnapshotError> {
         let mut tables = BTreeMap::new();
         for name in names {
             let Some((mut table, is_fresh)) = self.known(name).await? else { continue };
             if !is_fresh {
                 table.refresh().await?;
             }
-            let live = missing_rows(&mut table, &view).await?;
-            tables.insert(
-                name.clone(),
-                SnapshotTable {
-                    rollup: table.rollup().cloned(),
-                    schema: table.schema(),
-                    version: table.version(),
-                    committed: table.provider().await?,
-                    live,
-                },
-            );
+            let pieces = view.pieces.iter().flat_map(|p| p.ranges(name).keys().cloned());
+            let partitions: BTreeSet<TopicPartition> = pieces.chain(view.partitions()).collect();
+            let positions = table.positions(&partitions.into_iter().collect::<Vec<_>>()).await?;
+            let is_behind = view.is_behind(&positions);
+            let missing = view.pieces.iter().filter(|p| p.is_missing_from(name, &positions));
+            let live = missing.filter_map(|p| p.batch(name)).collect();
+            let committed = table.provider().await?;
+            let (rollup, schema, version) = (table.rollup().cloned(), table.schema(), table.version());
             self.remember(table).await;
+            if is_behind && !accept {
+                return Ok(None);
+            }
+            tables.insert(name.clone(), SnapshotTable { rollup, schema, version, committed, live });
         }
-        Ok(Snapshot { tables, watermark: view.watermark() })
+        Ok(Some(Snapshot { tables, watermark: view.watermark() }))
     }
 
     /// A copy of the remembered table, or the newest one from the store, which needs no refresh.
@@ -110,16 +128,6 @@ impl Snapshots {
             tables.insert(table.name().to_owned(), table);
         }
     }
-}
-
-async fn missing_rows(table: &mut Table, view: &LiveView) -> Result<Vec<RecordBatch>, SnapshotError> {
-    let name = table.name().to_owned();
-    let mut partitions: Vec<TopicPartition> =
-        view.pieces.iter().flat_map(|p| p.ranges(&name).keys().cloned()).collect();
-    partitions.sort();
-    partitions.dedup();
-    let positions = table.positions(&partitions).await?;
-    Ok(view.pieces.iter().filter(|p| p.is_missing_from(&name, &positions)).filter_map(|p| p.batch(&name)).collect())
 }
 
 #[cfg(test)]

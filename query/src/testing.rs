@@ -6,7 +6,7 @@ use crate::sql::{SqlEngine, SqlLimits};
 use arrow::array::{ArrayRef, BinaryArray, Decimal128Array, Int64Array, StringArray, TimestampMicrosecondArray};
 use arrow::record_batch::RecordBatch;
 use futures::future::BoxFuture;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tidewatch_engine::commit::{OffsetRange, TopicPartition};
@@ -112,12 +112,15 @@ pub struct FakeWorkers {
     pub pieces: Mutex<Vec<Arc<dyn Piece>>>,
     pub watermark: Mutex<Option<i64>>,
     pub is_down: Mutex<bool>,
+    /// What the next views say about positions.
+    pub positions: Mutex<VecDeque<BTreeMap<TopicPartition, i64>>>,
 }
 
 impl LiveStates for FakeWorkers {
     fn view(&self) -> BoxFuture<'_, Result<LiveView, LiveError>> {
         let watermark = *self.watermark.lock().unwrap();
-        let progress = vec![LiveProgress { watermarks: BTreeMap::new(), watermark }];
+        let positions = self.positions.lock().unwrap().pop_front().unwrap_or_default();
+        let progress = vec![LiveProgress { watermark, positions, ..LiveProgress::default() }];
         let view = LiveView { pieces: self.pieces.lock().unwrap().clone(), progress };
         let is_down = *self.is_down.lock().unwrap();
         Box::pin(async move { if is_down { Err(LiveError("the worker is busy".to_owned())) } else { Ok(view) } })

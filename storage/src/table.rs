@@ -22,6 +22,9 @@ use tidewatch_engine::rollup::RollupSchema;
 /// Table property that holds the rollup's schema as JSON.
 const ROLLUP_PROPERTY: &str = "tidewatch.rollup";
 
+/// How many commits are looked through for positions before the log is asked partition by partition.
+const SCAN_BACK_MAX: usize = 50;
+
 /// A table as of some version. Clones share nothing that changes.
 #[derive(Debug, Clone)]
 pub struct Table {
@@ -33,6 +36,8 @@ pub struct Table {
     positions: BTreeMap<TopicPartition, i64>,
     watermarks: BTreeMap<TopicPartition, i64>,
     positions_version: u64,
+    /// Every commit was looked through: what is not known was never recorded.
+    is_scanned: bool,
 }
 
 /// What one append brings.
@@ -89,6 +94,7 @@ impl Table {
             positions: BTreeMap::new(),
             watermarks: BTreeMap::new(),
             positions_version,
+            is_scanned: false,
         })
     }
 
@@ -192,6 +198,7 @@ impl Table {
                 self.positions.clear();
                 self.watermarks.clear();
                 self.positions_version = self.version();
+                self.is_scanned = false;
                 return Ok(());
             };
             for (partition, recorded) in transactions(&bytes) {
@@ -210,6 +217,9 @@ impl Table {
         &mut self,
         partitions: &[TopicPartition],
     ) -> Result<BTreeMap<TopicPartition, i64>, StorageError> {
+        if partitions.iter().any(|p| !self.positions.contains_key(p)) {
+            self.scan_back(partitions).await?;
+        }
         for partition in partitions {
             if !self.positions.contains_key(partition) {
                 let position = self.recorded(offset_id(partition)).await?.unwrap_or(BEFORE_FIRST);
@@ -217,6 +227,32 @@ impl Table {
             }
         }
         Ok(partitions.iter().map(|p| (p.clone(), self.positions[p])).collect())
+    }
+
+    /// Looks for positions in the newest commits, all partitions at once: partitions that are alive are
+    /// found in the last few, and asking the log for one partition reads it as a whole.
+    async fn scan_back(&mut self, wanted: &[TopicPartition]) -> Result<(), StorageError> {
+        if self.is_scanned {
+            return Ok(());
+        }
+        let log = self.delta.log_store();
+        let mut version = self.positions_version;
+        for _ in 0..SCAN_BACK_MAX {
+            let entry = log.read_commit_entry(version).await.map_err(StorageError::delta(&self.name))?;
+            let Some(bytes) = entry else { return Ok(()) };
+            for (partition, recorded) in transactions(&bytes) {
+                match partition {
+                    Recorded::Offset(p) => self.positions.entry(p).or_insert(recorded),
+                    Recorded::Watermark(p) => self.watermarks.entry(p).or_insert(recorded),
+                };
+            }
+            self.is_scanned = version == 0;
+            if self.is_scanned || wanted.iter().all(|p| self.positions.contains_key(p)) {
+                return Ok(());
+            }
+            version -= 1;
+        }
+        Ok(())
     }
 
     /// Watermark that the loaded version records for a partition.
@@ -228,6 +264,9 @@ impl Table {
     }
 
     async fn recorded(&self, app_id: String) -> Result<Option<i64>, StorageError> {
+        if self.is_scanned {
+            return Ok(None);
+        }
         let fail = StorageError::delta(&self.name);
         let state = self.delta.snapshot().map_err(&fail)?;
         state.transaction_version(self.delta.log_store().as_ref(), app_id).await.map_err(fail)
@@ -265,6 +304,7 @@ impl Table {
                 Err(error) => {
                     // The commit may have happened all the same; the next attempt must see it.
                     self.positions.clear();
+                    self.is_scanned = false;
                     self.delta.update_state().await.map_err(StorageError::delta(&self.name))?;
                     self.positions_version = self.version();
                     return Err(StorageError::delta(&self.name)(error));

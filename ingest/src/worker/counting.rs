@@ -280,9 +280,11 @@ impl Counting {
         owned.filter_map(|p| Some((p.name.clone(), self.watermarks.of(&p.name)?))).collect()
     }
 
-    /// Watermarks for readers.
+    /// Watermarks and positions for readers.
     pub fn progress(&self, now_us: i64) -> LiveProgress {
-        self.watermarks.progress(now_us)
+        let owned = self.partitions.iter().filter(|p| p.is_owned);
+        let positions = owned.map(|p| (p.name.clone(), p.frozen)).collect();
+        LiveProgress { positions, ..self.watermarks.progress(now_us) }
     }
 
     /// Notes a successful commit; returns the positions it reached.

@@ -1,5 +1,5 @@
 use crate::live::NoLiveStates;
-use crate::testing::{FakePiece, FakeWorkers, Partial, commit, csv, engine, store};
+use crate::testing::{FakePiece, FakeWorkers, Partial, commit, csv, engine, partition, store};
 use std::sync::Arc;
 
 const TOTAL: &str = "SELECT sum(requests) AS n FROM calls";
@@ -42,4 +42,18 @@ async fn an_answer_without_the_live_states_would_be_wrong_so_there_is_none() {
     *workers.is_down.lock().unwrap() = true;
     let error = engine(&store, workers).query(TOTAL).await.unwrap_err();
     assert_eq!(error.code(), "unavailable");
+}
+
+#[tokio::test]
+async fn a_view_that_commits_have_overtaken_is_taken_anew() {
+    let (_folder, store) = store();
+    commit(&store, -1, 9, &[Partial(0, Some("orders"), &[5, 7], &["a"])]).await;
+    let workers = Arc::new(FakeWorkers::default());
+    let at = |position| [(partition(), position)].into();
+    workers.positions.lock().unwrap().extend([at(4), at(8), at(9), at(10)]);
+    let engine = engine(&store, workers.clone());
+    assert_eq!(csv(&engine, TOTAL).await, "2\n");
+    assert_eq!(workers.positions.lock().unwrap().len(), 1, "three views: two were behind");
+    workers.positions.lock().unwrap().extend(std::iter::repeat_n(at(1), 10));
+    assert_eq!(csv(&engine, TOTAL).await, "2\n", "each table is exact all the same");
 }
