@@ -234,9 +234,7 @@ impl Settings {
                 None => mistakes.push(format!("{}: {key}: the environment variable {name} is not set", at(key))),
             }
         }
-        settings.check(&mut |key, message| {
-            mistakes.push(format!("{}: {key}: {message}", at(key)))
-        });
+        settings.check(&mut |key, message| mistakes.push(format!("{}: {key}: {message}", at(key))));
         if mistakes.is_empty() {
             return Ok(settings);
         }

@@ -89,7 +89,12 @@ impl Snapshots {
     }
 
     /// `None` when a table has moved on past the view, unless that is accepted.
-    async fn take_with(&self, names: &[String], view: &LiveView, accept: bool) -> Result<Option<Snapshot>, SnapshotError> {
+    async fn take_with(
+        &self,
+        names: &[String],
+        view: &LiveView,
+        accept: bool,
+    ) -> Result<Option<Snapshot>, SnapshotError> {
         let mut tables = BTreeMap::new();
         for name in names {
             let Some((mut table, is_fresh)) = self.known(name).await? else { continue };

@@ -11,6 +11,7 @@
 //! | promtool and the OpenMetrics parser accept `/metrics` | `scrape` |
 //! | percentiles of real spans, through a broker | `nezha` |
 //! | money of a real shop to the cent; DuckDB, Polars read the tables | `retail` |
+//! | the same tables in S3 | `object_store` |
 //! | `kill -9`, twenty times, through real Kafka | `crash` |
 //!
 //! A component that is missing makes its test say so and pass, except under `CI=true`.
@@ -22,6 +23,7 @@ mod cli;
 mod crash;
 mod live;
 mod nezha;
+mod object_store;
 mod rebalance;
 mod replay;
 mod retail;

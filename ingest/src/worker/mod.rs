@@ -390,3 +390,6 @@ enum Flow {
     Go,
     Stop,
 }
+
+#[cfg(test)]
+mod tests;

@@ -26,6 +26,10 @@ pub fn post(address: &str, path: &str, headers: &[&str], body: &[u8]) -> std::io
     request(address, "POST", path, headers, body)
 }
 
+pub fn put(address: &str, path: &str, headers: &[&str], body: &[u8]) -> std::io::Result<Response> {
+    request(address, "PUT", path, headers, body)
+}
+
 fn request(address: &str, method: &str, path: &str, headers: &[&str], body: &[u8]) -> std::io::Result<Response> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(60)))?;

@@ -8,7 +8,7 @@ mod process;
 
 pub use components::{data, kafka, python, repository, run_tool};
 pub use csv::Csv;
-pub use http::{get, post};
+pub use http::{get, post, put};
 pub use kafka::{RealKafka, produce_lines};
 pub use process::{Tidewatch, sql, tidewatch, tidewatch_fails, wait_until};
 
