@@ -1,7 +1,7 @@
 //! Wiring: catalogue, store, workers, readers and the HTTP server of one process.
 
 use crate::live::Workers;
-use crate::settings::{LogFormat, Settings};
+use crate::settings::{LogFormat, MissingRecords, Settings};
 use crate::shutdown::Shutdown;
 use anyhow::{Context, Result, bail};
 use prometheus::Registry;
@@ -137,7 +137,8 @@ fn sources(settings: &Settings, catalog: &Catalog, until_end: bool) -> Result<Ve
         bail!("no source of events\n  hint: set \"bootstrap.servers\" in [kafka.properties], or paths in [files]");
     }
     let topics = catalog.topics().into_iter().map(str::to_owned).collect();
-    let kafka = KafkaSettings { topics, properties: settings.kafka.properties.clone(), until_end };
+    let skip_missing = settings.kafka.missing_records == MissingRecords::Skip;
+    let kafka = KafkaSettings { topics, skip_missing, properties: settings.kafka.properties.clone(), until_end };
     let open = |_| Ok(Box::new(KafkaSource::new(&kafka)?) as Box<dyn Source>);
     (0..settings.kafka.workers).map(open).collect()
 }

@@ -20,7 +20,7 @@ impl LiveStates for Workers {
                         all.pieces.extend(view.pieces.into_iter().map(|p| p as Arc<dyn Piece>));
                         all.progress.push(view.progress);
                     }
-                    // A worker that has stopped committed everything first.
+                    // It has committed everything, or its states are gone and will be counted again.
                     Err(ViewError::Stopped) => {}
                     Err(error) => return Err(LiveError(error.to_string())),
                 }

@@ -45,6 +45,7 @@ pub struct Storage {
 #[serde(default, deny_unknown_fields)]
 pub struct Kafka {
     pub workers: usize,
+    pub missing_records: MissingRecords,
     pub properties: BTreeMap<String, String>,
 }
 
@@ -116,6 +117,14 @@ pub enum LogFormat {
     Json,
 }
 
+/// What happens when records were deleted from Kafka before they were read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MissingRecords {
+    Fail,
+    Skip,
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -141,7 +150,7 @@ impl Default for Storage {
 
 impl Default for Kafka {
     fn default() -> Self {
-        Self { workers: 1, properties: BTreeMap::new() }
+        Self { workers: 1, missing_records: MissingRecords::Fail, properties: BTreeMap::new() }
     }
 }
 

@@ -32,6 +32,8 @@ pub struct LiveProgress {
     pub watermarks: BTreeMap<TopicPartition, Option<i64>>,
     /// Minimum over the partitions that are not idle: windows that end at or before it are closed.
     pub watermark: Option<i64>,
+    /// No partition is active: the watermark is the latest that was reached, and holds nobody back.
+    pub is_idle: bool,
     /// Per partition the last offset that commits and pieces cover together.
     pub positions: BTreeMap<TopicPartition, i64>,
 }

@@ -63,7 +63,6 @@ metrics! {
     POSITION = Gauge "tidewatch_ingest_committed_offset" ["topic", "partition"] "Last offset that every table has committed.";
     WATERMARK = Gauge "tidewatch_ingest_watermark_timestamp_seconds" ["topic", "partition"] "Watermark of the partition.";
     LAST_COMMIT = Gauge "tidewatch_commit_last_timestamp_seconds" [] "When the last flush was committed to all tables.";
-    SOURCE_ERRORS = Counter "tidewatch_ingest_source_errors_total" [] "Errors that made the worker reconnect to its source.";
 }
 
 metrics! {
@@ -71,5 +70,5 @@ metrics! {
     QUERY;
     SQL_QUERIES = Counter "tidewatch_sql_queries_total" ["outcome"] "Queries over HTTP by outcome: ok, or the code of the error.";
     SQL_SECONDS = Histogram "tidewatch_sql_query_duration_seconds" [] "Time from the text of a query to its last row.";
-    SCRAPE_SERIES_DROPPED = Counter "tidewatch_scrape_series_dropped_total" [] "Series of rollups left out of a scrape because of scrape.series_max.";
+    SCRAPES_TRUNCATED = Counter "tidewatch_scrapes_truncated_total" ["rollup"] "Scrapes that left series of a rollup out because of scrape.series_max.";
 }

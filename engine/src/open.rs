@@ -9,11 +9,15 @@ use crate::series::{Interner, KeyTable};
 use crate::time::window_start;
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, new_null_array};
 use arrow::compute::{concat, filter};
+use arrow::datatypes::{Decimal128Type, Float64Type};
 use arrow::record_batch::RecordBatch;
 use datafusion::common::DataFusionError;
 use datafusion::physical_expr::PhysicalExpr;
 use std::sync::Arc;
 use thiserror::Error;
+
+/// Decimals of one event are smaller than this, in units of their scale.
+const DECIMAL_MAX: u128 = 10u128.pow(28);
 
 /// Decoded events of one source.
 #[derive(Debug)]
@@ -128,16 +132,37 @@ fn evaluate(plan: &SourcePlan, columns: &RecordBatch, without_value: &mut u64) -
     let mut evaluate = |expr: &Arc<dyn PhysicalExpr>| -> Result<ArrayRef, DataFusionError> {
         let mut parts = Vec::new();
         evaluate_parts(expr.as_ref(), columns, &mut parts, without_value)?;
-        match parts.as_slice() {
-            [all] => Ok(all.clone()),
-            parts => Ok(concat(&parts.iter().map(AsRef::as_ref).collect::<Vec<_>>())?),
-        }
+        let values = match parts.as_slice() {
+            [all] => all.clone(),
+            parts => concat(&parts.iter().map(AsRef::as_ref).collect::<Vec<_>>())?,
+        };
+        Ok(within_bounds(values, without_value))
     };
     plan.exprs
         .iter()
         .map(&mut evaluate)
         .collect::<Result<_, _>>()
         .map_err(|error| CountError::Expression { source_name: plan.def.name.clone(), error: Box::new(error) })
+}
+
+/// Drops decimals so large that ten billion of them could leave the 38 digits of a sum, and floats that
+/// are no numbers: neither has a place in a state that must merge the same way in every order.
+fn within_bounds(values: ArrayRef, without_value: &mut u64) -> ArrayRef {
+    let keep: Option<BooleanArray> = if let Some(decimals) = values.as_primitive_opt::<Decimal128Type>() {
+        let fits = |v: i128| v.unsigned_abs() < DECIMAL_MAX;
+        let all = decimals.values().iter().all(|&v| fits(v));
+        (!all).then(|| decimals.iter().map(|v| Some(v.is_none_or(fits))).collect())
+    } else if let Some(floats) = values.as_primitive_opt::<Float64Type>() {
+        let all = floats.values().iter().all(|v| v.is_finite());
+        (!all).then(|| floats.iter().map(|v| Some(v.is_none_or(f64::is_finite))).collect())
+    } else {
+        None
+    };
+    let Some(keep) = keep else { return values };
+    *without_value += keep.false_count() as u64;
+    // Both arrays have the length of the batch, the only thing that nullif may object to.
+    let dropped = arrow::compute::not(&keep).and_then(|drop| arrow::compute::nullif(&values, &drop));
+    dropped.unwrap_or(values)
 }
 
 /// Evaluates an expression. Where it fails (a division by zero, a cast of unfit text) the batch is
@@ -246,6 +271,11 @@ impl FrozenStates {
             columns.extend(measure.state(open.keys.len())?);
         }
         Ok(RecordBatch::try_new(plan.schema.arrow_schema(), columns)?)
+    }
+
+    /// Heap bytes in use.
+    pub fn size_bytes(&self) -> usize {
+        self.states.size_bytes()
     }
 
     /// Values that an expression could not give; they count as null.

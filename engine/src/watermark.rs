@@ -65,9 +65,10 @@ impl WatermarkTracker {
         let watermarks: BTreeMap<_, _> = self.partitions.keys().map(|p| (p.clone(), self.of(p))).collect();
         let is_idle = |p: &Progress| now_us.saturating_sub(p.last_arrival_us) > self.settings.idle_after_us;
         let mut active = self.partitions.iter().filter(|(_, p)| !is_idle(p)).map(|(p, _)| watermarks[p]).peekable();
+        let is_idle = active.peek().is_none();
         let watermark =
-            if active.peek().is_some() { active.min().flatten() } else { watermarks.values().max().copied().flatten() };
-        LiveProgress { watermarks, watermark, ..LiveProgress::default() }
+            if !is_idle { active.min().flatten() } else { watermarks.values().max().copied().flatten() };
+        LiveProgress { watermarks, watermark, is_idle, ..LiveProgress::default() }
     }
 }
 

@@ -7,7 +7,7 @@
 use crate::clock::Clock;
 use crate::dead_letter::{DEAD_LETTERS, dead_letter_schema};
 use crate::metrics::IngestMetrics;
-use crate::piece::{Ranges, WorkerPiece};
+use crate::piece::{Ranges, WorkerPiece, reads};
 use arrow::compute::concat_batches;
 use arrow::record_batch::RecordBatch;
 use futures::{FutureExt, StreamExt};
@@ -74,6 +74,8 @@ struct Target {
     table: Table,
     /// `None` for the dead letters, whose rows do not merge.
     rollup: Option<RollupSchema>,
+    /// The topic it reads; `None` reads all.
+    topic: Option<String>,
 }
 
 impl Committer {
@@ -85,14 +87,14 @@ impl Committer {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StorageError> {
         let mut tables = Vec::new();
-        for (_, rollup) in catalog.rollups() {
+        for (source, rollup) in catalog.rollups() {
             let table = Table::open_rollup(store, &rollup.schema).await?;
-            tables.push(Target { table, rollup: Some(rollup.schema.clone()) });
+            tables.push(Target { table, rollup: Some(rollup.schema.clone()), topic: Some(source.def.topic.clone()) });
         }
         // Bytes of dead letters have no place in the statistics of the log.
         let properties = [("delta.dataSkippingNumIndexedCols", "4".to_owned())];
         let table = Table::open_or_create(store, DEAD_LETTERS, &dead_letter_schema(), &properties).await?;
-        tables.push(Target { table, rollup: None });
+        tables.push(Target { table, rollup: None, topic: None });
         Ok(Self { tables, metrics, clock })
     }
 
@@ -126,10 +128,11 @@ impl Committer {
         let mut positions = Positions::default();
         for target in &mut self.tables {
             target.table.refresh().await?;
-            positions.tables.insert(target.table.name().to_owned(), target.table.positions(partitions).await?);
-            for partition in partitions {
-                if let Some(watermark) = target.table.watermark(partition).await? {
-                    let newest = positions.watermarks.entry(partition.clone()).or_insert(watermark);
+            let read: Vec<TopicPartition> = partitions.iter().filter(|p| reads(target.topic.as_deref(), p)).cloned().collect();
+            positions.tables.insert(target.table.name().to_owned(), target.table.positions(&read).await?);
+            for partition in read {
+                if let Some(watermark) = target.table.watermark(&partition).await? {
+                    let newest = positions.watermarks.entry(partition).or_insert(watermark);
                     *newest = watermark.max(*newest);
                 }
             }

@@ -32,7 +32,6 @@ pub struct IngestMetrics {
     pub position: IntGaugeVec,
     pub watermark: GaugeVec,
     pub last_commit: prometheus::Gauge,
-    pub source_errors: IntCounter,
 }
 
 impl IngestMetrics {
@@ -80,7 +79,6 @@ impl IngestMetrics {
             position: gauges(&catalogue::POSITION)?,
             watermark: add(registry, GaugeVec::new(opts(&catalogue::WATERMARK), catalogue::WATERMARK.labels))?,
             last_commit: add(registry, prometheus::Gauge::with_opts(opts(&catalogue::LAST_COMMIT)))?,
-            source_errors: counter(&catalogue::SOURCE_ERRORS)?,
         })
     }
 }

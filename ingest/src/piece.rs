@@ -35,6 +35,12 @@ impl WorkerPiece {
             + self.dead_letters.as_ref().map_or(0, RecordBatch::num_rows)
     }
 
+    /// Memory of the states and dead letters.
+    pub fn size_bytes(&self) -> usize {
+        self.states.iter().map(FrozenStates::size_bytes).sum::<usize>()
+            + self.dead_letters.as_ref().map_or(0, RecordBatch::get_array_memory_size)
+    }
+
     /// The rows of a table, or why they cannot be made.
     pub fn try_batch(&self, table: &str) -> Result<Option<RecordBatch>, AggregateError> {
         let Some(made) = self.batches.get(table) else { return Ok(None) };
@@ -56,6 +62,11 @@ impl WorkerPiece {
         }
         Ok(None)
     }
+}
+
+/// A rollup covers the partitions of its source's topic, and every replayed file.
+pub(crate) fn reads(topic: Option<&str>, partition: &TopicPartition) -> bool {
+    topic.is_none_or(|t| *t == *partition.topic) || partition.topic.starts_with(crate::source::FILE_TOPIC)
 }
 
 impl Piece for WorkerPiece {

@@ -76,7 +76,7 @@ impl WorkerThread {
     pub async fn ended(&mut self) -> Result<(), WorkerError> {
         match (&mut self.ended).await {
             Ok(result) => result,
-            Err(_) => Err(WorkerError::CommitterGone),
+            Err(_) => Err(WorkerError::Panicked),
         }
     }
 }

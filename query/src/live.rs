@@ -25,14 +25,11 @@ impl LiveView {
         ends.into_iter().any(|(partition, end)| positions.get(partition).is_some_and(|p| p > end))
     }
 
-    /// Partitions of all workers.
-    pub fn partitions(&self) -> Vec<TopicPartition> {
-        self.progress.iter().flat_map(|p| p.positions.keys().cloned()).collect()
-    }
-
-    /// Windows that end at or before it are closed: the minimum over all workers that know one.
+    /// Windows that end at or before it are closed: the minimum over all workers that are not idle and
+    /// know one; when all are idle, the latest.
     pub fn watermark(&self) -> Option<i64> {
-        self.progress.iter().filter_map(|p| p.watermark).min()
+        let active = self.progress.iter().filter(|p| !p.is_idle).filter_map(|p| p.watermark).min();
+        active.or_else(|| self.progress.iter().filter_map(|p| p.watermark).max())
     }
 }
 

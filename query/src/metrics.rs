@@ -1,6 +1,6 @@
 //! Our own metrics of the query path.
 
-use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, Opts, Registry};
+use prometheus::{Histogram, HistogramOpts, IntCounterVec, Opts, Registry};
 use tidewatch_engine::metrics as catalogue;
 
 /// Handles of every metric that readers write.
@@ -9,7 +9,7 @@ use tidewatch_engine::metrics as catalogue;
 pub struct QueryMetrics {
     pub queries: IntCounterVec,
     pub query_seconds: Histogram,
-    pub series_dropped: IntCounter,
+    pub truncated: IntCounterVec,
 }
 
 impl QueryMetrics {
@@ -23,11 +23,11 @@ impl QueryMetrics {
         let metrics = Self {
             queries: IntCounterVec::new(opts(&catalogue::SQL_QUERIES), catalogue::SQL_QUERIES.labels)?,
             query_seconds: Histogram::with_opts(seconds)?,
-            series_dropped: IntCounter::with_opts(opts(&catalogue::SCRAPE_SERIES_DROPPED))?,
+            truncated: IntCounterVec::new(opts(&catalogue::SCRAPES_TRUNCATED), catalogue::SCRAPES_TRUNCATED.labels)?,
         };
         registry.register(Box::new(metrics.queries.clone()))?;
         registry.register(Box::new(metrics.query_seconds.clone()))?;
-        registry.register(Box::new(metrics.series_dropped.clone()))?;
+        registry.register(Box::new(metrics.truncated.clone()))?;
         Ok(metrics)
     }
 }

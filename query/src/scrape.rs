@@ -48,11 +48,12 @@ impl Scrape {
 
     /// All families. When the rollups cannot be read, our own metrics still come, and one says so.
     pub async fn families(&self) -> Vec<Family> {
-        let (rollups, up) = match self.rollup_families().await {
-            Ok(families) => (families, 1.0),
+        let mut rollups = Families { by_name: BTreeMap::new(), series_left: self.series_max };
+        let up = match self.rollup_families(&mut rollups).await {
+            Ok(()) => 1.0,
             Err(error) => {
                 tracing::warn!(%error, "rollups are missing from the scrape");
-                (Vec::new(), 0.0)
+                0.0
             }
         };
         let mut families = families_of(&self.registry);
@@ -62,21 +63,21 @@ impl Scrape {
             help: "1 when the newest closed windows of the rollups could be read for this scrape.".to_owned(),
             samples: vec![Sample { suffix: "", labels: Vec::new(), value: up }],
         });
-        families.extend(rollups);
+        families.extend(rollups.by_name.into_values());
         families
     }
 
-    async fn rollup_families(&self) -> Result<Vec<Family>, SqlError> {
+    /// Adds every rollup that can be read; the error is that of the first one that cannot.
+    async fn rollup_families(&self, families: &mut Families) -> Result<(), SqlError> {
         let snapshot = self.engine.snapshots().take(&self.rollups).await?;
-        let Some(watermark) = snapshot.watermark else { return Ok(Vec::new()) };
-        let mut families = Families { by_name: BTreeMap::new(), series_left: self.series_max, dropped: 0 };
+        let Some(watermark) = snapshot.watermark else { return Ok(()) };
+        let mut result = Ok(());
         for (name, table) in &snapshot.tables {
             if let Some(rollup) = &table.rollup {
-                self.add_rollup(&snapshot, name, rollup, watermark, &mut families).await?;
+                result = result.and(self.add_rollup(&snapshot, name, rollup, watermark, families).await);
             }
         }
-        self.metrics.series_dropped.inc_by(families.dropped);
-        Ok(families.by_name.into_values().collect())
+        result
     }
 
     async fn add_rollup(
@@ -89,7 +90,7 @@ impl Scrape {
     ) -> Result<(), SqlError> {
         let end = window_start(watermark, rollup.pane_us);
         let start = ScalarValue::TimestampMicrosecond(Some(end - rollup.pane_us), Some("UTC".into()));
-        let answer = self.engine.rows(snapshot, name, ident(WINDOW_START).eq(lit(start))).await?;
+        let answer = self.engine.rows(snapshot, name, ident(WINDOW_START).eq(lit(start)), families.series_left + 1).await?;
         let labels = vec![(Cow::Borrowed("rollup"), name.to_owned())];
         families.add(
             "tidewatch_rollup_window_end_timestamp_seconds",
@@ -97,17 +98,20 @@ impl Scrape {
             || "End of the newest closed window, whose numbers this scrape shows.".to_owned(),
             Sample { suffix: "", labels, value: end as f64 / SECOND_US as f64 },
         );
-        let mut seen = HashSet::new();
+        let (mut seen, mut is_truncated) = (HashSet::new(), false);
         for batch in &answer.batches {
             for row in 0..batch.num_rows() {
                 let labels = labels_of(rollup, batch, row);
                 if families.series_left == 0 || !seen.insert(labels.clone()) {
-                    families.dropped += 1;
+                    is_truncated = true;
                     continue;
                 }
                 families.series_left -= 1;
                 add_row(name, rollup, batch, row, &labels, families);
             }
+        }
+        if is_truncated {
+            self.metrics.truncated.with_label_values(&[name]).inc();
         }
         Ok(())
     }
@@ -118,7 +122,6 @@ type Labels = Vec<(Cow<'static, str>, String)>;
 struct Families {
     by_name: BTreeMap<String, Family>,
     series_left: usize,
-    dropped: u64,
 }
 
 impl Families {

@@ -101,10 +101,9 @@ impl Snapshots {
             if !is_fresh {
                 table.refresh().await?;
             }
-            let pieces = view.pieces.iter().flat_map(|p| p.ranges(name).keys().cloned());
-            let partitions: BTreeSet<TopicPartition> = pieces.chain(view.partitions()).collect();
+            let partitions: BTreeSet<TopicPartition> = view.pieces.iter().flat_map(|p| p.ranges(name).keys().cloned()).collect();
             let positions = table.positions(&partitions.into_iter().collect::<Vec<_>>()).await?;
-            let is_behind = view.is_behind(&positions);
+            let is_behind = view.is_behind(table.known_positions());
             let missing = view.pieces.iter().filter(|p| p.is_missing_from(name, &positions));
             let live = missing.filter_map(|p| p.batch(name)).collect();
             let committed = table.provider().await?;

@@ -150,7 +150,12 @@ impl SqlEngine {
         let statement = state.sql_to_statement(sql, &Dialect::PostgreSQL).map_err(|e| self.explain(e, &[]))?;
         let references = state.resolve_table_references(&statement).map_err(|e| self.explain(e, &[]))?;
         let names: Vec<String> = references.iter().map(|r| r.table().to_owned()).collect();
-        let snapshot = self.snapshots.take(&names).await?;
+        // What the catalogue of tables shows is what is registered.
+        let is_about_tables = references.iter().any(|r| r.schema() == Some("information_schema"));
+        let snapshot = match is_about_tables {
+            true => self.snapshots.take(&self.snapshots.table_names().await?).await?,
+            false => self.snapshots.take(&names).await?,
+        };
         register_tables(&context, &snapshot).map_err(|e| self.explain(e, &[]))?;
         let known = match names.iter().all(|n| snapshot.tables.contains_key(n)) {
             true => Vec::new(),
@@ -161,34 +166,40 @@ impl SqlEngine {
         let plan = context.state().statement_to_plan(statement).await.map_err(|e| self.explain(e, &known))?;
         read_only.verify_plan(&plan).map_err(|e| self.explain(e, &known))?;
         let frame = context.execute_logical_plan(plan).await.map_err(|e| self.explain(e, &known))?;
-        self.collect(frame).await
+        self.collect(frame, self.limits.rows_max).await
     }
 
-    /// The rows of one table of a snapshot that fulfil a condition, within the limits of a query.
-    pub async fn rows(&self, snapshot: &Snapshot, table: &str, condition: Expr) -> Result<Answer, SqlError> {
+    /// At most `rows_max` rows of one table of a snapshot that fulfil a condition, within the time and
+    /// memory of a query.
+    pub async fn rows(&self, snapshot: &Snapshot, table: &str, condition: Expr, rows_max: usize) -> Result<Answer, SqlError> {
         let context = self.context()?;
         let rows = async {
             register_tables(&context, snapshot).map_err(|e| self.explain(e, &[]))?;
             let table = TableReference::bare(table);
             let frame =
-                context.table(table).await.and_then(|t| t.filter(condition)).map_err(|e| self.explain(e, &[]))?;
-            self.collect(frame).await
+                context.table(table).await.and_then(|t| t.filter(condition)?.limit(0, Some(rows_max))).map_err(|e| self.explain(e, &[]))?;
+            self.collect(frame, rows_max).await
         };
         let timeout = self.limits.timeout;
         tokio::time::timeout(timeout, rows).await.map_err(|_| SqlError::Timeout(timeout))?
     }
 
-    async fn collect(&self, frame: DataFrame) -> Result<Answer, SqlError> {
+    async fn collect(&self, frame: DataFrame, rows_max: usize) -> Result<Answer, SqlError> {
         let task = Arc::new(frame.task_ctx());
         let plan = frame.create_physical_plan().await.and_then(with_yields).map_err(|e| self.explain(e, &[]))?;
         let schema = plan.schema();
         let mut stream = execute_stream(plan, task).map_err(|e| self.explain(e, &[]))?;
-        let (mut batches, mut rows) = (Vec::new(), 0);
+        let (mut batches, mut rows, mut bytes) = (Vec::new(), 0, 0);
         while let Some(batch) = stream.next().await {
             let batch = batch.map_err(|e| self.explain(e, &[]))?;
             rows += batch.num_rows();
-            if rows > self.limits.rows_max {
-                return Err(SqlError::TooManyRows(self.limits.rows_max));
+            if rows > rows_max {
+                return Err(SqlError::TooManyRows(rows_max));
+            }
+            bytes += batch.get_array_memory_size();
+            if bytes > self.limits.memory_bytes_max {
+                let message = "the answer itself is larger".to_owned();
+                return Err(SqlError::Memory { limit: self.limits.memory_bytes_max, message });
             }
             batches.push(batch);
         }

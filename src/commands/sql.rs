@@ -4,7 +4,6 @@ use crate::app::open_store;
 use crate::cli::{Sql, SqlFormat};
 use crate::settings::Settings;
 use anyhow::{Context, Result, bail};
-use std::collections::HashMap;
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -56,7 +55,7 @@ fn open(options: &Sql) -> Result<(Settings, Store)> {
             if !location.contains("://") && !Path::new(location).is_dir() {
                 bail!("{location}: there is no such folder");
             }
-            let store = Store::open(location, HashMap::new())?;
+            let store = Store::open(location, settings.storage.options.clone())?;
             Ok((settings, store))
         }
         (None, Some(settings)) => {

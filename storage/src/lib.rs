@@ -10,6 +10,7 @@
 
 mod error;
 mod store;
+mod synced;
 mod table;
 mod transaction;
 

@@ -1,5 +1,6 @@
 //! A folder or bucket with one Delta table per subfolder.
 
+use crate::synced::SyncedFiles;
 use crate::{StorageError, Table};
 use deltalake::logstore::{
     LogStore, LogStoreFactory, LogStoreRef, ObjectStoreRef, StorageConfig, default_logstore, logstore_factories,
@@ -61,7 +62,10 @@ impl Store {
                 logstore_factories().entry(key).or_insert_with(|| Arc::new(PlainLogStoreFactory));
             }
         }
-        let (root, prefix) = object_store::parse_url_opts(&url, all.iter()).map_err(|e| fail(e.to_string()))?;
+        let (mut root, prefix) = object_store::parse_url_opts(&url, all.iter()).map_err(|e| fail(e.to_string()))?;
+        if url.scheme() == "file" {
+            root = Box::new(SyncedFiles::new());
+        }
         let config = StorageConfig::parse_options(all).map_err(|e| fail(e.to_string()))?;
         Ok(Self { url, root: Arc::from(root), prefix, config })
     }

@@ -34,7 +34,7 @@ pub struct Table {
     schema: SchemaRef,
     /// Last offset and watermark per partition, as far as asked for, at the loaded version.
     positions: BTreeMap<TopicPartition, i64>,
-    watermarks: BTreeMap<TopicPartition, i64>,
+    watermarks: BTreeMap<TopicPartition, Option<i64>>,
     positions_version: u64,
     /// Every commit was looked through: what is not known was never recorded.
     is_scanned: bool,
@@ -203,8 +203,12 @@ impl Table {
             };
             for (partition, recorded) in transactions(&bytes) {
                 match partition {
-                    Recorded::Offset(p) => self.positions.insert(p, recorded),
-                    Recorded::Watermark(p) => self.watermarks.insert(p, recorded),
+                    Recorded::Offset(p) => {
+                        self.positions.insert(p, recorded);
+                    }
+                    Recorded::Watermark(p) => {
+                        self.watermarks.insert(p, Some(recorded));
+                    }
                 };
             }
             self.positions_version = next;
@@ -217,6 +221,9 @@ impl Table {
         &mut self,
         partitions: &[TopicPartition],
     ) -> Result<BTreeMap<TopicPartition, i64>, StorageError> {
+        // A refresh may have failed between loading a version and following it: positions older than the
+        // loaded version would let rows be committed twice.
+        self.follow_positions().await?;
         if partitions.iter().any(|p| !self.positions.contains_key(p)) {
             self.scan_back(partitions).await?;
         }
@@ -242,8 +249,12 @@ impl Table {
             let Some(bytes) = entry else { return Ok(()) };
             for (partition, recorded) in transactions(&bytes) {
                 match partition {
-                    Recorded::Offset(p) => self.positions.entry(p).or_insert(recorded),
-                    Recorded::Watermark(p) => self.watermarks.entry(p).or_insert(recorded),
+                    Recorded::Offset(p) => {
+                        self.positions.entry(p).or_insert(recorded);
+                    }
+                    Recorded::Watermark(p) => {
+                        self.watermarks.entry(p).or_insert(Some(recorded));
+                    }
                 };
             }
             self.is_scanned = version == 0;
@@ -255,12 +266,19 @@ impl Table {
         Ok(())
     }
 
+    /// Positions that are known without asking the log, at the loaded version.
+    pub fn known_positions(&self) -> &BTreeMap<TopicPartition, i64> {
+        &self.positions
+    }
+
     /// Watermark that the loaded version records for a partition.
     pub async fn watermark(&mut self, partition: &TopicPartition) -> Result<Option<i64>, StorageError> {
-        match self.watermarks.get(partition) {
-            Some(&watermark) => Ok(Some(watermark)),
-            None => self.recorded(watermark_id(partition)).await,
+        if let Some(&watermark) = self.watermarks.get(partition) {
+            return Ok(watermark);
         }
+        let watermark = self.recorded(watermark_id(partition)).await?;
+        self.watermarks.insert(partition.clone(), watermark);
+        Ok(watermark)
     }
 
     async fn recorded(&self, app_id: String) -> Result<Option<i64>, StorageError> {
@@ -304,6 +322,7 @@ impl Table {
                 Err(error) => {
                     // The commit may have happened all the same; the next attempt must see it.
                     self.positions.clear();
+                    self.watermarks.clear();
                     self.is_scanned = false;
                     self.delta.update_state().await.map_err(StorageError::delta(&self.name))?;
                     self.positions_version = self.version();

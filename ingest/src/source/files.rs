@@ -90,7 +90,18 @@ impl FileSource {
             Box::new(BufReader::with_capacity(1 << 18, file))
         });
         let position = self.positions.get(&partition).copied().unwrap_or(BEFORE_FIRST);
-        while self.next <= position && self.read_line()? {
+        if position >= 0 {
+            tracing::info!(path = %path.display(), lines = position + 1, "resuming after the lines that are counted");
+        }
+        while self.next <= position {
+            if !self.read_line()? {
+                let text = format!(
+                    "{} lines were counted already, but it has {} only\n  hint: positions are kept by file name; give another file another name",
+                    position + 1,
+                    self.next
+                );
+                return Err(self.fail(std::io::Error::other(text)));
+            }
             self.next += 1;
         }
         Ok(())

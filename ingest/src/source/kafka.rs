@@ -21,6 +21,10 @@ use tidewatch_engine::commit::TopicPartition;
 /// How long one question to the broker may take.
 const BROKER_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How often a question is repeated while brokers are away, and how long the pause is.
+const PATIENCE: u32 = 10;
+const PATIENCE_WAIT: Duration = Duration::from_secs(1);
+
 /// How to reach the cluster.
 #[derive(Debug, Clone, Default)]
 pub struct KafkaSettings {
@@ -28,6 +32,9 @@ pub struct KafkaSettings {
     pub topics: Vec<String>,
     /// Any librdkafka property.
     pub properties: BTreeMap<String, String>,
+    /// Go on at the first record that exists when the next one wanted was deleted unread. Otherwise that
+    /// is an error: numbers would miss events without anybody having decided so.
+    pub skip_missing: bool,
     /// Finish once every partition was read to its end, instead of waiting for more.
     pub until_end: bool,
 }
@@ -41,6 +48,7 @@ pub struct KafkaSource {
     last_slot: usize,
     paused: bool,
     until_end: bool,
+    skip_missing: bool,
     /// First offset wanted of each partition.
     started: HashMap<(String, i32), i64>,
     /// Partitions read to their end.
@@ -104,6 +112,7 @@ impl KafkaSource {
             last_slot: 0,
             paused: false,
             until_end: settings.until_end,
+            skip_missing: settings.skip_missing,
             started: HashMap::new(),
             ended: BTreeSet::new(),
         })
@@ -127,26 +136,23 @@ impl KafkaSource {
         self.consumer.context().pending.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
     }
 
-    /// The binding does not say of which partition an end was reached; the positions do.
-    fn note_ends(&mut self) {
+    /// The binding says the number of the partition whose end was reached, but not its topic; the
+    /// positions do.
+    fn note_ends(&mut self, number: i32) {
         let Ok(positions) = self.consumer.position() else { return };
-        for element in positions.elements() {
-            let end = match element.offset() {
-                Offset::Offset(next) => self
-                    .consumer
-                    .fetch_watermarks(element.topic(), element.partition(), BROKER_TIMEOUT)
-                    .is_ok_and(|(_, end)| next >= end),
+        for element in positions.elements().iter().filter(|e| e.partition() == number) {
+            let key = (element.topic().to_owned(), number);
+            if self.ended.contains(&key) {
+                continue;
+            }
+            let watermarks = self.consumer.fetch_watermarks(element.topic(), number, BROKER_TIMEOUT);
+            let is_end = watermarks.is_ok_and(|(first, end)| match element.offset() {
+                Offset::Offset(next) => next >= end,
                 // Nothing read yet: at the end only if there is nothing after the start.
-                _ => self.consumer.fetch_watermarks(element.topic(), element.partition(), BROKER_TIMEOUT).is_ok_and(
-                    |(first, end)| {
-                        self.started
-                            .get(&(element.topic().to_owned(), element.partition()))
-                            .is_some_and(|&next| next.max(first) >= end)
-                    },
-                ),
-            };
-            if end {
-                self.ended.insert((element.topic().to_owned(), element.partition()));
+                _ => self.started.get(&key).is_some_and(|&next| next.max(first) >= end),
+            });
+            if is_end {
+                self.ended.insert(key);
             }
         }
     }
@@ -160,19 +166,35 @@ impl KafkaSource {
             })
     }
 
-    /// Refuses a start that would leave a hole or that belongs to another life of the topic.
-    fn check_range(&self, partition: &TopicPartition, position: i64) -> Result<(), SourceError> {
-        let (first, end) = self.consumer.fetch_watermarks(&partition.topic, partition.partition, BROKER_TIMEOUT)?;
+    /// Where to start: after `position`, unless that would leave a hole or belongs to another life of the topic.
+    fn start_offset(&self, partition: &TopicPartition, position: i64) -> Result<Offset, SourceError> {
+        let (first, end) = with_patience(|| self.consumer.fetch_watermarks(&partition.topic, partition.partition, BROKER_TIMEOUT))?;
         let wanted = position + 1;
         let hint = if position >= 0 && wanted < first {
-            "records between were deleted before they were read; their events are missing. Start a new store, or set the position by hand"
+            if self.skip_missing {
+                tracing::error!(%partition, wanted, first, "records were deleted before they were read; going on without them");
+                return Ok(Offset::Offset(first));
+            }
+            "records were deleted before they were read; kafka.missing_records = \"skip\" goes on without them"
         } else if wanted > end {
             "the topic was deleted and made anew; give it another name, or start a new store"
         } else {
-            return Ok(());
+            return Ok(if position < 0 { Offset::Beginning } else { Offset::Offset(wanted) });
         };
         Err(SourceError::OffsetOutOfRange { partition: partition.clone(), wanted, first, last: end - 1, hint })
     }
+}
+
+/// Asks again while a broker is away: a rolling restart of the cluster must not end the process.
+fn with_patience<T>(mut question: impl FnMut() -> Result<T, KafkaError>) -> Result<T, KafkaError> {
+    for _ in 0..PATIENCE {
+        match question() {
+            Err(error) if is_passing(&error) => tracing::warn!(%error, "kafka client; asking again"),
+            other => return other,
+        }
+        std::thread::sleep(PATIENCE_WAIT);
+    }
+    question()
 }
 
 fn slot_of(
@@ -223,9 +245,13 @@ impl Source for KafkaSource {
                     sink(&SourceRecord { slot, partition: named, offset: message.offset(), raw });
                     count += 1;
                 }
-                Some(Err(KafkaError::PartitionEOF(_))) => self.note_ends(),
+                Some(Err(KafkaError::PartitionEOF(number))) => self.note_ends(number),
                 Some(Err(error)) if is_passing(&error) => {
                     tracing::warn!(%error, "kafka client");
+                }
+                Some(Err(KafkaError::MessageConsumption(RDKafkaErrorCode::AutoOffsetReset))) => {
+                    // The next record was deleted while we were reading; a new start finds out and decides.
+                    return Err(SourceError::OffsetsMoved);
                 }
                 Some(Err(error)) => return Err(error.into()),
                 None if !event_pending => break,
@@ -249,13 +275,12 @@ impl Source for KafkaSource {
         let assigned = self.consumer.assignment()?;
         let mut fresh = TopicPartitionList::new();
         for (partition, &position) in positions {
-            self.check_range(partition, position)?;
+            let offset = self.start_offset(partition, position)?;
             let key = (partition.topic.to_string(), partition.partition);
             self.ended.remove(&key);
             self.started.insert(key, position + 1);
-            let offset = if position < 0 { Offset::Beginning } else { Offset::Offset(position + 1) };
             if assigned.find_partition(&partition.topic, partition.partition).is_some() {
-                self.consumer.seek(&partition.topic, partition.partition, offset, BROKER_TIMEOUT)?;
+                with_patience(|| self.consumer.seek(&partition.topic, partition.partition, offset, BROKER_TIMEOUT))?;
             } else {
                 fresh.add_partition_offset(&partition.topic, partition.partition, offset)?;
             }
@@ -302,6 +327,15 @@ impl Source for KafkaSource {
         }
     }
 
+    fn covered(&self) -> BTreeMap<TopicPartition, i64> {
+        let Ok(positions) = self.consumer.position() else { return BTreeMap::new() };
+        let of = |e: &rdkafka::topic_partition_list::TopicPartitionListElem<'_>| match e.offset() {
+            Offset::Offset(next) => Some((TopicPartition::new(e.topic(), e.partition()), next - 1)),
+            _ => None,
+        };
+        positions.elements().iter().filter_map(of).collect()
+    }
+
     fn end_offsets(&self) -> BTreeMap<TopicPartition, i64> {
         self.consumer.context().end_offsets.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -317,7 +351,9 @@ impl Source for KafkaSource {
 fn is_passing(error: &KafkaError) -> bool {
     use RDKafkaErrorCode as C;
     let code = match error {
-        KafkaError::MessageConsumption(code) | KafkaError::Global(code) => *code,
+        KafkaError::MessageConsumption(code) | KafkaError::Global(code) | KafkaError::MetadataFetch(code) => *code,
+        // Its reason is only a text.
+        KafkaError::Seek(_) => return true,
         _ => return false,
     };
     // A missing topic may still be made; the rest is the network or a broker that comes back.

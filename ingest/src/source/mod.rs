@@ -42,6 +42,12 @@ pub trait Source: Send {
     /// Publishes committed positions for lag tools. Never read back.
     fn publish_progress(&mut self, positions: &BTreeMap<TopicPartition, i64>);
 
+    /// Last offset that was passed per partition, where that is further than the last record handed out:
+    /// markers of transactions and compacted records take offsets, too.
+    fn covered(&self) -> BTreeMap<TopicPartition, i64> {
+        BTreeMap::new()
+    }
+
     /// Offset of the last record that exists, per partition, as far as known without asking.
     fn end_offsets(&self) -> BTreeMap<TopicPartition, i64>;
 
@@ -104,6 +110,9 @@ pub enum SourceError {
         /// What may have happened.
         hint: &'static str,
     },
+    /// A record was deleted between two reads.
+    #[error("kafka: the next record was deleted while its partition was read\n  hint: start again; the next start says which records are missing and what can be done")]
+    OffsetsMoved,
     /// A file cannot be read.
     #[error(transparent)]
     File(#[from] FileSourceError),

@@ -5,7 +5,7 @@ use crate::committer::Positions;
 use crate::dead_letter::{DEAD_LETTERS, DeadLetters, Letter};
 use crate::decode::{Decoded, Decoder};
 use crate::metrics::IngestMetrics;
-use crate::piece::{Ranges, WorkerPiece};
+use crate::piece::{Ranges, WorkerPiece, reads};
 use crate::source::SourceRecord;
 use arrow::array::BooleanArray;
 use std::collections::{BTreeMap, BTreeSet};
@@ -243,6 +243,15 @@ impl Counting {
         self.states.iter().map(OpenStates::size_bytes).sum::<usize>() + self.dead_letters.size_bytes()
     }
 
+    /// Notes offsets that were passed without a record.
+    pub fn pass(&mut self, covered: &BTreeMap<TopicPartition, i64>) {
+        for partition in self.partitions.iter_mut().filter(|p| p.is_owned) {
+            if let Some(&covered) = covered.get(&partition.name) {
+                partition.consumed = partition.consumed.max(covered);
+            }
+        }
+    }
+
     /// Takes everything counted so far, or `None` when no offset moved.
     pub fn freeze(&mut self) -> Result<Option<WorkerPiece>, super::WorkerError> {
         let mut ranges: BTreeMap<String, Ranges> = BTreeMap::new();
@@ -314,11 +323,6 @@ impl Counting {
             }
         }
     }
-}
-
-/// A rollup covers the partitions of its source's topic, and every replayed file.
-fn reads(topic: Option<&str>, partition: &TopicPartition) -> bool {
-    topic.is_none_or(|t| *t == *partition.topic) || partition.topic.starts_with(crate::source::FILE_TOPIC)
 }
 
 /// Which rows a table does not have yet; `None` when it has none of them.

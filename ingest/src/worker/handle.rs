@@ -2,6 +2,7 @@
 
 use crate::piece::WorkerPiece;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::Duration;
 use thiserror::Error;
@@ -34,27 +35,27 @@ pub enum ViewError {
     Timeout,
 }
 
+/// A reader that waits for a view.
 #[derive(Debug)]
-pub(super) enum Command {
-    View(oneshot::Sender<View>),
-    Drain,
-}
+pub(super) struct ViewRequest(pub oneshot::Sender<View>);
 
 /// Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct WorkerHandle {
-    commands: SyncSender<Command>,
+    views: SyncSender<ViewRequest>,
+    /// A flag and not a request: it must reach a worker that is not serving readers.
+    stop: Arc<AtomicBool>,
 }
 
 impl WorkerHandle {
-    pub(super) fn new(commands: SyncSender<Command>) -> Self {
-        Self { commands }
+    pub(super) fn new(views: SyncSender<ViewRequest>, stop: Arc<AtomicBool>) -> Self {
+        Self { views, stop }
     }
 
     /// Asks for a view.
     pub async fn view(&self) -> Result<View, ViewError> {
         let (sender, receiver) = oneshot::channel();
-        self.commands.try_send(Command::View(sender)).map_err(|error| match error {
+        self.views.try_send(ViewRequest(sender)).map_err(|error| match error {
             TrySendError::Full(_) => ViewError::Busy,
             TrySendError::Disconnected(_) => ViewError::Stopped,
         })?;
@@ -67,9 +68,6 @@ impl WorkerHandle {
 
     /// Asks it to commit everything and stop. Returns at once; the worker's thread ends when it is done.
     pub fn drain(&self) {
-        // A full queue of views empties within one poll; a stopped worker needs no command.
-        while let Err(TrySendError::Full(_)) = self.commands.try_send(Command::Drain) {
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        self.stop.store(true, Ordering::Release);
     }
 }

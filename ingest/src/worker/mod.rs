@@ -16,8 +16,9 @@ use crate::metrics::IngestMetrics;
 use crate::piece::WorkerPiece;
 use crate::source::{Polled, Source, SourceError, SourceEvent};
 use counting::Counting;
-use handle::Command;
+use handle::ViewRequest;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, sync_channel};
 use std::time::Duration;
 use thiserror::Error;
@@ -72,6 +73,9 @@ pub enum WorkerError {
     /// The committer is gone.
     #[error("the committer stopped")]
     CommitterGone,
+    /// A bug: its thread ended without a result.
+    #[error("an ingest worker panicked; what it said stands above. Its uncommitted events will be read again")]
+    Panicked,
     /// The store did not take the last commit in time. Nothing is lost: the events will be replayed.
     #[error("the last commit did not finish within {0:?}; its events will be read again")]
     DrainTimeout(Duration),
@@ -86,7 +90,7 @@ pub struct Worker {
     counting: Counting,
     requests: mpsc::Sender<Request>,
     answers: Receiver<Answer>,
-    commands: Receiver<Command>,
+    commands: Receiver<ViewRequest>,
     /// Frozen, not handed to the committer yet.
     pending: Vec<Arc<WorkerPiece>>,
     /// With the committer.
@@ -96,6 +100,22 @@ pub struct Worker {
     last_measure: Duration,
     open_bytes: usize,
     paused: bool,
+    stop: Arc<AtomicBool>,
+    shown: Shown,
+}
+
+/// What this worker has added to gauges that all workers of the process share.
+#[derive(Debug, Default)]
+struct Shown {
+    open_rows: i64,
+    open_bytes: i64,
+    paused: i64,
+    partitions: i64,
+}
+
+fn show(gauge: &prometheus::IntGauge, shown: &mut i64, value: i64) {
+    gauge.add(value - *shown);
+    *shown = value;
 }
 
 impl std::fmt::Debug for Worker {
@@ -124,6 +144,7 @@ impl Worker {
         clock: Arc<dyn Clock>,
     ) -> (Self, WorkerHandle) {
         let (sender, commands) = sync_channel(COMMANDS_MAX);
+        let stop = Arc::new(AtomicBool::new(false));
         let now = clock.monotonic();
         let worker = Self {
             source,
@@ -141,8 +162,10 @@ impl Worker {
             last_measure: now,
             open_bytes: 0,
             paused: false,
+            stop: Arc::clone(&stop),
+            shown: Shown::default(),
         };
-        (worker, WorkerHandle::new(sender))
+        (worker, WorkerHandle::new(sender, stop))
     }
 
     /// Works until told to drain, or until a source with an end is finished; commits everything first.
@@ -187,17 +210,18 @@ impl Worker {
             }
             SourceEvent::Revoked(partitions) => {
                 tracing::info!(count = partitions.len(), "partitions revoked");
-                if let Err(WorkerError::DrainTimeout(after)) = self.drain() {
-                    tracing::error!(
-                        ?after,
-                        "letting partitions go uncommitted; their next owner reads the events again"
-                    );
-                    self.counting.revoke(&partitions);
-                    self.replay()?;
-                } else {
-                    self.counting.revoke(&partitions);
-                }
+                let drained = self.drain();
+                self.counting.revoke(&partitions);
                 self.source.release(&partitions)?;
+                match drained {
+                    Ok(()) => {}
+                    // A commit that still comes through and that of the next owner fence each other.
+                    Err(WorkerError::DrainTimeout(after)) => {
+                        tracing::error!(?after, "partitions went uncommitted; their next owner reads the events again");
+                        self.replay()?;
+                    }
+                    Err(other) => return Err(other),
+                }
             }
             SourceEvent::Lost(partitions) => {
                 tracing::warn!(
@@ -210,7 +234,7 @@ impl Worker {
             }
             SourceEvent::Finished => return Ok(Flow::Stop),
         }
-        self.metrics.partitions.set(self.counting.partitions().len() as i64);
+        show(&self.metrics.partitions, &mut self.shown.partitions, self.counting.partitions().len() as i64);
         Ok(Flow::Go)
     }
 
@@ -218,7 +242,7 @@ impl Worker {
     fn obey(&mut self) -> Result<Flow, WorkerError> {
         loop {
             match self.commands.try_recv() {
-                Ok(Command::View(reply)) => {
+                Ok(ViewRequest(reply)) => {
                     if self.clock.monotonic() - self.last_freeze >= FREEZE_SPACING {
                         self.freeze()?;
                     }
@@ -227,7 +251,7 @@ impl Worker {
                     // A reader that gave up waiting is no concern of ours.
                     let _ = reply.send(View { pieces, progress });
                 }
-                Ok(Command::Drain) => return Ok(Flow::Stop),
+                Err(TryRecvError::Empty) if self.stop.load(Ordering::Acquire) => return Ok(Flow::Stop),
                 Err(TryRecvError::Empty) => return Ok(Flow::Go),
                 Err(TryRecvError::Disconnected) => return Ok(Flow::Stop),
             }
@@ -236,6 +260,7 @@ impl Worker {
 
     fn freeze(&mut self) -> Result<(), WorkerError> {
         self.last_freeze = self.clock.monotonic();
+        self.counting.pass(&self.source.covered());
         if let Some(piece) = self.counting.freeze()? {
             self.pending.push(Arc::new(piece));
             self.open_bytes = 0;
@@ -324,9 +349,13 @@ impl Worker {
         }
     }
 
-    fn wait_for_answer(&self, until: Option<Duration>) -> Result<Answer, WorkerError> {
+    /// Without a limit it waits as long as the store takes, but for the drain time-out once a stop is asked.
+    fn wait_for_answer(&self, mut until: Option<Duration>) -> Result<Answer, WorkerError> {
         loop {
             let step = Duration::from_millis(100);
+            if until.is_none() && self.stop.load(Ordering::Acquire) {
+                until = Some(self.clock.monotonic() + self.settings.drain_timeout);
+            }
             match self.answers.recv_timeout(step) {
                 Ok(answer) => return Ok(answer),
                 Err(RecvTimeoutError::Disconnected) => return Err(WorkerError::CommitterGone),
@@ -366,13 +395,16 @@ impl Worker {
         }
         self.last_measure = now;
         self.open_bytes = self.counting.size_bytes();
-        let frozen_rows: usize = self.in_flight.iter().chain(&self.pending).map(|p| p.row_count()).sum();
-        self.metrics.open_bytes.set(self.open_bytes as i64);
-        self.metrics.open_rows.set((self.counting.row_count() + frozen_rows) as i64);
+        // Readers freeze states, too: what is frozen and not committed counts as well.
+        let frozen = || self.in_flight.iter().chain(&self.pending);
+        let frozen_rows: usize = frozen().map(|p| p.row_count()).sum();
+        let frozen_bytes: usize = frozen().map(|p| p.size_bytes()).sum();
+        show(&self.metrics.open_bytes, &mut self.shown.open_bytes, (self.open_bytes + frozen_bytes) as i64);
+        show(&self.metrics.open_rows, &mut self.shown.open_rows, (self.counting.row_count() + frozen_rows) as i64);
         self.counting.report(&self.source.end_offsets());
         let over = !self.in_flight.is_empty()
-            && (self.open_bytes >= 2 * self.settings.flush_bytes
-                || self.counting.row_count() >= 2 * self.settings.flush_rows);
+            && (self.open_bytes + frozen_bytes >= 2 * self.settings.flush_bytes
+                || self.counting.row_count() + frozen_rows >= 2 * self.settings.flush_rows);
         if over != self.paused {
             tracing::warn!(paused = over, "commits do not keep up with reading");
             let result = if over { self.source.pause() } else { self.source.resume() };
@@ -380,7 +412,7 @@ impl Worker {
                 Ok(()) => self.paused = over,
                 Err(error) => tracing::warn!(%error, "pausing or resuming"),
             }
-            self.metrics.paused.set(i64::from(self.paused));
+            show(&self.metrics.paused, &mut self.shown.paused, i64::from(self.paused));
         }
     }
 }

@@ -2,10 +2,12 @@
 
 use super::Endpoints;
 use axum::extract::State;
+use axum::http::{HeaderMap, header};
 use axum::response::Html;
 use std::fmt::Write as _;
 
-pub(super) async fn index(State(endpoints): State<Endpoints>) -> Html<String> {
+pub(super) async fn index(State(endpoints): State<Endpoints>, headers: HeaderMap) -> Html<String> {
+    let host = headers.get(header::HOST).and_then(|h| h.to_str().ok()).filter(|h| h.bytes().all(is_of_host)).unwrap_or("HOST:PORT");
     let tables = match endpoints.engine.snapshots().table_names().await {
         Ok(names) if names.is_empty() => "none yet".to_owned(),
         Ok(names) => names.iter().fold(String::new(), |mut text, name| {
@@ -25,8 +27,13 @@ pub(super) async fn index(State(endpoints): State<Endpoints>) -> Html<String> {
 <li><a href="/-/ready">/-/ready</a>, <a href="/-/healthy">/-/healthy</a></li>
 </ul>
 <p>Tables: {tables}</p>
-<pre>curl -s localhost:PORT/api/v1/sql -H 'content-type: text/plain' -H 'accept: text/csv' \
-  -d 'SELECT * FROM information_schema.tables'</pre></html>
+<pre>curl -s {host}/api/v1/sql -H 'content-type: text/plain' -H 'accept: text/csv' \
+  -d 'SELECT table_name, column_name, data_type FROM information_schema.columns'</pre></html>
 "#
     ))
+}
+
+/// The name goes into a page: nothing but what hosts are made of.
+fn is_of_host(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b".:-[]".contains(&byte)
 }

@@ -66,7 +66,8 @@ async fn metrics(State(endpoints): State<Endpoints>, headers: HeaderMap) -> Resp
 }
 
 async fn ready(State(endpoints): State<Endpoints>) -> Response {
-    match endpoints.engine.snapshots().take(&[]).await {
+    let snapshots = endpoints.engine.snapshots();
+    match futures::future::try_join(snapshots.take(&[]), snapshots.table_names()).await {
         Ok(_) => "ready\n".into_response(),
         Err(error) => ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", error.to_string()).into_response(),
     }

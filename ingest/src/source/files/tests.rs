@@ -72,8 +72,17 @@ fn a_replay_goes_on_after_the_committed_line_of_each_file() {
         from_start(vec![folder.file("a", b"0\n1\n2\n"), folder.file("b", b"0\n1\n"), folder.file("c", b"0\n")]);
     assert_eq!(read(&mut source).unwrap().len(), 6);
     let position = |name: &str, offset| (TopicPartition::new(format!("{FILE_TOPIC}{name}"), 0), offset);
-    source.start_after(&[position("a", 1), position("b", 7), position("c", BEFORE_FIRST)].into()).unwrap();
+    source.start_after(&[position("a", 1), position("b", 1), position("c", BEFORE_FIRST)].into()).unwrap();
     assert_eq!(read(&mut source).unwrap(), ["file:a/0@2 2", "file:c/0@0 0"]);
+}
+
+#[test]
+fn a_file_with_fewer_lines_than_are_counted_is_another_file() {
+    let folder = Folder::new();
+    let mut source = from_start(vec![folder.file("a", b"0\n1\n")]);
+    source.start_after(&[(TopicPartition::new(format!("{FILE_TOPIC}a"), 0), 7)].into()).unwrap();
+    let error = read(&mut source).unwrap_err().to_string();
+    assert!(error.contains("8 lines were counted already, but it has 2 only"), "{error}");
 }
 
 #[test]
