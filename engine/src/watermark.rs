@@ -66,8 +66,7 @@ impl WatermarkTracker {
         let is_idle = |p: &Progress| now_us.saturating_sub(p.last_arrival_us) > self.settings.idle_after_us;
         let mut active = self.partitions.iter().filter(|(_, p)| !is_idle(p)).map(|(p, _)| watermarks[p]).peekable();
         let is_idle = active.peek().is_none();
-        let watermark =
-            if !is_idle { active.min().flatten() } else { watermarks.values().max().copied().flatten() };
+        let watermark = if !is_idle { active.min().flatten() } else { watermarks.values().max().copied().flatten() };
         LiveProgress { watermarks, watermark, is_idle, ..LiveProgress::default() }
     }
 }

@@ -128,7 +128,8 @@ impl Committer {
         let mut positions = Positions::default();
         for target in &mut self.tables {
             target.table.refresh().await?;
-            let read: Vec<TopicPartition> = partitions.iter().filter(|p| reads(target.topic.as_deref(), p)).cloned().collect();
+            let read: Vec<TopicPartition> =
+                partitions.iter().filter(|p| reads(target.topic.as_deref(), p)).cloned().collect();
             positions.tables.insert(target.table.name().to_owned(), target.table.positions(&read).await?);
             for partition in read {
                 if let Some(watermark) = target.table.watermark(&partition).await? {

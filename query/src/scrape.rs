@@ -90,7 +90,8 @@ impl Scrape {
     ) -> Result<(), SqlError> {
         let end = window_start(watermark, rollup.pane_us);
         let start = ScalarValue::TimestampMicrosecond(Some(end - rollup.pane_us), Some("UTC".into()));
-        let answer = self.engine.rows(snapshot, name, ident(WINDOW_START).eq(lit(start)), families.series_left + 1).await?;
+        let answer =
+            self.engine.rows(snapshot, name, ident(WINDOW_START).eq(lit(start)), families.series_left + 1).await?;
         let labels = vec![(Cow::Borrowed("rollup"), name.to_owned())];
         families.add(
             "tidewatch_rollup_window_end_timestamp_seconds",

@@ -101,7 +101,8 @@ impl Snapshots {
             if !is_fresh {
                 table.refresh().await?;
             }
-            let partitions: BTreeSet<TopicPartition> = view.pieces.iter().flat_map(|p| p.ranges(name).keys().cloned()).collect();
+            let partitions: BTreeSet<TopicPartition> =
+                view.pieces.iter().flat_map(|p| p.ranges(name).keys().cloned()).collect();
             let positions = table.positions(&partitions.into_iter().collect::<Vec<_>>()).await?;
             let is_behind = view.is_behind(table.known_positions());
             let missing = view.pieces.iter().filter(|p| p.is_missing_from(name, &positions));

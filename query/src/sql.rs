@@ -171,13 +171,22 @@ impl SqlEngine {
 
     /// At most `rows_max` rows of one table of a snapshot that fulfil a condition, within the time and
     /// memory of a query.
-    pub async fn rows(&self, snapshot: &Snapshot, table: &str, condition: Expr, rows_max: usize) -> Result<Answer, SqlError> {
+    pub async fn rows(
+        &self,
+        snapshot: &Snapshot,
+        table: &str,
+        condition: Expr,
+        rows_max: usize,
+    ) -> Result<Answer, SqlError> {
         let context = self.context()?;
         let rows = async {
             register_tables(&context, snapshot).map_err(|e| self.explain(e, &[]))?;
             let table = TableReference::bare(table);
-            let frame =
-                context.table(table).await.and_then(|t| t.filter(condition)?.limit(0, Some(rows_max))).map_err(|e| self.explain(e, &[]))?;
+            let frame = context
+                .table(table)
+                .await
+                .and_then(|t| t.filter(condition)?.limit(0, Some(rows_max)))
+                .map_err(|e| self.explain(e, &[]))?;
             self.collect(frame, rows_max).await
         };
         let timeout = self.limits.timeout;

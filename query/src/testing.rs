@@ -91,7 +91,7 @@ pub struct FakePiece {
 }
 
 impl FakePiece {
-    pub fn new(from: i64, to: i64, partials: &[Partial]) -> Arc<dyn Piece> {
+    pub fn of(from: i64, to: i64, partials: &[Partial]) -> Arc<dyn Piece> {
         let ranges = [(partition(), OffsetRange { from, to })].into();
         Arc::new(Self { ranges, none: BTreeMap::new(), batch: batch(partials) })
     }

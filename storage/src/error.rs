@@ -14,7 +14,9 @@ pub enum StorageError {
         reason: String,
     },
     /// A table exists with another definition.
-    #[error("table {table} was created by another definition\n  stored:  {stored}\n  defined: {defined}\n  hint: give the rollup another name, or use another folder")]
+    #[error(
+        "table {table} was created by another definition\n  stored:  {stored}\n  defined: {defined}\n  hint: give the rollup another name, or use another folder"
+    )]
     DefinitionChanged {
         /// The table.
         table: String,

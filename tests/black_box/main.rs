@@ -12,11 +12,13 @@
 //! | percentiles of real spans, through a broker | `nezha` |
 //! | money of a real shop to the cent; DuckDB, Polars read the tables | `retail` |
 //! | the same tables in S3 | `object_store` |
+//! | transactional topics | `transactions` |
 //! | `kill -9`, twenty times, through real Kafka | `crash` |
 //!
 //! A component that is missing makes its test say so and pass, except under `CI=true`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests say what went wrong by panicking")]
+#![allow(clippy::disallowed_methods, reason = "these tests drive real processes, by the wall clock")]
 
 mod bad_input;
 mod cli;
@@ -29,3 +31,4 @@ mod replay;
 mod retail;
 mod scrape;
 mod support;
+mod transactions;

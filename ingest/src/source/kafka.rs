@@ -44,6 +44,8 @@ pub struct KafkaSource {
     consumer: BaseConsumer<Context>,
     partitions: Vec<TopicPartition>,
     slots: HashMap<(String, i32), usize>,
+    /// By slot: did a record come since the partition was last started?
+    handed_out: Vec<bool>,
     /// Slot of the partition of the last record: neighbours usually share it.
     last_slot: usize,
     paused: bool,
@@ -109,6 +111,7 @@ impl KafkaSource {
             consumer,
             partitions: Vec::new(),
             slots: HashMap::new(),
+            handed_out: Vec::new(),
             last_slot: 0,
             paused: false,
             until_end: settings.until_end,
@@ -168,7 +171,8 @@ impl KafkaSource {
 
     /// Where to start: after `position`, unless that would leave a hole or belongs to another life of the topic.
     fn start_offset(&self, partition: &TopicPartition, position: i64) -> Result<Offset, SourceError> {
-        let (first, end) = with_patience(|| self.consumer.fetch_watermarks(&partition.topic, partition.partition, BROKER_TIMEOUT))?;
+        let (first, end) =
+            with_patience(|| self.consumer.fetch_watermarks(&partition.topic, partition.partition, BROKER_TIMEOUT))?;
         let wanted = position + 1;
         let hint = if position >= 0 && wanted < first {
             if self.skip_missing {
@@ -241,6 +245,10 @@ impl Source for KafkaSource {
                         timestamp_us: record_timestamp_us(&message),
                         headers: &headers,
                     };
+                    if slot >= self.handed_out.len() {
+                        self.handed_out.resize(slot + 1, false);
+                    }
+                    self.handed_out[slot] = true;
                     let named = &self.partitions[slot];
                     sink(&SourceRecord { slot, partition: named, offset: message.offset(), raw });
                     count += 1;
@@ -278,6 +286,9 @@ impl Source for KafkaSource {
             let offset = self.start_offset(partition, position)?;
             let key = (partition.topic.to_string(), partition.partition);
             self.ended.remove(&key);
+            if let Some(handed_out) = self.slots.get(&key).and_then(|&s| self.handed_out.get_mut(s)) {
+                *handed_out = false;
+            }
             self.started.insert(key, position + 1);
             if assigned.find_partition(&partition.topic, partition.partition).is_some() {
                 with_patience(|| self.consumer.seek(&partition.topic, partition.partition, offset, BROKER_TIMEOUT))?;
@@ -329,11 +340,16 @@ impl Source for KafkaSource {
 
     fn covered(&self) -> BTreeMap<TopicPartition, i64> {
         let Ok(positions) = self.consumer.position() else { return BTreeMap::new() };
-        let of = |e: &rdkafka::topic_partition_list::TopicPartitionListElem<'_>| match e.offset() {
-            Offset::Offset(next) => Some((TopicPartition::new(e.topic(), e.partition()), next - 1)),
-            _ => None,
-        };
-        positions.elements().iter().filter_map(of).collect()
+        let mut covered = BTreeMap::new();
+        for element in positions.elements() {
+            // Until a record has come, the position may be that of the partition's last stay with us.
+            let slot = self.slots.get(&(element.topic().to_owned(), element.partition()));
+            let has_come = slot.and_then(|&s| self.handed_out.get(s)).is_some_and(|&h| h);
+            if let (Offset::Offset(next), true) = (element.offset(), has_come) {
+                covered.insert(TopicPartition::new(element.topic(), element.partition()), next - 1);
+            }
+        }
+        covered
     }
 
     fn end_offsets(&self) -> BTreeMap<TopicPartition, i64> {

@@ -111,7 +111,9 @@ pub enum SourceError {
         hint: &'static str,
     },
     /// A record was deleted between two reads.
-    #[error("kafka: the next record was deleted while its partition was read\n  hint: start again; the next start says which records are missing and what can be done")]
+    #[error(
+        "kafka: the next record was deleted while its partition was read\n  hint: start again; the next start says which records are missing and what can be done"
+    )]
     OffsetsMoved,
     /// A file cannot be read.
     #[error(transparent)]

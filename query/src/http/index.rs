@@ -7,7 +7,11 @@ use axum::response::Html;
 use std::fmt::Write as _;
 
 pub(super) async fn index(State(endpoints): State<Endpoints>, headers: HeaderMap) -> Html<String> {
-    let host = headers.get(header::HOST).and_then(|h| h.to_str().ok()).filter(|h| h.bytes().all(is_of_host)).unwrap_or("HOST:PORT");
+    let host = headers
+        .get(header::HOST)
+        .and_then(|h| h.to_str().ok())
+        .filter(|h| h.bytes().all(is_of_host))
+        .unwrap_or("HOST:PORT");
     let tables = match endpoints.engine.snapshots().table_names().await {
         Ok(names) if names.is_empty() => "none yet".to_owned(),
         Ok(names) => names.iter().fold(String::new(), |mut text, name| {

@@ -13,7 +13,7 @@ async fn scrape_text(watermark: Option<i64>, series_max: usize) -> (String, f64)
     .await;
     let workers = Arc::new(FakeWorkers::default());
     *workers.pieces.lock().unwrap() =
-        vec![FakePiece::new(4, 9, &[Partial(0, Some("auth"), &[3000], &["c"]), Partial(0, None, &[], &[])])];
+        vec![FakePiece::of(4, 9, &[Partial(0, Some("auth"), &[3000], &["c"]), Partial(0, None, &[], &[])])];
     *workers.watermark.lock().unwrap() = watermark;
     let registry = prometheus::Registry::new();
     let metrics = QueryMetrics::register(&registry).unwrap();

@@ -12,8 +12,8 @@ async fn committed_and_live_states_count_once_whatever_was_committed_in_between(
     let engine = engine(&store, workers.clone());
     assert_eq!(csv(&engine, TOTAL).await, "2\n");
     *workers.pieces.lock().unwrap() = vec![
-        FakePiece::new(9, 14, &[Partial(0, Some("orders"), &[9], &["b"])]),
-        FakePiece::new(14, 20, &[Partial(10, Some("auth"), &[1, 2, 3], &["a"])]),
+        FakePiece::of(9, 14, &[Partial(0, Some("orders"), &[9], &["b"])]),
+        FakePiece::of(14, 20, &[Partial(10, Some("auth"), &[1, 2, 3], &["a"])]),
     ];
     assert_eq!(csv(&engine, TOTAL).await, "6\n");
     // The worker still shows both pieces, but a commit has taken them meanwhile.

@@ -17,7 +17,7 @@ async fn a_query_sees_what_the_engine_merges() {
     commit(&store, 9, 12, &SECOND).await;
     let workers = Arc::new(FakeWorkers::default());
     let third = [Partial(10, Some("auth"), &[4], &["c", "d"]), Partial(20, Some("new"), &[8], &["d"])];
-    *workers.pieces.lock().unwrap() = vec![FakePiece::new(12, 20, &third)];
+    *workers.pieces.lock().unwrap() = vec![FakePiece::of(12, 20, &third)];
     let engine = engine(&store, workers);
 
     let merged = merge_batches(&rollup(), &[batch(&FIRST), batch(&SECOND), batch(&third)]).unwrap();

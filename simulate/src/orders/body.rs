@@ -66,7 +66,8 @@ fn write_created(order: &mut Order, creator: &Creator, o: &mut Object<'_>) {
     o.text("customer_key", &format!("c_{:08x}", random.below(0xffff_ffff)));
     o.boolean("customer_is_new", random.chance(0.35));
     o.text("ship_country", creator.market.country);
-    o.text("ship_region", *random.pick(creator.market.regions));
+    let region: &&str = random.pick(creator.market.regions);
+    o.text("ship_region", region);
     o.text("sales_platform", "tiktok_shop");
     write_attribution(order, o);
     // The shop system tells of an order within a second.

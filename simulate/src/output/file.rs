@@ -38,7 +38,7 @@ struct PartFile {
 #[derive(Debug)]
 enum Writer {
     Plain(BufWriter<File>),
-    Gzip(BufWriter<GzEncoder<File>>),
+    Gzip(Box<BufWriter<GzEncoder<File>>>),
 }
 
 impl PartFile {
@@ -54,7 +54,7 @@ impl PartFile {
         let file = File::create(&part).map_err(file_error)?;
         let writer = if path.extension().is_some_and(|extension| extension == "gz") {
             // The fast level: event JSON shrinks to a tenth with it, and to little less without.
-            Writer::Gzip(BufWriter::with_capacity(BUFFER_BYTES, GzEncoder::new(file, Compression::fast())))
+            Writer::Gzip(Box::new(BufWriter::with_capacity(BUFFER_BYTES, GzEncoder::new(file, Compression::fast()))))
         } else {
             Writer::Plain(BufWriter::with_capacity(BUFFER_BYTES, file))
         };
