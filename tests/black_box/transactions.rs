@@ -15,6 +15,8 @@ fn send(producer: &BaseProducer, ids: std::ops::Range<u32>, commit: bool) {
         );
         producer.send(BaseRecord::<(), str>::to("spans").partition(0).payload(&event)).unwrap();
     }
+    // Delivery reports have to be served before an abort.
+    producer.flush(SOON).unwrap();
     match commit {
         true => producer.commit_transaction(SOON).unwrap(),
         false => producer.abort_transaction(SOON).unwrap(),
