@@ -1,7 +1,7 @@
 //! `/metrics` as Prometheus' own linter and the OpenMetrics parser of the Python client see it.
 
 use crate::live::{broker, calls, events, send, settings};
-use crate::support::{Tidewatch, get, python, repository, run_tool, wait_until};
+use crate::support::{Tidewatch, get, python, repository, run_tool, skipped, wait_until};
 use std::io::Write;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -49,7 +49,7 @@ fn promtool(metrics: &[u8]) {
             std::env::var("CI").as_deref() != Ok("true"),
             "promtool is missing and CI=true: .ci/setup.sh installs it"
         );
-        eprintln!("SKIPPED: promtool is missing: install the package prometheus");
+        skipped("promtool", "install the package prometheus");
         return;
     };
     child.stdin.take().unwrap().write_all(metrics).unwrap();

@@ -1,5 +1,6 @@
 //! Programs and data that a machine may have or not.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -19,9 +20,14 @@ fn cache() -> PathBuf {
 fn found<T>(what: &str, how: &str, component: Option<T>) -> Component<T> {
     if component.is_none() {
         assert!(std::env::var("CI").as_deref() != Ok("true"), "{what} is missing and CI=true: {how}");
-        eprintln!("SKIPPED: {what} is missing: {how}");
+        skipped(what, how);
     }
     component
+}
+
+/// Says why a test is skipped. Not by `eprintln`, which the test runner keeps to itself when a test passes.
+pub fn skipped(what: &str, how: &str) {
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {what} is missing: {how}");
 }
 
 /// Python with the packages of `tests/truth/requirements.txt`.
