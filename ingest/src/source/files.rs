@@ -122,7 +122,7 @@ impl FileSource {
                 return Ok(any);
             }
             any = true;
-            let end = available.iter().position(|&b| b == b'\n');
+            let end = memchr::memchr(b'\n', available);
             let used = end.map_or(available.len(), |at| at + 1);
             let room = (self.line_bytes_max + 1).saturating_sub(self.line.len());
             let text = &available[..end.unwrap_or(available.len())];
