@@ -66,6 +66,6 @@ fn scenarios_are_listed_and_unknown_ones_refused() {
         assert!(list.contains(name), "{name} is missing in\n{list}");
     }
     let said =
-        tidewatch_fails(&["simulate", "--scenario", "flood", "--to", "file", "--path", "/tmp/x", "--duration", "1s"]);
+        tidewatch_fails(&["simulate", "--scenario", "flood", "--to", "file", "--path", "x.ndjson", "--duration", "1s"]);
     assert!(said.contains("flood") && said.contains("steady"), "{said}");
 }
