@@ -11,8 +11,8 @@ mod validate;
 
 pub use error::DefinitionError;
 pub use merge::{merge_batches, sorted_by_key};
-pub use plan::{Catalog, MeasurePlan, RollupPlan, SourcePlan, TablePlan};
+pub use plan::{Catalog, Folding, MeasurePlan, RollupPlan, SourcePlan, TablePlan};
 pub use schema::{
-    Dimension, DimensionType, Measure, MeasureKind, RollupSchema, SUM_PRECISION, Tier, UPDATED_AT, ValueType,
+    Dimension, DimensionType, Measure, MeasureKind, OTHER_SERIES, RollupSchema, SUM_PRECISION, Tier, UPDATED_AT, ValueType,
     WINDOW_START, timestamp_type,
 };

@@ -55,6 +55,19 @@ pub struct RollupPlan {
     pub measures: Vec<Option<MeasurePlan>>,
     /// Expression that says which rows count at all.
     pub predicate: Option<usize>,
+    /// What happens to series beyond the budget of their tenant; `None` for keyed tables.
+    pub folding: Option<Folding>,
+}
+
+/// How series beyond a budget are folded; numbers are indexes into [`RollupSchema::dimensions`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Folding {
+    /// The dimension whose every value has a budget; `None`: the rollup has one budget as a whole.
+    pub tenant: Option<usize>,
+    /// Dimensions that give up their value.
+    pub folded: Vec<usize>,
+    /// The measure that counts what was folded: index into [`RollupSchema::measures`].
+    pub other_series: usize,
 }
 
 /// Where a measure takes its values from; numbers are indexes into [`SourcePlan::exprs`].
@@ -391,7 +404,7 @@ fn compile(
             measures.push(Some(MeasurePlan { kind: measure.kind, arguments, filter }));
         }
         let predicate = branch.predicate.as_ref().map(|e| add(&mut source.exprs, e)).transpose()?;
-        source.rollups.push(RollupPlan { schema, dimensions, measures, predicate });
+        source.rollups.push(RollupPlan { schema, dimensions, measures, predicate, folding: branch.folding });
     }
     Ok(source)
 }

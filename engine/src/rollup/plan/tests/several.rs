@@ -1,6 +1,7 @@
 //! Tables that several sources count into, tables without windows, and how long rows are kept.
 
 use super::*;
+use crate::cardinality::Admissions;
 use crate::open::{EventBatch, OpenStates};
 use crate::rollup::merge_batches;
 use arrow::array::{ArrayRef, Int64Array, StringArray, TimestampMicrosecondArray};
@@ -66,7 +67,7 @@ fn branches_fill_one_keyed_table() {
         let mut batches = Vec::new();
         for part in parts {
             let mut open = OpenStates::new(Arc::clone(source));
-            open.count(&events(source, part), |_| None).unwrap();
+            open.count(&events(source, part), &mut Admissions::unlimited(), |_| None).unwrap();
             let frozen = open.freeze();
             batches.extend((0..source.rollups.len()).map(|rollup| frozen.batch(rollup).unwrap()));
         }
