@@ -1,14 +1,19 @@
 //! What an event source looks like: its topic, its event type, its typed fields (`sources.yaml`).
 
 mod field;
+mod parse;
 
 pub use field::{EnumValues, FieldDef, FieldType, OnUnknown};
+pub(crate) use parse::{is_plain, parse_sources};
 
 use crate::rollup::timestamp_type;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// A named text: file name for messages, content.
+pub type NamedText = (String, String);
 
 /// Columns that every event has, whatever its source: name, type, may it be null.
 pub const ENVELOPE: [(EnvelopeColumn, &str); 7] = [
