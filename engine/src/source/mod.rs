@@ -16,7 +16,7 @@ use std::sync::Arc;
 pub type NamedText = (String, String);
 
 /// Columns that every event has, whatever its source: name, type, may it be null.
-pub const ENVELOPE: [(EnvelopeColumn, &str); 7] = [
+pub const ENVELOPE: [(EnvelopeColumn, &str); 8] = [
     (EnvelopeColumn::EventTime, "event_time"),
     (EnvelopeColumn::Tenant, "tenant"),
     (EnvelopeColumn::TenantKind, "tenant_kind"),
@@ -24,6 +24,7 @@ pub const ENVELOPE: [(EnvelopeColumn, &str); 7] = [
     (EnvelopeColumn::EventId, "event_id"),
     (EnvelopeColumn::EventSource, "event_source"),
     (EnvelopeColumn::Subject, "subject"),
+    (EnvelopeColumn::Sequence, "sequence"),
 ];
 
 /// A column that comes from the CloudEvents envelope.
@@ -41,8 +42,10 @@ pub enum EnvelopeColumn {
     EventId,
     /// `source`.
     EventSource,
-    /// `subject`, the only one that may be null.
+    /// `subject`; it may be null.
     Subject,
+    /// `sequence` as a number; null when it is missing or no number.
+    Sequence,
 }
 
 /// The content of a `sources.yaml`.
@@ -83,6 +86,7 @@ impl SourceDef {
         let envelope = ENVELOPE.iter().map(|&(column, name)| match column {
             EnvelopeColumn::EventTime => Field::new(name, timestamp_type(), false),
             EnvelopeColumn::Subject => Field::new(name, DataType::Utf8, true),
+            EnvelopeColumn::Sequence => Field::new(name, DataType::Int64, true),
             _ => Field::new(name, DataType::Utf8, false),
         });
         let fields = self

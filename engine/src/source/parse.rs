@@ -32,7 +32,7 @@ pub(crate) fn parse_sources(files: &[NamedText], errors: &mut Vec<DefinitionErro
                 ));
             } else if names.len() < schema.fields().len() {
                 errors.push(DefinitionError::new(file, at, format!("source {}: a field has the name of an envelope column or of another field", def.name))
-                    .hint("event_time, tenant, tenant_kind, tenant_id, event_id, event_source and subject come from the envelope; name the field otherwise and say where it lies with `path`"));
+                    .hint("event_time, tenant, tenant_kind, tenant_id, event_id, event_source, subject and sequence come from the envelope; name the field otherwise and say where it lies with `path`"));
             } else if paths.len() < def.fields.len() {
                 errors.push(
                     DefinitionError::new(
