@@ -67,6 +67,7 @@ pub struct Ingest {
     pub record_bytes_max: usize,
     pub string_bytes_max: usize,
     pub dead_letter_bytes_max: usize,
+    pub series_max_per_tenant: usize,
     #[serde(with = "humantime_serde")]
     pub future_max: Duration,
 }
@@ -164,6 +165,7 @@ impl Default for Ingest {
             record_bytes_max: MIB,
             string_bytes_max: 4096,
             dead_letter_bytes_max: 64 * 1024,
+            series_max_per_tenant: 20_000,
             future_max: Duration::from_secs(300),
         }
     }
@@ -313,6 +315,7 @@ impl Settings {
             flush_bytes: self.ingest.flush_bytes,
             drain_timeout: self.ingest.drain_timeout,
             dead_letter_bytes_max: self.ingest.dead_letter_bytes_max,
+            series_max: self.ingest.series_max_per_tenant,
             decode: DecodeLimits {
                 record_bytes_max: self.ingest.record_bytes_max,
                 string_bytes_max: self.ingest.string_bytes_max,

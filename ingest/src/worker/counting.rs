@@ -10,6 +10,7 @@ use crate::source::SourceRecord;
 use arrow::array::BooleanArray;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use tidewatch_engine::cardinality::Admissions;
 use tidewatch_engine::commit::{BEFORE_FIRST, OffsetRange, TopicPartition};
 use tidewatch_engine::live::{LiveProgress, Piece};
 use tidewatch_engine::open::OpenStates;
@@ -30,6 +31,8 @@ pub(super) struct Counting {
     /// Slot of the source to index into `partitions`.
     slots: Vec<Option<usize>>,
     watermarks: WatermarkTracker,
+    /// Which series have rows of their own.
+    admissions: Admissions,
     metrics: IngestMetrics,
     now_us: i64,
     /// Labels and counts of this poll, added to the metrics once per poll.
@@ -64,6 +67,7 @@ impl Counting {
             partitions: Vec::new(),
             slots: Vec::new(),
             watermarks: WatermarkTracker::new(settings.watermark),
+            admissions: Admissions::new(settings.series_max),
             metrics,
             now_us: 0,
             late: BTreeMap::new(),
@@ -213,8 +217,13 @@ impl Counting {
             let origins = std::mem::take(&mut self.origins[index]);
             let partitions = &self.partitions;
             let rows = origins.len() as u64;
-            states.count(&batch, |rollup| not_yet_committed(partitions, &rollup.schema.name, &origins))?;
+            states.count(&batch, &mut self.admissions, |rollup| {
+                not_yet_committed(partitions, &rollup.schema.name, &origins)
+            })?;
             self.metrics.events.with_label_values(&[&states.plan().def.name]).inc_by(rows);
+        }
+        for (rollup, events) in self.admissions.take_folded() {
+            self.metrics.folded.with_label_values(&[rollup]).inc_by(events);
         }
         for (source, count) in std::mem::take(&mut self.late) {
             self.metrics.late_events.with_label_values(&[&self.states[source].plan().def.name]).inc_by(count);
