@@ -7,6 +7,7 @@
 mod counting;
 mod handle;
 
+pub use counting::BATCH_ROWS;
 pub use handle::{View, ViewError, WorkerHandle};
 
 use crate::clock::Clock;

@@ -345,7 +345,20 @@ fn mistakes_in_sources_are_told_with_their_line() {
         (source("a", "    time_fallback: [x]"), "sources.yaml:2: source a: time_fallback `x` is not one of its fields"),
         (
             source("a", "  - name: b\n    topic: u\n    type: a.b"),
-            "sources.yaml:5: sources a and b have the same type `a.b` → an event type is one source; several rollups may read it",
+            "sources.yaml:5: type `a.b` comes from the topics t and u → sources of one type read one topic…",
+        ),
+        (
+            source("a", "    explode: x\n    fields: {x: string}"),
+            "sources.yaml:2: source a: `x` is a value and the array of explode → fields lie below the array, as in `x.id`",
+        ),
+        (
+            source("a", "    explode: x.y\n    fields: {x: string}"),
+            "sources.yaml:2: source a: `x` is a value and an object → …",
+        ),
+        (source("a", "    explode: x..y"), "sources.yaml:2: source a: `x..y` is no place of data: a key is empty"),
+        (
+            source("a", "    explode: x\n    time_fallback: [x.at]\n    fields: {x.at: timestamp}"),
+            "sources.yaml:2: source a: time_fallback `x.at` lies in the array of explode → …",
         ),
         (source("a", "  - name: a\n    topic: u\n    type: a.c"), "sources.yaml:2: source a is declared twice"),
     ] {
