@@ -2,13 +2,14 @@
 
 use super::{ApiError, Endpoints};
 use crate::format::{Format, columns};
+use arrow::datatypes::SchemaRef;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -84,11 +85,22 @@ pub(super) async fn tables(State(endpoints): State<Endpoints>) -> Result<Respons
     let snapshots = endpoints.engine.snapshots();
     let names = snapshots.table_names().await.map_err(unavailable)?;
     let snapshot = snapshots.take(&names).await.map_err(unavailable)?;
+    let definitions = snapshots.definitions();
     let tables = snapshot.tables.iter().map(|(name, table)| {
-        let columns: Vec<_> = columns(&table.schema).into_iter().map(|(name, sql)| json!({ "name": name, "type": sql })).collect();
+        let kind = if table.rollup.is_some() { "rollup" } else { "table" };
         let window_seconds = table.rollup.as_ref().map(|r| r.pane_us as f64 / 1e6);
         let source = table.rollup.as_ref().map(|r| r.source.as_str());
-        json!({ "name": name, "columns": columns, "version": table.version, "source": source, "window_seconds": window_seconds })
+        let columns = described(&table.schema);
+        json!({ "name": name, "kind": kind, "columns": columns, "version": table.version, "source": source, "window_seconds": window_seconds })
     });
-    Ok(Json(json!({ "tables": tables.collect::<Vec<_>>() })).into_response())
+    let views = definitions.views().map(|view| {
+        json!({ "name": view.name, "kind": "view", "columns": described(&view.schema), "reads": view.reads, "query": view.query() })
+    });
+    let mut all: Vec<_> = tables.chain(views).collect();
+    all.sort_by(|a, b| a["name"].as_str().cmp(&b["name"].as_str()));
+    Ok(Json(json!({ "tables": all })).into_response())
+}
+
+fn described(schema: &SchemaRef) -> Vec<Value> {
+    columns(schema).into_iter().map(|(name, sql)| json!({ "name": name, "type": sql })).collect()
 }
