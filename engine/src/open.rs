@@ -72,7 +72,7 @@ impl OpenStates {
         let interners = plan.dimensions.iter().map(|&(_, kind)| Interner::new(kind)).collect();
         let rollups = plan.rollups.iter().map(|r| OpenRollup {
             keys: KeyTable::new(r.dimensions.len()),
-            measures: r.measures.iter().map(|m| new_states(m.kind)).collect(),
+            measures: r.schema.measures.iter().map(|m| new_states(m.kind)).collect(),
         });
         Self { rollups: rollups.collect(), interners, rows: 0, without_value: 0, plan }
     }
@@ -211,12 +211,13 @@ impl OpenRollup {
         mask: Option<&BooleanArray>,
     ) -> Result<(), AggregateError> {
         let passing: Option<Vec<u32>> = mask.map(|m| m.values().set_indices().map(|row| row as u32).collect());
-        let pane_us = plan.schema.pane_us;
+        // Rows of a keyed table have no window: all of them lie in the same one.
+        let window_of = |time_us: i64| plan.schema.pane_us.map_or(0, |pane_us| window_start(time_us, pane_us));
         let (windows, picked): (Vec<i64>, Vec<Vec<u32>>) = match &passing {
-            None => (event_time_us.iter().map(|&t| window_start(t, pane_us)).collect(), Vec::new()),
+            None => (event_time_us.iter().map(|&t| window_of(t)).collect(), Vec::new()),
             Some(rows) if rows.is_empty() => return Ok(()),
             Some(rows) => (
-                rows.iter().map(|&row| window_start(event_time_us[row as usize], pane_us)).collect(),
+                rows.iter().map(|&row| window_of(event_time_us[row as usize])).collect(),
                 plan.dimensions.iter().map(|&d| rows.iter().map(|&row| lanes[d][row as usize]).collect()).collect(),
             ),
         };
@@ -234,10 +235,13 @@ impl OpenRollup {
             })
         };
         for (measure, states) in plan.measures.iter().zip(&mut self.measures) {
+            // Filled by another source of the same table.
+            let Some(measure) = measure else { continue };
             let condition = pick(measure.filter)?;
             let rows =
                 Rows { slots: &slots, slot_count: self.keys.len(), filter: condition.as_ref().map(|c| c.as_boolean()) };
-            states.update(&rows, pick(measure.argument)?.as_ref())?;
+            let arguments = measure.arguments.iter().filter_map(|&a| pick(Some(a)).transpose());
+            states.update(&rows, &arguments.collect::<Result<Vec<_>, _>>()?)?;
         }
         Ok(())
     }
@@ -263,7 +267,7 @@ impl FrozenStates {
     /// The rows of one rollup in the schema of its table, in no particular order.
     pub fn batch(&self, rollup: usize) -> Result<RecordBatch, AggregateError> {
         let (plan, open) = (&self.states.plan.rollups[rollup], &self.states.rollups[rollup]);
-        let mut columns: Vec<ArrayRef> = vec![open.keys.window_column()];
+        let mut columns: Vec<ArrayRef> = plan.schema.pane_us.map(|_| open.keys.window_column()).into_iter().collect();
         for (lane, &dimension) in plan.dimensions.iter().enumerate() {
             columns.push(self.states.interners[dimension].resolve(open.keys.lane(lane)));
         }

@@ -5,7 +5,7 @@
 
 use crate::rollup::DimensionType;
 use arrow::array::{Array, ArrayRef, AsArray, BooleanBuilder, Int64Builder, StringBuilder, TimestampMicrosecondArray};
-use arrow::datatypes::Int64Type;
+use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
 use hashbrown::HashTable;
 use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_64;
@@ -24,6 +24,7 @@ pub struct Interner {
 enum Values {
     Utf8 { bytes: Vec<u8>, ends: Vec<usize> },
     Int64(Vec<i64>),
+    Timestamp(Vec<i64>),
     Boolean,
 }
 
@@ -33,6 +34,7 @@ impl Interner {
         let values = match kind {
             DimensionType::Utf8 => Values::Utf8 { bytes: Vec::new(), ends: vec![0] },
             DimensionType::Int64 => Values::Int64(Vec::new()),
+            DimensionType::Timestamp => Values::Timestamp(Vec::new()),
             DimensionType::Boolean => Values::Boolean,
         };
         Self { values, numbers: HashTable::new() }
@@ -68,6 +70,12 @@ impl Interner {
                     out.push(if is_null(row) { NULL } else { intern_int(numbers, list, column.value(row)) });
                 }
             }
+            Values::Timestamp(list) => {
+                let column = column.as_primitive::<TimestampMicrosecondType>();
+                for row in 0..column.len() {
+                    out.push(if is_null(row) { NULL } else { intern_int(numbers, list, column.value(row)) });
+                }
+            }
             Values::Boolean => {
                 let column = column.as_boolean();
                 out.extend((0..column.len()).map(|row| match is_null(row) {
@@ -96,6 +104,10 @@ impl Interner {
                 }
                 Arc::new(builder.finish())
             }
+            Values::Timestamp(list) => {
+                let values = numbers.map(|n| (n as usize).checked_sub(1).and_then(|i| list.get(i)).copied());
+                Arc::new(values.collect::<TimestampMicrosecondArray>().with_timezone("UTC"))
+            }
             Values::Boolean => {
                 let mut builder = BooleanBuilder::new();
                 for number in numbers {
@@ -110,7 +122,7 @@ impl Interner {
     pub fn size_bytes(&self) -> usize {
         let values = match &self.values {
             Values::Utf8 { bytes, ends } => bytes.capacity() + ends.capacity() * size_of::<usize>(),
-            Values::Int64(list) => list.capacity() * size_of::<i64>(),
+            Values::Int64(list) | Values::Timestamp(list) => list.capacity() * size_of::<i64>(),
             Values::Boolean => 0,
         };
         values + self.numbers.capacity() * (size_of::<u32>() + 1)

@@ -98,6 +98,6 @@ impl From<&Catalog> for Definitions {
     fn from(catalog: &Catalog) -> Self {
         let declared =
             |schema: &RollupSchema| DeclaredTable { schema: schema.arrow_schema(), rollup: Some(schema.clone()) };
-        Self::of_tables(catalog.rollups().map(|(_, r)| (r.schema.name.clone(), declared(&r.schema))).collect())
+        Self::of_tables(catalog.tables().iter().map(|t| (t.schema.name.clone(), declared(t.schema))).collect())
     }
 }

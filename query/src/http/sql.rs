@@ -2,6 +2,7 @@
 
 use super::{ApiError, Endpoints};
 use crate::format::{Format, columns};
+use crate::table::merged_table;
 use arrow::datatypes::SchemaRef;
 use axum::Json;
 use axum::body::Bytes;
@@ -10,6 +11,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -88,10 +90,11 @@ pub(super) async fn tables(State(endpoints): State<Endpoints>) -> Result<Respons
     let definitions = snapshots.definitions();
     let tables = snapshot.tables.iter().map(|(name, table)| {
         let kind = if table.rollup.is_some() { "rollup" } else { "table" };
-        let window_seconds = table.rollup.as_ref().map(|r| r.pane_us as f64 / 1e6);
-        let source = table.rollup.as_ref().map(|r| r.source.as_str());
-        let columns = described(&table.schema);
-        json!({ "name": name, "kind": kind, "columns": columns, "version": table.version, "source": source, "window_seconds": window_seconds })
+        let window_seconds = table.rollup.as_ref().and_then(|r| r.pane_us).map(|p| p as f64 / 1e6);
+        let sources = table.rollup.as_ref().map(|r| r.sources.as_slice());
+        // What queries see of it, which is not quite what is stored.
+        let schema = merged_table(name, table).map_or_else(|_| Arc::clone(&table.schema), |t| t.schema());
+        json!({ "name": name, "kind": kind, "columns": described(&schema), "version": table.version, "sources": sources, "window_seconds": window_seconds })
     });
     let views = definitions.views().map(|view| {
         json!({ "name": view.name, "kind": "view", "columns": described(&view.schema), "reads": view.reads, "query": view.query() })
