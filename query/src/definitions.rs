@@ -43,6 +43,12 @@ impl Definitions {
         Self { tables, views: Views::default() }
     }
 
+    /// Declares one more table.
+    pub fn with_table(mut self, name: &str, table: DeclaredTable) -> Self {
+        self.tables.insert(name.to_owned(), table);
+        self
+    }
+
     /// Adds the views of `CREATE VIEW` statements. Each is planned as queries are, over empty tables.
     ///
     /// Errors: every mistake found, not only the first.

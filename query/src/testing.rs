@@ -1,5 +1,6 @@
 //! A small rollup, rows for it, and a store, for the tests of this crate.
 
+use crate::definitions::{DeclaredTable, Definitions};
 use crate::live::{LiveError, LiveStates, LiveView};
 use crate::session::Now;
 use crate::snapshot::Snapshots;
@@ -42,6 +43,12 @@ pub fn rollup() -> RollupSchema {
         tiers: Vec::new(),
         retain_us: None,
     }
+}
+
+/// The small rollup as packs declare it.
+pub fn declared() -> Definitions {
+    let table = DeclaredTable { schema: rollup().arrow_schema(), rollup: Some(rollup()) };
+    Definitions::default().with_table("calls", table)
 }
 
 pub fn hdr(values: &[u64]) -> Option<Vec<u8>> {

@@ -46,6 +46,11 @@ impl View {
         &self.text.file
     }
 
+    /// Names of its columns.
+    pub fn columns(&self) -> impl Iterator<Item = &str> {
+        self.schema.fields().iter().map(|f| f.name().as_str())
+    }
+
     /// Its query as written.
     pub fn query(&self) -> &str {
         self.text.query.trim_start()
