@@ -256,7 +256,7 @@ impl Settings {
 
     fn check(&self, mistake: &mut dyn FnMut(&str, String)) {
         if self.packs.is_empty() {
-            mistake("packs", "at least one pack is needed\n  hint: \"builtin:creatorflow\", or a folder with sources.yaml and rollups.sql".to_owned());
+            mistake("packs", "at least one pack is needed\n  hint: \"builtin:creatorflow\", or a folder with sources.yaml, rollups.sql and views.sql".to_owned());
         }
         for key in self.kafka.properties.keys().filter(|k| KafkaSource::is_fixed_property(k)) {
             mistake(

@@ -72,9 +72,7 @@ fn lines(batch: &RecordBatch) -> Vec<String> {
         }
     };
     let shown: Vec<usize> = (0..batch.num_columns()).filter(|&c| schema.field(c).name() != "other_series").collect();
-    (0..batch.num_rows())
-        .map(|row| shown.iter().map(|&c| cell(c, row)).collect::<Vec<_>>().join(" "))
-        .collect()
+    (0..batch.num_rows()).map(|row| shown.iter().map(|&c| cell(c, row)).collect::<Vec<_>>().join(" ")).collect()
 }
 
 /// The rows of one rollup, sorted by key.
