@@ -21,6 +21,8 @@ pub enum Command {
     Run(Run),
     /// Check settings and definitions: every mistake with file, line and hint.
     Check(Check),
+    /// Run the tests of packs: events, queries, and the rows they must give, however events come together.
+    Test(Test),
     /// Ask the tables. Sees what is committed; a running process also answers for what is not yet,
     /// on POST /api/v1/sql.
     Sql(Sql),
@@ -73,6 +75,18 @@ pub struct Check {
     /// Print the default settings with their explanations and stop.
     #[arg(long)]
     pub defaults: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Test {
+    /// Packs, loaded together; the tests are those in their folders tests/ [default: packs of the settings].
+    #[arg(value_name = "PACK")]
+    pub packs: Vec<String>,
+    /// Only tests with this text in their name or file.
+    #[arg(long, value_name = "TEXT")]
+    pub filter: Option<String>,
+    #[command(flatten)]
+    pub config: Config,
 }
 
 #[derive(Debug, Args)]

@@ -5,6 +5,7 @@ mod demo;
 mod run;
 mod simulate;
 mod sql;
+mod test;
 
 use crate::cli::{Cli, Command};
 use anyhow::Result;
@@ -23,6 +24,7 @@ pub fn execute(cli: Cli) -> Result<ExitCode> {
         Command::Demo(options) => block_on(|commits| demo::demo(options, commits)),
         Command::Run(options) => block_on(|commits| run::run(options, commits)),
         Command::Check(options) => block_on(|_| check::check(options)),
+        Command::Test(options) => block_on(|_| test::test(options)),
         Command::Sql(options) => block_on(|_| sql::sql(options)),
         Command::Simulate(options) => simulate::simulate(&options),
     }
