@@ -32,6 +32,8 @@ mod automation;
 mod bad_input;
 mod broker;
 mod event;
+#[cfg(test)]
+mod fields;
 mod flow;
 mod generator;
 mod health;

@@ -34,10 +34,9 @@ impl Flow for Opening {
             declare_dependencies(scene, &mut self.lane);
         }
         let creator = world.population.creators.get(self.creator)?;
-        let mut lane = Lane::new(world.seed, Entity { stream: Stream::Openings, number: 1 + self.creator as u64 });
-        declare_rules(scene, self.creator, &mut lane);
+        declare_rules(scene, self.creator);
         for shop in &creator.shops {
-            connect(scene, *shop, &mut lane);
+            connect(scene, *shop);
             for product in &world.population.shop(*shop).products {
                 declare(scene, *product);
             }
@@ -67,7 +66,7 @@ pub(crate) fn troubles(world: &World) -> Vec<(i64, Box<dyn Flow>)> {
             }
             Effect::TokenExpiry { creator } => {
                 let shop = world.population.main_shop(creator);
-                flows.push((from_us, Box::new(TokenTrouble::new(world, shop, *schedule, number))));
+                flows.push((from_us, Box::new(TokenTrouble::new(shop, *schedule))));
             }
             _ => {}
         }

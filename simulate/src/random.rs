@@ -48,7 +48,6 @@ pub(crate) enum Stream {
     Dependencies = 33,
     Failovers = 34,
     Reports = 35,
-    Troubles = 36,
     Oversells = 37,
     Openings = 38,
 }

@@ -1,6 +1,7 @@
 //! What changes while the platform runs: stock, connections, rules, and what is waiting.
 
 use crate::automation::{Features, Rules};
+use crate::flow::Lane;
 use crate::inventory::Level;
 use crate::random::{Entity, Random, Stream};
 use crate::shipping::Carrier;
@@ -22,7 +23,7 @@ pub(crate) struct State {
 }
 
 /// What has happened in a shop since it was last synchronised.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct ShopState {
     pub orders_created: i64,
     pub orders_updated: i64,
@@ -32,12 +33,16 @@ pub(crate) struct ShopState {
     pub connection_sequence: u32,
     pub token_version: u32,
     pub token_expires_us: i64,
+    /// Of what is told of connection and token.
+    pub lane: Lane,
 }
 
 #[derive(Debug)]
 pub(crate) struct CreatorState {
     pub rules: Rules,
     pub features: Features,
+    /// Of what is told of them.
+    pub lane: Lane,
 }
 
 impl State {
@@ -45,14 +50,29 @@ impl State {
         let population = &world.population;
         let creators = (0..population.creators.len()).map(|creator| {
             let mut random = Random::of(world.seed, Entity::member(Stream::Rules, creator, 0));
-            CreatorState { rules: Rules::new(&mut random), features: Features::new(&mut random) }
+            let lane = Lane::new(world.seed, Entity::member(Stream::Rules, creator, 0));
+            CreatorState { rules: Rules::new(&mut random), features: Features::new(&mut random), lane }
         });
         Self {
             creators: creators.collect(),
             levels: (0..population.products.len()).map(|product| Level::new(world, product)).collect(),
-            shops: population.shops.iter().map(|_| ShopState::default()).collect(),
+            shops: (0..population.shops.len()).map(|shop| ShopState::new(world, shop)).collect(),
             switched_off: Vec::new(),
             waiting_webhooks: BTreeSet::new(),
+        }
+    }
+}
+
+impl ShopState {
+    fn new(world: &World, shop: usize) -> Self {
+        Self {
+            orders_created: 0,
+            orders_updated: 0,
+            newest_change_us: None,
+            connection_sequence: 0,
+            token_version: 0,
+            token_expires_us: world.start_us,
+            lane: Lane::new(world.seed, Entity::member(Stream::Connections, shop, 0)),
         }
     }
 }

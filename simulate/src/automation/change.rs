@@ -4,19 +4,19 @@ use super::action::Chore;
 use super::kind;
 use super::rule::{FEATURES, Rule};
 use crate::event::{Envelope, EventKind, Key, Owner, Truth};
-use crate::flow::{Lane, Scene};
+use crate::flow::Scene;
 use crate::random::{Entity, Random, Stream};
 
 const RULE_CHANGED: EventKind = kind("automation.automation_rule.changed.v1");
 const FEATURE_TOGGLED: EventKind = kind("automation.automation_feature.toggled.v1");
 
 /// Tells of the rules and features that a creator begins with.
-pub(crate) fn declare_rules(scene: &mut Scene<'_>, creator: usize, lane: &mut Lane) {
+pub(crate) fn declare_rules(scene: &mut Scene<'_>, creator: usize) {
     for rule in Rule::ALL {
-        tell_rule(scene, creator, rule, "created", lane);
+        tell_rule(scene, creator, rule, "created");
     }
     for feature in 0..FEATURES.len() {
-        tell_feature(scene, creator, feature, lane);
+        tell_feature(scene, creator, feature);
     }
 }
 
@@ -25,37 +25,37 @@ pub(crate) fn change_something(scene: &mut Scene<'_>, entity: Entity, mut random
     let world = scene.world;
     let shop = world.population.any_shop(&mut random);
     let creator = world.population.shop(shop).creator;
-    let mut lane = Lane::new(world.seed, entity);
     let rule = *random.pick(&Rule::ALL);
     let feature = random.below(FEATURES.len() as u64) as usize;
     match random.below(100) {
         0..50 => scene.begin(scene.now_us, Chore::new(world, entity, shop, random)),
-        50..70 => tell_rule(scene, creator, rule, "edited", &mut lane),
+        50..70 => tell_rule(scene, creator, rule, "edited"),
         70..85 => {
             let state = scene.state.creators[creator].rules.get(rule);
             // Most of the time nearly all rules are on.
             let is_active = !state.is_active || random.chance(0.7);
             if is_active == state.is_active {
-                tell_rule(scene, creator, rule, "edited", &mut lane);
+                tell_rule(scene, creator, rule, "edited");
                 return;
             }
             state.is_active = is_active;
-            tell_rule(scene, creator, rule, if is_active { "enabled" } else { "disabled" }, &mut lane);
+            tell_rule(scene, creator, rule, if is_active { "enabled" } else { "disabled" });
         }
         _ => {
             let enabled = &mut scene.state.creators[creator].features.enabled[feature];
             *enabled = !*enabled || random.chance(0.6);
-            tell_feature(scene, creator, feature, &mut lane);
+            tell_feature(scene, creator, feature);
         }
     }
 }
 
-fn tell_rule(scene: &mut Scene<'_>, creator: usize, rule: Rule, change: &str, lane: &mut Lane) {
+fn tell_rule(scene: &mut Scene<'_>, creator: usize, rule: Rule, change: &str) {
     let about = rule.about();
     let state = scene.state.creators[creator].rules.get(rule);
     state.sequence += 1;
     let (sequence, is_active) = (state.sequence, state.is_active);
     let world = scene.world;
+    let mut lane = scene.state.creators[creator].lane.clone();
     let owner = Owner::Creator(creator);
     let entity = Entity::member(Stream::Rules, creator * Rule::ALL.len() + rule as usize, sequence);
     let envelope = Envelope {
@@ -78,14 +78,16 @@ fn tell_rule(scene: &mut Scene<'_>, creator: usize, rule: Rule, change: &str, la
         o.text("actor_id", &format!("usr_{}", creator + 1));
         o.time("updated_at", scene.now_us);
     });
-    scene.send(lane, owner, event);
+    scene.send(&mut lane, owner, event);
+    scene.state.creators[creator].lane = lane;
 }
 
-fn tell_feature(scene: &mut Scene<'_>, creator: usize, feature: usize, lane: &mut Lane) {
+fn tell_feature(scene: &mut Scene<'_>, creator: usize, feature: usize) {
     let features = &mut scene.state.creators[creator].features;
     features.sequence[feature] += 1;
     let (sequence, enabled) = (features.sequence[feature], features.enabled[feature]);
     let world = scene.world;
+    let mut lane = scene.state.creators[creator].lane.clone();
     let owner = Owner::Creator(creator);
     let envelope = Envelope {
         kind: FEATURE_TOGGLED,
@@ -106,5 +108,6 @@ fn tell_feature(scene: &mut Scene<'_>, creator: usize, feature: usize, lane: &mu
         o.boolean("available", true);
         o.boolean("enabled", enabled);
     });
-    scene.send(lane, owner, event);
+    scene.send(&mut lane, owner, event);
+    scene.state.creators[creator].lane = lane;
 }

@@ -43,7 +43,7 @@ pub(super) enum Step {
 }
 
 /// Events of an average life, over all topics, for turning a rate of events into a rate of orders.
-pub(crate) const EVENTS_PER_ORDER: f64 = 26.0;
+pub(crate) const EVENTS_PER_ORDER: f64 = 24.9;
 
 /// Time between the step before and this one, in microseconds.
 pub(super) fn gap_us(step: Step, order: &mut Order, world: &World) -> i64 {

@@ -3,7 +3,7 @@
 use super::kind;
 use super::token::{TokenChange, tell_token};
 use crate::event::{Envelope, EventKind, Key, Owner, Truth};
-use crate::flow::{Lane, Scene};
+use crate::flow::Scene;
 use crate::population::ShopIndex;
 use crate::random::{Entity, Stream};
 
@@ -28,9 +28,9 @@ impl Connection {
 }
 
 /// Tells of a shop's first token and that it is connected.
-pub(crate) fn connect(scene: &mut Scene<'_>, shop: ShopIndex, lane: &mut Lane) {
-    tell_token(scene, shop, TokenChange::Issued, Truth::Normal, lane);
-    tell_connection(scene, shop, Connection::Connected, "authorised", Truth::Normal, lane);
+pub(crate) fn connect(scene: &mut Scene<'_>, shop: ShopIndex) {
+    tell_token(scene, shop, TokenChange::Issued, Truth::Normal);
+    tell_connection(scene, shop, Connection::Connected, "authorised", Truth::Normal);
 }
 
 pub(super) fn tell_connection(
@@ -39,11 +39,10 @@ pub(super) fn tell_connection(
     connection: Connection,
     reason: &str,
     truth: Truth,
-    lane: &mut Lane,
 ) {
     let state = &mut scene.state.shops[shop.0];
     state.connection_sequence += 1;
-    let sequence = state.connection_sequence;
+    let (sequence, mut lane) = (state.connection_sequence, state.lane.clone());
     let world = scene.world;
     let shop_id = &world.population.shop(shop).id;
     let owner = Owner::Shop(shop);
@@ -62,5 +61,6 @@ pub(super) fn tell_connection(
         o.text("state", connection.as_str());
         o.text("reason", reason);
     });
-    scene.send(lane, owner, event);
+    scene.send(&mut lane, owner, event);
+    scene.state.shops[shop.0].lane = lane;
 }

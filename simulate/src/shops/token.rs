@@ -3,12 +3,11 @@
 use super::connection::{Connection, tell_connection};
 use super::kind;
 use crate::event::{Envelope, EventKind, Key, Owner, Truth};
-use crate::flow::{Flow, Lane, Scene};
+use crate::flow::{Flow, Scene};
 use crate::population::ShopIndex;
 use crate::random::{Entity, Stream};
 use crate::scenario::Schedule;
 use crate::series::Tick;
-use crate::world::World;
 
 const CHANGED: EventKind = kind("apihealth.oauth_token.changed.v1");
 
@@ -34,7 +33,7 @@ impl TokenChange {
     }
 }
 
-pub(super) fn tell_token(scene: &mut Scene<'_>, shop: ShopIndex, change: TokenChange, truth: Truth, lane: &mut Lane) {
+pub(super) fn tell_token(scene: &mut Scene<'_>, shop: ShopIndex, change: TokenChange, truth: Truth) {
     let now_us = scene.now_us;
     let state = &mut scene.state.shops[shop.0];
     state.token_version += 1;
@@ -43,7 +42,7 @@ pub(super) fn tell_token(scene: &mut Scene<'_>, shop: ShopIndex, change: TokenCh
         TokenChange::Expired => state.token_expires_us = now_us,
         TokenChange::RefreshFailed => {}
     }
-    let (version, expires_us) = (state.token_version, state.token_expires_us);
+    let (version, expires_us, mut lane) = (state.token_version, state.token_expires_us, state.lane.clone());
     let world = scene.world;
     let shop_id = &world.population.shop(shop).id;
     let owner = Owner::Shop(shop);
@@ -62,39 +61,38 @@ pub(super) fn tell_token(scene: &mut Scene<'_>, shop: ShopIndex, change: TokenCh
         o.text("change", change.as_str());
         o.time("token_expires_at", expires_us);
     });
-    scene.send(lane, owner, event);
+    scene.send(&mut lane, owner, event);
+    scene.state.shops[shop.0].lane = lane;
 }
 
 /// Refreshes the token of a shop, unless it has expired for a reason that a refresh cannot mend.
 pub(crate) fn refresh_token(tick: &mut Tick<'_>, scene: &mut Scene<'_>, shop: ShopIndex) {
     let is_failed = tick.random.chance(FAILURE_SHARE);
     if scene.world.has_no_token(shop, scene.now_us) {
-        tell_token(scene, shop, TokenChange::RefreshFailed, Truth::TokenExpiry, tick.lane);
+        tell_token(scene, shop, TokenChange::RefreshFailed, Truth::TokenExpiry);
         return;
     }
     if is_failed {
         // The next attempt, some hours before the token expires, goes well.
-        tell_token(scene, shop, TokenChange::RefreshFailed, Truth::Normal, tick.lane);
-        tell_connection(scene, shop, Connection::Degraded, "token_refresh_failed", Truth::Normal, tick.lane);
-        let retry = Recovery { shop, lane: tick.lane.clone() };
-        scene.begin(scene.now_us + 300_000_000, retry);
+        tell_token(scene, shop, TokenChange::RefreshFailed, Truth::Normal);
+        tell_connection(scene, shop, Connection::Degraded, "token_refresh_failed", Truth::Normal);
+        scene.begin(scene.now_us + 300_000_000, Recovery { shop });
         return;
     }
-    tell_token(scene, shop, TokenChange::Refreshed, Truth::Normal, tick.lane);
+    tell_token(scene, shop, TokenChange::Refreshed, Truth::Normal);
 }
 
 /// The second attempt to refresh a token.
 #[derive(Debug)]
 struct Recovery {
     shop: ShopIndex,
-    lane: Lane,
 }
 
 impl Flow for Recovery {
     fn step(&mut self, scene: &mut Scene<'_>) -> Option<i64> {
         if !scene.world.has_no_token(self.shop, scene.now_us) {
-            tell_token(scene, self.shop, TokenChange::Refreshed, Truth::Normal, &mut self.lane);
-            tell_connection(scene, self.shop, Connection::Connected, "token_refreshed", Truth::Normal, &mut self.lane);
+            tell_token(scene, self.shop, TokenChange::Refreshed, Truth::Normal);
+            tell_connection(scene, self.shop, Connection::Connected, "token_refreshed", Truth::Normal);
         }
         None
     }
@@ -105,27 +103,25 @@ impl Flow for Recovery {
 pub(crate) struct TokenTrouble {
     shop: ShopIndex,
     schedule: Schedule,
-    lane: Lane,
     is_expired: bool,
 }
 
 impl TokenTrouble {
-    pub fn new(world: &World, shop: ShopIndex, schedule: Schedule, number: usize) -> Self {
-        let lane = Lane::new(world.seed, Entity::member(Stream::Troubles, number, 0));
-        Self { shop, schedule, lane, is_expired: false }
+    pub fn new(shop: ShopIndex, schedule: Schedule) -> Self {
+        Self { shop, schedule, is_expired: false }
     }
 }
 
 impl Flow for TokenTrouble {
     fn step(&mut self, scene: &mut Scene<'_>) -> Option<i64> {
-        let (shop, truth, lane) = (self.shop, Truth::TokenExpiry, &mut self.lane);
+        let (shop, truth) = (self.shop, Truth::TokenExpiry);
         if self.is_expired {
-            tell_token(scene, shop, TokenChange::Issued, truth, lane);
-            tell_connection(scene, shop, Connection::Connected, "authorised", truth, lane);
+            tell_token(scene, shop, TokenChange::Issued, truth);
+            tell_connection(scene, shop, Connection::Connected, "authorised", truth);
         } else {
-            tell_token(scene, shop, TokenChange::RefreshFailed, truth, lane);
-            tell_token(scene, shop, TokenChange::Expired, truth, lane);
-            tell_connection(scene, shop, Connection::ReauthRequired, "token_expired", truth, lane);
+            tell_token(scene, shop, TokenChange::RefreshFailed, truth);
+            tell_token(scene, shop, TokenChange::Expired, truth);
+            tell_connection(scene, shop, Connection::ReauthRequired, "token_expired", truth);
         }
         self.is_expired = !self.is_expired;
         let (from_us, until_us) = scene.world.next_interval_us(self.schedule, scene.now_us)?;
