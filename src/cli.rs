@@ -24,6 +24,9 @@ pub enum Command {
     /// Ask the tables. Sees what is committed; a running process also answers for what is not yet,
     /// on POST /api/v1/sql.
     Sql(Sql),
+    /// Merge small files, roll windows up into wider ones, delete what was kept long enough: once, until
+    /// nothing is left to do. `run` does the same beside counting.
+    Maintain(Maintain),
     /// Generate events with known trouble.
     Simulate(Simulate),
 }
@@ -73,6 +76,16 @@ pub struct Check {
     /// Print the default settings with their explanations and stop.
     #[arg(long)]
     pub defaults: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Maintain {
+    /// Folder or URL of the tables, instead of that in the settings.
+    #[arg(long, value_name = "LOCATION")]
+    pub data: Option<String>,
+    /// Settings file; its packs say how long windows are kept, else the tables themselves do.
+    #[arg(short, long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -18,12 +18,14 @@
 //! | how events are counted | [`open`], [`series`], [`aggregate`] |
 //! | percentiles and distinct counts | [`sketch`] |
 //! | when a commit may be made | [`commit`] |
+//! | how files are merged, rolled up and dropped | [`life_cycle`] |
 //! | what readers see before a commit | [`live`] |
 //! | our own metrics | [`metrics`] |
 
 pub mod aggregate;
 pub mod commit;
 pub mod functions;
+pub mod life_cycle;
 pub mod live;
 pub mod metrics;
 pub mod open;

@@ -4,8 +4,8 @@ use crate::cli::Check;
 use crate::packs;
 use crate::settings::{DEFAULT_TOML, Settings};
 use anyhow::Result;
-use tidewatch_engine::rollup::{TablePlan, Tier};
 use std::process::ExitCode;
+use tidewatch_engine::rollup::{TablePlan, Tier};
 
 pub fn check(options: &Check) -> Result<ExitCode> {
     if options.defaults {

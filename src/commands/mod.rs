@@ -2,6 +2,7 @@
 
 mod check;
 mod demo;
+mod maintain;
 mod run;
 mod simulate;
 mod sql;
@@ -24,6 +25,7 @@ pub fn execute(cli: Cli) -> Result<ExitCode> {
         Command::Run(options) => block_on(|commits| run::run(options, commits)),
         Command::Check(options) => check::check(&options),
         Command::Sql(options) => block_on(|_| sql::sql(options)),
+        Command::Maintain(options) => block_on(|_| maintain::maintain(options)),
         Command::Simulate(options) => simulate::simulate(&options),
     }
 }

@@ -15,7 +15,7 @@ use tidewatch_storage::Store;
 const DEFAULT_CONFIG: &str = "tidewatch.toml";
 
 pub async fn sql(options: Sql) -> Result<ExitCode> {
-    let (settings, store) = open(&options)?;
+    let (settings, store) = open(options.config.as_deref(), options.data.as_deref())?;
     let engine = SqlEngine::new(Snapshots::new(store.clone(), Arc::new(NoLiveStates)), settings.sql_limits());
     let answer = match engine.query(&options.query).await {
         Ok(answer) => answer,
@@ -45,13 +45,14 @@ pub async fn sql(options: Sql) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn open(options: &Sql) -> Result<(Settings, Store)> {
-    let config = options.config.as_deref().or_else(|| Some(Path::new(DEFAULT_CONFIG)).filter(|p| p.exists()));
+/// The settings, and the store that `location` or the settings name.
+pub fn open(config: Option<&Path>, location: Option<&str>) -> Result<(Settings, Store)> {
+    let config = config.or_else(|| Some(Path::new(DEFAULT_CONFIG)).filter(|p| p.exists()));
     let settings = config.map(Settings::load).transpose()?;
-    match (&options.data, settings) {
+    match (location, settings) {
         (Some(location), settings) => {
             let settings = settings.unwrap_or_default();
-            // A query must not make a folder out of a typing mistake.
+            // Asking must not make a folder out of a typing mistake.
             if !location.contains("://") && !Path::new(location).is_dir() {
                 bail!("{location}: there is no such folder");
             }

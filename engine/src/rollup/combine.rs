@@ -60,7 +60,10 @@ pub(super) fn combine(definition: &Definition, parts: Vec<Validated>) -> Result<
             let found = part.dimensions.iter().find(|(d, _)| d == wanted);
             found.map(|(_, expr)| expr.clone()).ok_or_else(|| {
                 statement
-                    .error("select", format!("dimension `{}` of the first branch is missing, or has another type", wanted.name))
+                    .error(
+                        "select",
+                        format!("dimension `{}` of the first branch is missing, or has another type", wanted.name),
+                    )
                     .hint("every branch of a UNION ALL BY NAME selects the same dimensions")
             })
         });
@@ -87,13 +90,26 @@ fn apply_options(definition: &Definition, schema: &mut RollupSchema) -> Result<(
             ("tiers", Some(pane_us)) => {
                 let parsed = options::parse_tiers(value, pane_us);
                 schema.tiers = parsed.map_err(|e| {
-                    fail(e).hint("finest first, as in '10s 2d, 1m 30d, 1h 400d, 1d forever': width, and how long it is kept")
+                    fail(e).hint(
+                        "finest first, as in '10s 2d, 1m 30d, 1h 400d, 1d forever': width, and how long it is kept",
+                    )
                 })?;
             }
             ("retention", None) => schema.retain_us = options::parse_retention(value).map_err(fail)?,
-            ("tiers", None) => return Err(fail("a keyed table has no windows".to_owned()).hint("retention = '400d' says how long a key is kept that gets no events")),
-            ("retention", Some(_)) => return Err(fail("windows are kept by tier".to_owned()).hint("tiers = '10s 2d, 1m 30d, 1h 400d, 1d forever'")),
-            _ => return Err(definition.error(*at, format!("no option `{key}`")).hint("tiers for windows, retention for keyed tables")),
+            ("tiers", None) => {
+                return Err(fail("a keyed table has no windows".to_owned())
+                    .hint("retention = '400d' says how long a key is kept that gets no events"));
+            }
+            ("retention", Some(_)) => {
+                return Err(
+                    fail("windows are kept by tier".to_owned()).hint("tiers = '10s 2d, 1m 30d, 1h 400d, 1d forever'")
+                );
+            }
+            _ => {
+                return Err(definition
+                    .error(*at, format!("no option `{key}`"))
+                    .hint("tiers for windows, retention for keyed tables"));
+            }
         }
     }
     Ok(())
