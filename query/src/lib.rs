@@ -13,6 +13,7 @@
 //! |---|---|
 //! | what a reader sees of a running worker | [`live`] |
 //! | how commits and memory become one answer | [`snapshot`], [`table`] |
+//! | which width of windows answers a query | [`tiers`] |
 //! | `quantile`, `approx_distinct` and the like | [`functions`] |
 //! | limits of a query, its errors | [`sql`] |
 //! | table, CSV, JSON, Parquet, Arrow | [`format`] |
@@ -31,6 +32,7 @@ pub mod sql;
 pub mod table;
 #[cfg(test)]
 mod testing;
+pub mod tiers;
 
 pub use live::{LiveError, LiveStates, LiveView, NoLiveStates};
 pub use snapshot::{Snapshot, Snapshots};

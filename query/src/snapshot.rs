@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use thiserror::Error;
 use tidewatch_engine::commit::TopicPartition;
+use tidewatch_engine::life_cycle::tiers_of;
 use tidewatch_engine::rollup::RollupSchema;
 use tidewatch_storage::{StorageError, Store, Table};
 use tokio::sync::Mutex;
@@ -42,8 +43,10 @@ pub struct Snapshot {
 pub struct SnapshotTable {
     /// Its rollup; `None` for tables whose rows do not merge.
     pub rollup: Option<RollupSchema>,
-    /// Its columns.
+    /// Its columns, without those that only divide its files.
     pub schema: SchemaRef,
+    /// Per tier of the rollup where it is cut: older rows of it do not count. Empty without windows.
+    pub boundaries: Vec<Option<i64>>,
     /// Version of the committed part.
     pub version: u64,
     /// Scan of the committed part.
@@ -108,12 +111,18 @@ impl Snapshots {
             let missing = view.pieces.iter().filter(|p| p.is_missing_from(name, &positions));
             let live = missing.filter_map(|p| p.batch(name)).collect();
             let committed = table.provider().await?;
-            let (rollup, schema, version) = (table.rollup().cloned(), table.schema(), table.version());
+            let rollup = table.rollup().cloned();
+            let mut boundaries = Vec::new();
+            for tier in rollup.as_ref().filter(|r| r.pane_us.is_some()).map(tiers_of).unwrap_or_default() {
+                boundaries.push(table.retained(&tier.name()).await?);
+            }
+            let schema = rollup.as_ref().map_or_else(|| table.schema(), RollupSchema::arrow_schema);
+            let version = table.version();
             self.remember(table).await;
             if is_behind && !accept {
                 return Ok(None);
             }
-            tables.insert(name.clone(), SnapshotTable { rollup, schema, version, committed, live });
+            tables.insert(name.clone(), SnapshotTable { rollup, schema, boundaries, version, committed, live });
         }
         Ok(Some(Snapshot { tables, watermark: view.watermark() }))
     }

@@ -3,6 +3,7 @@
 use crate::functions;
 use crate::snapshot::{Snapshot, SnapshotError, Snapshots};
 use crate::table::merged_table;
+use crate::tiers;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
@@ -224,6 +225,7 @@ impl SqlEngine {
         config.options_mut().execution.parquet.pushdown_filters = true;
         let context = SessionContext::new_with_config_rt(config, runtime);
         functions::register(&context);
+        tiers::install(&context);
         Ok(context)
     }
 

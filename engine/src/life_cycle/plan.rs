@@ -2,12 +2,17 @@
 
 use super::{FileInfo, Life, LifeLimits, Task, boundary, bucket_us};
 use crate::rollup::Tier;
-use crate::time::window_start;
+use crate::time::{DAY_US, window_start};
 use std::collections::BTreeMap;
 
 /// Keys are dropped when so many of them may be too old, as a part of the time that keys are kept:
 /// dropping reads the whole table.
 const DROP_STEPS: i64 = 10;
+
+/// Rows that do not merge are joined within so many stretches of the time that they are kept, each at most
+/// so long.
+const LOG_BUCKETS: i64 = 8;
+const LOG_BUCKET_US: i64 = 30 * DAY_US;
 
 /// A bucket that has ended is still open for this part of its length: late rows come early.
 const SETTLE_PART: i64 = 4;
@@ -29,9 +34,11 @@ pub fn next_task(life: &Life, files: &[FileInfo], now_us: i64, limits: &LifeLimi
             .or_else(|| merge_alike((0..files.len()).collect(), files, limits).map(|f| merge(None, false, f, None))),
         Life::Log { retain_us } => {
             let before = retain_us.map(|r| now_us.saturating_sub(r));
+            // Rows of like age are together, so that whole files grow too old.
+            let bucket_us = retain_us.map_or(LOG_BUCKET_US, |r| (r / LOG_BUCKETS).clamp(1, LOG_BUCKET_US));
             expire_log(before, files).or_else(|| {
-                let alike = merge_alike((0..files.len()).collect(), files, limits)?;
-                Some(merge(None, false, alike, before))
+                let chosen = merge_in_buckets((0..files.len()).collect(), bucket_us, files, now_us, limits)?;
+                Some(merge(None, false, chosen, before))
             })
         }
     }
@@ -71,22 +78,32 @@ fn merge_windows(
     limits: &LifeLimits,
 ) -> Option<Task> {
     let rolled_up = kept(tiers, tier);
-    let bucket_us = bucket_us(tiers[tier].pane_us);
+    let members = of(files, tier, rolled_up).collect();
+    let chosen = merge_in_buckets(members, bucket_us(tiers[tier].pane_us), files, now_us, limits)?;
+    Some(merge(Some(tier), rolled_up, chosen, boundaries.get(tier).copied().flatten()))
+}
+
+/// Files of one bucket of time that are worth merging.
+fn merge_in_buckets(
+    members: Vec<usize>,
+    bucket_us: i64,
+    files: &[FileInfo],
+    now_us: i64,
+    limits: &LifeLimits,
+) -> Option<Vec<usize>> {
     let mut buckets: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
-    for file in of(files, tier, rolled_up) {
-        // A file that spans several buckets is cut when it is merged.
+    for file in members {
+        // A file that spans several buckets belongs to its last; windows are cut there when it is merged.
         if let Some((_, newest)) = files[file].times {
             buckets.entry(window_start(newest, bucket_us)).or_default().push(file);
         }
     }
-    let drop_before = boundaries.get(tier).copied().flatten();
     buckets.into_iter().find_map(|(start, members)| {
         let end = start.saturating_add(bucket_us);
-        let alike = merge_alike(members.clone(), files, limits);
         let is_closed = end.saturating_add(bucket_us / SETTLE_PART) <= now_us;
         let is_long_closed = end.saturating_add(2 * bucket_us) <= now_us;
-        let files = alike.or_else(|| is_closed.then(|| merge_closed(members, files, is_long_closed, limits))?)?;
-        Some(merge(Some(tier), rolled_up, files, drop_before))
+        let alike = merge_alike(members.clone(), files, limits);
+        alike.or_else(|| is_closed.then(|| merge_closed(members, files, is_long_closed, limits))?)
     })
 }
 
