@@ -72,11 +72,11 @@ fn find(packs: &[String], filter: Option<&str>) -> Result<Vec<Case>> {
 }
 
 fn print(report: &Report) {
-    let Report { name, place, events, ways, states, took, failure } = report;
+    let Report { name, place, events, ways, took, failure } = report;
     match failure {
         None => {
             let took = took.as_millis();
-            println!("pass | {name} ({place}: {events} events, {ways} ways, {states} different states, {took} ms)");
+            println!("pass | {name} ({place}: {events} events, {ways} ways, {took} ms)");
         }
         Some(reason) => print!("FAIL | {name} ({place})\n{reason}"),
     }

@@ -4,6 +4,7 @@
 //! | to see proved | read |
 //! |---|---|
 //! | commands, mistakes and hints | `cli` |
+//! | views, and the tests of packs | `packs` |
 //! | every kind of bad input, and nothing stops | `bad_input` |
 //! | what was generated is what is counted; files resume | `replay` |
 //! | groups: handing over, and fencing a member that slept | `rebalance` |
@@ -26,6 +27,7 @@ mod crash;
 mod live;
 mod nezha;
 mod object_store;
+mod packs;
 mod rebalance;
 mod replay;
 mod retail;
