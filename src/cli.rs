@@ -1,5 +1,9 @@
 //! The command line.
 
+mod letters;
+
+pub use letters::{DeadLetters, ListFormat, ListLetters, Redrive, ShowLetter, Which};
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -24,6 +28,9 @@ pub enum Command {
     /// Ask the tables. Sees what is committed; a running process also answers for what is not yet,
     /// on POST /api/v1/sql.
     Sql(Sql),
+    /// Events that could not be counted: list them, look at them, put them back.
+    #[command(subcommand)]
+    DeadLetters(DeadLetters),
     /// Generate events with known trouble.
     Simulate(Simulate),
 }

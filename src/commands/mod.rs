@@ -1,6 +1,7 @@
 //! One file per command.
 
 mod check;
+mod dead_letters;
 mod demo;
 mod run;
 mod simulate;
@@ -24,6 +25,7 @@ pub fn execute(cli: Cli) -> Result<ExitCode> {
         Command::Run(options) => block_on(|commits| run::run(options, commits)),
         Command::Check(options) => block_on(|_| check::check(options)),
         Command::Sql(options) => block_on(|_| sql::sql(options)),
+        Command::DeadLetters(command) => block_on(|commits| dead_letters::dead_letters(command, commits)),
         Command::Simulate(options) => simulate::simulate(&options),
     }
 }

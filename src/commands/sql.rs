@@ -17,7 +17,7 @@ use tidewatch_storage::Store;
 const DEFAULT_CONFIG: &str = "tidewatch.toml";
 
 pub async fn sql(options: Sql) -> Result<ExitCode> {
-    let (settings, store, are_given) = open(&options)?;
+    let (settings, store, are_given) = open(options.data.as_deref(), options.config.as_deref())?;
     let definitions = packs::load(&settings.packs).await?.definitions;
     let snapshots = Snapshots::new(store.clone(), Arc::new(NoLiveStates));
     snapshots.define(match are_given {
@@ -56,11 +56,11 @@ pub async fn sql(options: Sql) -> Result<ExitCode> {
 }
 
 /// Settings and store, and whether the settings are somebody's or only the defaults.
-fn open(options: &Sql) -> Result<(Settings, Store, bool)> {
-    let config = options.config.as_deref().or_else(|| Some(Path::new(DEFAULT_CONFIG)).filter(|p| p.exists()));
+pub(super) fn open(data: Option<&str>, config: Option<&Path>) -> Result<(Settings, Store, bool)> {
+    let config = config.or_else(|| Some(Path::new(DEFAULT_CONFIG)).filter(|p| p.exists()));
     let settings = config.map(Settings::load).transpose()?;
     let are_given = settings.is_some();
-    match (&options.data, settings) {
+    match (data, settings) {
         (Some(location), settings) => {
             let settings = settings.unwrap_or_default();
             // A query must not make a folder out of a typing mistake.
