@@ -28,7 +28,9 @@ pub enum RedriveError {
     #[error(transparent)]
     Worker(#[from] WorkerError),
     /// Others commit all the time, or a commit says it is made and is not.
-    #[error("the journal is counted up to {position} of {end} and comes no further\n  hint: run it again when no other redrive runs")]
+    #[error(
+        "the journal is counted up to {position} of {end} and comes no further\n  hint: run it again when no other redrive runs"
+    )]
     Stuck {
         /// Number up to which every table has counted.
         position: i64,

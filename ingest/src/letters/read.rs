@@ -115,8 +115,18 @@ impl Letters {
     /// The newest letters, at most `limit`: all columns but the payload.
     pub async fn newest(&self, filter: &LetterFilter, limit: usize) -> Result<Page, LettersError> {
         let columns = [
-            "arrival_time", "topic", "partition", "offset", "record_time", "reason", "detail", "disposition", "event_id",
-            "event_type", "payload_bytes", "redriven_at",
+            "arrival_time",
+            "topic",
+            "partition",
+            "offset",
+            "record_time",
+            "reason",
+            "detail",
+            "disposition",
+            "event_id",
+            "event_type",
+            "payload_bytes",
+            "redriven_at",
         ];
         page(self.sorted(filter, limit)?.select(columns.map(ident))?).await
     }
@@ -167,7 +177,10 @@ impl Letters {
     pub async fn count(&self, filter: &LetterFilter) -> Result<u64, LettersError> {
         let counted = self.selected(filter)?.aggregate(Vec::new(), vec![count(ident("arrival_time")).alias("n")])?;
         let batches = counted.collect().await?;
-        let n = batches.first().filter(|b| b.num_rows() > 0).map_or(0, |b| b.column(0).as_primitive::<Int64Type>().value(0));
+        let n = batches
+            .first()
+            .filter(|b| b.num_rows() > 0)
+            .map_or(0, |b| b.column(0).as_primitive::<Int64Type>().value(0));
         Ok(u64::try_from(n).unwrap_or_default())
     }
 

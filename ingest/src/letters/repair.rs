@@ -25,7 +25,9 @@ pub struct Repairs {
 
 /// A line that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("line {line}: {reason}\n  hint: a line is {{\"topic\":…,\"partition\":…,\"offset\":…,\"payload\":{{a CloudEvents object}}}}; `redrive --export FILE` writes such lines")]
+#[error(
+    "line {line}: {reason}\n  hint: a line is {{\"topic\":…,\"partition\":…,\"offset\":…,\"payload\":{{a CloudEvents object}}}}; `redrive --export FILE` writes such lines"
+)]
 pub struct RepairError {
     line: usize,
     reason: String,

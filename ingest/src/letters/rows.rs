@@ -32,9 +32,8 @@ pub(super) async fn provider(table: Option<&Table>, schema: SchemaRef) -> Result
 }
 
 fn column(batch: &RecordBatch, name: &str, wanted: &DataType) -> Result<ArrayRef, ArrowError> {
-    let column = batch
-        .column_by_name(name)
-        .ok_or_else(|| ArrowError::SchemaError(format!("column {name} is missing")))?;
+    let column =
+        batch.column_by_name(name).ok_or_else(|| ArrowError::SchemaError(format!("column {name} is missing")))?;
     if column.data_type() == wanted { Ok(Arc::clone(column)) } else { cast(column, wanted) }
 }
 

@@ -8,10 +8,12 @@
 mod files;
 mod journal;
 mod kafka;
+mod until;
 
 pub use files::{FILE_TOPIC, FileSource, FileSourceError};
 pub use journal::{JOURNAL_TOPIC, JournalSource, journal_partition};
 pub use kafka::{KafkaSettings, KafkaSource};
+pub use until::Until;
 
 use crate::decode::RawRecord;
 use std::collections::BTreeMap;

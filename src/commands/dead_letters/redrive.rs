@@ -83,7 +83,9 @@ fn filter(options: &Redrive, catalog: &Catalog, repairs: &Repairs, now_us: i64) 
         filter.disposition = None;
     } else if options.which.is_empty() && !options.all {
         if options.repaired.is_none() {
-            bail!("which letters?\n  hint: --all, --letter TOPIC/PARTITION/OFFSET, --reason, --topic, --since, --type, --source, or --repaired FILE");
+            bail!(
+                "which letters?\n  hint: --all, --letter TOPIC/PARTITION/OFFSET, --reason, --topic, --since, --type, --source, or --repaired FILE"
+            );
         }
         filter.ids = Some(repairs.ids().cloned().collect());
         filter.disposition = None;

@@ -68,7 +68,11 @@ impl Report {
             }
             Fate::Ignored { declared } => {
                 self.ignored += 1;
-                let why = if *declared { "no rollup reads events of its type" } else { "its type is not declared for its topic" };
+                let why = if *declared {
+                    "no rollup reads events of its type"
+                } else {
+                    "its type is not declared for its topic"
+                };
                 Some(format!("would not count: {why}"))
             }
         };
@@ -116,13 +120,18 @@ impl Report {
             line("counted", self.journaled.saturating_sub(self.own_refused), "in their original windows");
         }
         if optional(refused) {
-            line("refused again", refused, &format!("new letters of redrive:journal: {}", reasons(&self.refused_again)));
+            line(
+                "refused again",
+                refused,
+                &format!("new letters of redrive:journal: {}", reasons(&self.refused_again)),
+            );
         }
         if optional(self.already) {
             line("already redriven", self.already, "each letter counts once");
         }
         if optional(held_back) {
-            let note = format!("would be refused: {}; repair them with --export and --repaired", reasons(&self.held_back));
+            let note =
+                format!("would be refused: {}; repair them with --export and --repaired", reasons(&self.held_back));
             line("held back", held_back, &note);
         }
         if optional(self.cut_off) {
@@ -138,7 +147,11 @@ impl Report {
             line("not repaired", self.not_repaired, "lines whose payload is still null");
         }
         if self.caught_up > 0 {
-            let note = if is_dry_run { "of earlier redrives are not in every table yet" } else { "of earlier redrives, into tables that did not have them" };
+            let note = if is_dry_run {
+                "of earlier redrives are not in every table yet"
+            } else {
+                "of earlier redrives, into tables that did not have them"
+            };
             line("caught up", usize::try_from(self.caught_up).unwrap_or_default(), note);
         }
         text

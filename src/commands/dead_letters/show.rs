@@ -53,8 +53,10 @@ fn about(letter: &StoredLetter) -> String {
             let advice = advice::advice(&letter.reason).unwrap_or("See what the detail says.");
             lines.push(("what to do", advice.to_owned()));
             let id = &letter.id;
-            let (export, repaired) =
-                (format!("tidewatch dead-letters redrive --letter {id} --export FILE"), "edit FILE, and redrive --repaired FILE");
+            let (export, repaired) = (
+                format!("tidewatch dead-letters redrive --letter {id} --export FILE"),
+                "edit FILE, and redrive --repaired FILE",
+            );
             lines.push(("", format!("{export}; {repaired}")));
         }
         None => lines.push(("what to do", "Nothing has to be: it counts, with one value read as other.".to_owned())),
