@@ -15,12 +15,17 @@ use arrow::record_batch::RecordBatch;
 use datafusion::logical_expr::{ident, lit};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 use tidewatch_engine::commit::{BEFORE_FIRST, OffsetRange, TopicPartition};
 use tidewatch_engine::rollup::timestamp_type;
 use tidewatch_storage::{AppendOutcome, Rows, Store, Table};
 
 /// Table name.
 pub const REDRIVEN: &str = "redriven";
+
+/// Writes that may fail before it is given up, and the pause after the first one; it doubles.
+const FAILURES_MAX: u32 = 5;
+const RETRY_FIRST: Duration = Duration::from_millis(100);
 
 /// Columns of the table.
 pub fn journal_schema() -> SchemaRef {
@@ -230,6 +235,7 @@ impl Journal {
         mut entries: Vec<Entry>,
         redriven_at_us: i64,
     ) -> Result<Option<OffsetRange>, LettersError> {
+        let (mut delay, mut failures) = (RETRY_FIRST, 0);
         loop {
             self.refresh().await?;
             let mut seen = HashSet::new();
@@ -250,14 +256,22 @@ impl Journal {
             };
             let outcome = table.append(&rows).await;
             self.reader.table = Some(table);
-            match outcome? {
-                AppendOutcome::Committed { .. } => {
+            match outcome {
+                Ok(AppendOutcome::Committed { .. }) => {
                     self.refresh().await?;
                     return Ok(Some(range));
                 }
                 // Somebody else appended: other letters, or these. That the end is as far as ours would be
                 // says nothing about whose rows they are.
-                AppendOutcome::AlreadyCommitted | AppendOutcome::MustReplay { .. } => {}
+                Ok(AppendOutcome::AlreadyCommitted | AppendOutcome::MustReplay { .. }) => {}
+                Err(error) if failures == FAILURES_MAX => return Err(error.into()),
+                // The store may be well again, and letters that went in unheard are found.
+                Err(error) => {
+                    tracing::warn!(%error, retry_in = ?delay, "writing to the journal failed");
+                    failures += 1;
+                    tokio::time::sleep(delay).await;
+                    delay *= 2;
+                }
             }
         }
     }

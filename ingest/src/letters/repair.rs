@@ -9,6 +9,7 @@
 //! over keys it does not need and over lines whose payload is still null.
 
 use super::{LetterId, StoredLetter};
+use crate::decode::is_too_deep;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use sonic_rs::LazyValue;
@@ -49,7 +50,9 @@ impl Repairs {
         let mut lines: BTreeMap<LetterId, usize> = BTreeMap::new();
         for (index, line) in text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty()) {
             let fail = |reason: String| RepairError { line: index + 1, reason };
-            // This reader knows no bottom; the one before it refuses what is nested too deep.
+            if is_too_deep(line.as_bytes()) {
+                return Err(fail("nested too deep for an event".to_owned()));
+            }
             serde_json::from_str::<IgnoredAny>(line).map_err(|e| fail(e.to_string()))?;
             let read: Line<'_> = sonic_rs::from_str(line)
                 .map_err(|e| fail(e.to_string().lines().next().unwrap_or_default().to_owned()))?;
@@ -118,7 +121,7 @@ pub fn export_line(letter: &StoredLetter) -> String {
 
 /// The text of a payload that is a JSON object.
 pub fn object(payload: &[u8]) -> Option<&str> {
-    let text = std::str::from_utf8(payload).ok()?.trim();
+    let text = std::str::from_utf8(payload).ok().filter(|_| !is_too_deep(payload))?.trim();
     (text.starts_with('{') && serde_json::from_str::<IgnoredAny>(text).is_ok()).then_some(text)
 }
 
