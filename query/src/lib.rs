@@ -45,3 +45,4 @@ pub use live::{LiveError, LiveStates, LiveView, NoLiveStates};
 pub use session::Now;
 pub use snapshot::{Snapshot, Snapshots};
 pub use sql::{Answer, Prepared, SqlEngine, SqlError, SqlLimits};
+pub use views::Checking;

@@ -19,7 +19,7 @@ pub async fn test(options: Test) -> Result<ExitCode> {
         named => named.to_vec(),
     };
     let cases = find(&packs, options.filter.as_deref())?;
-    let bench = Arc::new(Bench::new(packs::load(&packs).await?)?);
+    let bench = Arc::new(Bench::new(packs::load(&packs, tidewatch_query::Checking::Plans).await?)?);
     let count = cases.len();
     let prepared = clock.monotonic();
     let run = |case: Case| {
