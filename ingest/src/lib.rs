@@ -12,12 +12,17 @@
 //! | how dead letters are read and put back | [`letters`] |
 //! | the life of a worker | [`worker`] |
 //! | how a flush becomes commits | [`committer`], [`piece`] |
+//! | how tables are kept small and fast | [`maintenance`] |
 
 pub mod clock;
 pub mod committer;
 pub mod dead_letter;
 pub mod decode;
+<<<<<<< HEAD
 pub mod letters;
+=======
+pub mod maintenance;
+>>>>>>> main
 pub mod metrics;
 pub mod piece;
 mod pipeline;

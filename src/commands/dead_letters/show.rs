@@ -12,7 +12,7 @@ use tidewatch_ingest::letters::{LetterId, Letters, StoredLetter, repair};
 use tidewatch_ingest::source::JOURNAL_TOPIC;
 
 pub async fn show(options: ShowLetter) -> Result<ExitCode> {
-    let (_, store, _) = open(options.tables.data.as_deref(), options.tables.config.as_deref())?;
+    let (_, store, _) = open(options.tables.config.as_deref(), options.tables.data.as_deref())?;
     let letters = Letters::open(&store).await?;
     let found = letters.of(&options.letter).await?;
     let Some(first) = found.first() else {
