@@ -96,7 +96,7 @@ pub struct TablePlan<'a> {
 }
 
 /// Tables that are no rollups.
-const RESERVED: [&str; 4] = ["dead_letters", DIGESTS, "event_ids", "series"];
+const RESERVED: [&str; 5] = ["dead_letters", DIGESTS, "event_ids", "redriven", "series"];
 
 /// A named text: file name for messages, content.
 pub type NamedText = crate::source::NamedText;
