@@ -194,7 +194,7 @@ fn random_query(chance: &mut Chance) -> String {
         "sum(requests)",
         "sum(cost)",
         "max(slowest)",
-        "sum(mean_sum) / sum(mean_count)",
+        "sum(mean_sum) / nullif(sum(mean_count), 0)",
         "quantile(duration_ms, 0.9)",
         "approx_distinct(users)",
         "count(DISTINCT api)",
@@ -253,20 +253,21 @@ fn random_query(chance: &mut Chance) -> String {
 async fn answers_equal_those_of_the_finest_tier() {
     let seed = std::env::var("TIDEWATCH_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(88_172_645_463_325_252);
     let mut chance = Chance(seed);
+    let queries = std::env::var("TIDEWATCH_QUERIES").ok().and_then(|q| q.parse().ok()).unwrap_or(25);
     let mut coarse_plans = 0;
-    for _ in 0..4 {
+    for _ in 0..3 {
         let (_folder, store) = random_store(&mut chance).await;
         let live = chance.below(2) == 0;
         let chosen = session(&store, ChooseTiers { is_fine: false }, live).await;
         let finest = session(&store, ChooseTiers { is_fine: true }, live).await;
-        for _ in 0..40 {
+        for _ in 0..queries {
             let sql = random_query(&mut chance);
             assert_eq!(answer(&chosen, &sql).await, answer(&finest, &sql).await, "seed {seed}: {sql}");
             let plan = chosen.sql(&sql).await.unwrap().into_optimized_plan().unwrap().display_indent().to_string();
             coarse_plans += usize::from(plan.contains("3600000000") || plan.contains("86400000000"));
         }
     }
-    assert!(coarse_plans > 30, "coarse tiers answered {coarse_plans} of 160 queries");
+    assert!(coarse_plans > queries / 2, "coarse tiers answered {coarse_plans} of {} queries", 3 * queries);
 }
 
 /// The tier that answers a query over everything.
