@@ -5,17 +5,19 @@
 //! takes pieces whole, so a piece is either in the table or not. A table that shows commits of states newer
 //! than the pieces would be ahead of the other tables: then the pieces are taken anew.
 
+use crate::definitions::{DeclaredTable, Definitions};
 use crate::live::{LiveError, LiveStates, LiveView};
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use datafusion::catalog::TableProvider;
+use datafusion::datasource::empty::EmptyTable;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use thiserror::Error;
 use tidewatch_engine::commit::TopicPartition;
 use tidewatch_engine::life_cycle::tiers_of;
 use tidewatch_engine::rollup::RollupSchema;
-use tidewatch_storage::{StorageError, Store, Table};
+use tidewatch_storage::{ROLLED_UP, StorageError, Store, TIER, Table};
 use tokio::sync::Mutex;
 
 /// Views taken for one snapshot before a table that was overtaken by commits is accepted.
@@ -26,13 +28,14 @@ const ATTEMPTS_MAX: u32 = 5;
 pub struct Snapshots {
     store: Store,
     live: Arc<dyn LiveStates>,
+    definitions: RwLock<Arc<Definitions>>,
     tables: Mutex<BTreeMap<String, Table>>,
 }
 
 /// What a reader sees. Dropping it frees the live pieces.
 #[derive(Debug)]
 pub struct Snapshot {
-    /// The tables that were asked for and exist, by name.
+    /// The tables that were asked for and exist or are declared, by name.
     pub tables: BTreeMap<String, SnapshotTable>,
     /// Windows that end at or before it are closed; `None` while no worker of this process knows.
     pub watermark: Option<i64>,
@@ -47,8 +50,8 @@ pub struct SnapshotTable {
     pub schema: SchemaRef,
     /// Per tier of the rollup where it is cut: older rows of it do not count. Empty without windows.
     pub boundaries: Vec<Option<i64>>,
-    /// Version of the committed part.
-    pub version: u64,
+    /// Version of the committed part; `None` while nothing was ever committed.
+    pub version: Option<u64>,
     /// Scan of the committed part.
     pub committed: Arc<dyn TableProvider>,
     /// Rows that are not committed yet.
@@ -69,12 +72,24 @@ pub enum SnapshotError {
 impl Snapshots {
     /// Reads tables of `store` and states of `live`.
     pub fn new(store: Store, live: Arc<dyn LiveStates>) -> Self {
-        Self { store, live, tables: Mutex::new(BTreeMap::new()) }
+        Self { store, live, definitions: RwLock::default(), tables: Mutex::new(BTreeMap::new()) }
     }
 
-    /// Names of all tables, sorted.
+    /// Declares tables and views, instead of those that were declared before.
+    pub fn define(&self, definitions: impl Into<Arc<Definitions>>) {
+        *self.definitions.write().unwrap_or_else(PoisonError::into_inner) = definitions.into();
+    }
+
+    /// What is declared now.
+    pub fn definitions(&self) -> Arc<Definitions> {
+        Arc::clone(&self.definitions.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Names of all tables that exist or are declared, sorted.
     pub async fn table_names(&self) -> Result<Vec<String>, SnapshotError> {
-        Ok(self.store.table_names().await?)
+        let mut names: BTreeSet<String> = self.store.table_names().await?.into_iter().collect();
+        names.extend(self.definitions().tables().keys().cloned());
+        Ok(names.into_iter().collect())
     }
 
     /// A snapshot of the named tables; names of no table are left out.
@@ -99,8 +114,15 @@ impl Snapshots {
         accept: bool,
     ) -> Result<Option<Snapshot>, SnapshotError> {
         let mut tables = BTreeMap::new();
+        let definitions = self.definitions();
         for name in names {
-            let Some((mut table, is_fresh)) = self.known(name).await? else { continue };
+            let Some((mut table, is_fresh)) = self.known(name).await? else {
+                if let Some(declared) = definitions.table(name) {
+                    let live = view.pieces.iter().filter_map(|p| p.batch(name)).collect();
+                    tables.insert(name.clone(), SnapshotTable::not_created(declared, live));
+                }
+                continue;
+            };
             if !is_fresh {
                 table.refresh().await?;
             }
@@ -117,7 +139,7 @@ impl Snapshots {
                 boundaries.push(table.retained(&tier.name()).await?);
             }
             let schema = rollup.as_ref().map_or_else(|| table.schema(), RollupSchema::arrow_schema);
-            let version = table.version();
+            let version = Some(table.version());
             self.remember(table).await;
             if is_behind && !accept {
                 return Ok(None);
@@ -142,6 +164,26 @@ impl Snapshots {
             tables.insert(table.name().to_owned(), table);
         }
     }
+}
+
+impl SnapshotTable {
+    /// A declared table before its first commit: live rows are all there is.
+    pub fn not_created(declared: &DeclaredTable, live: Vec<RecordBatch>) -> Self {
+        let schema = Arc::clone(&declared.schema);
+        let windowed = declared.rollup.as_ref().filter(|r| r.pane_us.is_some());
+        let stored = windowed.map_or_else(|| Arc::clone(&schema), stored_schema);
+        let committed = Arc::new(EmptyTable::new(stored));
+        let boundaries = vec![None; windowed.map_or(0, |r| tiers_of(r).len())];
+        Self { rollup: declared.rollup.clone(), schema, boundaries, version: None, committed, live }
+    }
+}
+
+/// The columns of the table that will be made: those that divide its files as well.
+fn stored_schema(rollup: &RollupSchema) -> SchemaRef {
+    let mut fields: Vec<Field> = rollup.arrow_schema().fields().iter().map(|f| f.as_ref().clone()).collect();
+    fields.push(Field::new(TIER, DataType::Utf8, false));
+    fields.push(Field::new(ROLLED_UP, DataType::Boolean, false));
+    Arc::new(Schema::new(fields))
 }
 
 #[cfg(test)]

@@ -11,10 +11,13 @@ use tidewatch_ingest::clock::SystemClock;
 use tidewatch_ingest::maintenance::{Done, Maintenance, MaintenanceMetrics, PassEnd};
 
 pub async fn maintain(options: Maintain) -> Result<ExitCode> {
-    let (settings, store) = open(options.config.as_deref(), options.data.as_deref())?;
+    let (settings, store, _) = open(options.config.as_deref(), options.data.as_deref())?;
     start_log(&settings)?;
     // Without settings the tables say themselves how long they keep what.
-    let catalog = options.config.is_some().then(|| packs::load(&settings.packs)).transpose()?;
+    let catalog = match options.config {
+        Some(_) => Some(packs::load(&settings.packs).await?.catalog),
+        None => None,
+    };
     let metrics = MaintenanceMetrics::register(&prometheus::Registry::new())?;
     let clock = Arc::new(SystemClock::new());
     eprintln!("maintaining {}", store.url());

@@ -6,6 +6,8 @@ mod maintain;
 mod run;
 mod simulate;
 mod sql;
+mod test;
+mod verify;
 
 use crate::cli::{Cli, Command};
 use anyhow::Result;
@@ -23,8 +25,10 @@ pub fn execute(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         Command::Demo(options) => block_on(|commits| demo::demo(options, commits)),
         Command::Run(options) => block_on(|commits| run::run(options, commits)),
-        Command::Check(options) => check::check(&options),
+        Command::Check(options) => block_on(|_| check::check(options)),
+        Command::Test(options) => block_on(|_| test::test(options)),
         Command::Sql(options) => block_on(|_| sql::sql(options)),
+        Command::Verify(options) => block_on(|commits| verify::verify(options, commits)),
         Command::Maintain(options) => block_on(|_| maintain::maintain(options)),
         Command::Simulate(options) => simulate::simulate(&options),
     }

@@ -1,13 +1,15 @@
 //! `tidewatch sql`: a query over the committed tables.
 
-use crate::app::open_store;
+use crate::app::{now, open_store};
 use crate::cli::{Sql, SqlFormat};
+use crate::packs;
 use crate::settings::Settings;
 use anyhow::{Context, Result, bail};
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use tidewatch_ingest::clock::{Clock, SystemClock};
 use tidewatch_query::format::Format;
 use tidewatch_query::{NoLiveStates, Snapshots, SqlEngine};
 use tidewatch_storage::Store;
@@ -15,8 +17,16 @@ use tidewatch_storage::Store;
 const DEFAULT_CONFIG: &str = "tidewatch.toml";
 
 pub async fn sql(options: Sql) -> Result<ExitCode> {
-    let (settings, store) = open(options.config.as_deref(), options.data.as_deref())?;
-    let engine = SqlEngine::new(Snapshots::new(store.clone(), Arc::new(NoLiveStates)), settings.sql_limits());
+    let (settings, store, are_given) = open(options.config.as_deref(), options.data.as_deref())?;
+    let definitions = packs::load(&settings.packs).await?.definitions;
+    let snapshots = Snapshots::new(store.clone(), Arc::new(NoLiveStates));
+    snapshots.define(match are_given {
+        true => definitions,
+        // A folder of tables that the usual packs may know nothing of.
+        false => definitions.over_existing(&store.table_names().await?),
+    });
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let engine = SqlEngine::new(snapshots, settings.sql_limits(), now(&clock));
     let answer = match engine.query(&options.query).await {
         Ok(answer) => answer,
         Err(error) => {
@@ -45,10 +55,12 @@ pub async fn sql(options: Sql) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The settings, and the store that `location` or the settings name.
-pub fn open(config: Option<&Path>, location: Option<&str>) -> Result<(Settings, Store)> {
+/// The settings, the store that `location` or the settings name, and whether the settings are somebody's or
+/// only the defaults.
+pub fn open(config: Option<&Path>, location: Option<&str>) -> Result<(Settings, Store, bool)> {
     let config = config.or_else(|| Some(Path::new(DEFAULT_CONFIG)).filter(|p| p.exists()));
     let settings = config.map(Settings::load).transpose()?;
+    let are_given = settings.is_some();
     match (location, settings) {
         (Some(location), settings) => {
             let settings = settings.unwrap_or_default();
@@ -57,11 +69,11 @@ pub fn open(config: Option<&Path>, location: Option<&str>) -> Result<(Settings, 
                 bail!("{location}: there is no such folder");
             }
             let store = Store::open(location, settings.storage.options.clone())?;
-            Ok((settings, store))
+            Ok((settings, store, are_given))
         }
         (None, Some(settings)) => {
             let store = open_store(&settings)?;
-            Ok((settings, store))
+            Ok((settings, store, are_given))
         }
         (None, None) => bail!("which tables?\n  hint: --data FOLDER, or -c FILE, or a {DEFAULT_CONFIG} in this folder"),
     }

@@ -1,0 +1,1 @@
+-- What CreatorFlow asks of its rollups.
