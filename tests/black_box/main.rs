@@ -10,6 +10,7 @@
 //! | what was generated is what is counted; files resume | `replay` |
 //! | groups: handing over, and fencing a member that slept | `rebalance` |
 //! | committed and uncommitted count once, while it runs | `live` |
+//! | maintenance changes no answer | `maintain` |
 //! | promtool and the OpenMetrics parser accept `/metrics` | `scrape` |
 //! | percentiles of real spans, through a broker | `nezha` |
 //! | money of a real shop to the cent; DuckDB, Polars read the tables | `retail` |
@@ -27,6 +28,7 @@ mod cli;
 mod crash;
 mod dead_letters;
 mod live;
+mod maintain;
 mod nezha;
 mod object_store;
 mod packs;
