@@ -47,6 +47,7 @@ impl App {
     /// Starts everything; commits run on a runtime of their own. `until_end` makes Kafka a source with an end.
     pub async fn start(settings: &Settings, catalog: Catalog, commits: &Handle, until_end: bool) -> Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        settings.check_packs(&catalog)?;
         let catalog = Arc::new(catalog);
         let registry = Registry::new();
         let metrics = IngestMetrics::register(&registry)?;

@@ -17,12 +17,14 @@
 //! | how SQL becomes a rollup, and what is refused | [`rollup`] |
 //! | how events are counted | [`open`], [`series`], [`aggregate`] |
 //! | percentiles and distinct counts | [`sketch`] |
+//! | why a copy of an event counts nothing | [`dedupe`] |
 //! | when a commit may be made | [`commit`] |
 //! | what readers see before a commit | [`live`] |
 //! | our own metrics | [`metrics`] |
 
 pub mod aggregate;
 pub mod commit;
+pub mod dedupe;
 pub mod functions;
 pub mod live;
 pub mod metrics;

@@ -9,14 +9,18 @@
 //! |---|---|
 //! | Kafka, rebalances, replay of files | [`source`] |
 //! | CloudEvents to columns, what is refused | [`decode`], [`dead_letter`] |
+//! | what personal data leaves behind | [`personal`] |
 //! | the life of a worker | [`worker`] |
 //! | how a flush becomes commits | [`committer`], [`piece`] |
+//! | how copies of events are known after a restart | [`event_ids`] |
 
 pub mod clock;
 pub mod committer;
 pub mod dead_letter;
 pub mod decode;
+pub mod event_ids;
 pub mod metrics;
+pub mod personal;
 pub mod piece;
 mod pipeline;
 pub mod source;

@@ -13,6 +13,7 @@ pub fn check(options: &Check) -> Result<ExitCode> {
     }
     let settings = Settings::load(&options.config.config)?;
     let catalog = packs::load(&settings.packs)?;
+    settings.check_packs(&catalog)?;
     println!("{}: settings are valid", options.config.config.display());
     println!("packs: {}", settings.packs.join(", "));
     for (source, rollup) in catalog.rollups() {

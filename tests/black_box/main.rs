@@ -6,6 +6,7 @@
 //! | commands, mistakes and hints | `cli` |
 //! | every kind of bad input, and nothing stops | `bad_input` |
 //! | what was generated is what is counted; files resume | `replay` |
+//! | copies of events, across kills | `duplicates` |
 //! | groups: handing over, and fencing a member that slept | `rebalance` |
 //! | committed and uncommitted count once, while it runs | `live` |
 //! | promtool and the OpenMetrics parser accept `/metrics` | `scrape` |
@@ -23,6 +24,7 @@
 mod bad_input;
 mod cli;
 mod crash;
+mod duplicates;
 mod live;
 mod nezha;
 mod object_store;

@@ -5,7 +5,7 @@ use super::statement::{self, Statement};
 use super::validate::{Validated, validate};
 use super::{DefinitionError, DimensionType, MeasureKind, RollupSchema};
 use crate::functions::register_definition_functions;
-use crate::source::{SourceDef, is_plain, parse_sources};
+use crate::source::{PersonalKeys, SourceDef, Sources, is_plain, parse_sources};
 use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, DataFusionError};
@@ -25,6 +25,8 @@ pub struct Catalog {
     pub sources: Vec<Arc<SourcePlan>>,
     /// Sources that no rollup reads; their events are counted and let go.
     pub unused: Vec<SourceDef>,
+    /// Keys of events that are personal data.
+    pub personal: PersonalKeys,
 }
 
 /// How the events of one source are decoded and counted.
@@ -67,7 +69,7 @@ pub struct MeasurePlan {
 }
 
 /// Tables that are no rollups.
-const RESERVED: [&str; 1] = ["dead_letters"];
+const RESERVED: [&str; 2] = ["dead_letters", "event_ids"];
 
 /// A named text: file name for messages, content.
 pub type NamedText = crate::source::NamedText;
@@ -78,7 +80,7 @@ impl Catalog {
     /// Errors: every mistake found, not only the first.
     pub fn parse(sources: &[NamedText], rollups: &[NamedText]) -> Result<Self, Vec<DefinitionError>> {
         let mut errors = Vec::new();
-        let defs = parse_sources(sources, &mut errors);
+        let Sources { defs, personal } = parse_sources(sources, &mut errors);
         let context = planning_context(&defs);
         let mut by_source: BTreeMap<String, Vec<Validated>> = BTreeMap::new();
         let mut names = BTreeSet::new();
@@ -104,7 +106,7 @@ impl Catalog {
                 }
                 if !is_plain(&statement.name) || RESERVED.contains(&statement.name.as_str()) {
                     errors.push(DefinitionError::new(file, statement.position, format!("a rollup cannot be named `{}`", statement.name))
-                        .hint("the name is that of its table and folder: lower-case letters, digits and underscores, not dead_letters"));
+                        .hint("the name is that of its table and folder: lower-case letters, digits and underscores, not dead_letters or event_ids"));
                     continue;
                 }
                 match plan(&context, &statement).and_then(|plan| validate(&statement, &plan)) {
@@ -113,7 +115,7 @@ impl Catalog {
                 }
             }
         }
-        let mut catalog = Self::default();
+        let mut catalog = Self { personal, ..Self::default() };
         for (name, def) in defs {
             match by_source.remove(&name) {
                 None => catalog.unused.push(def),
