@@ -8,6 +8,7 @@
 //! | every kind of bad input, and nothing stops | `bad_input` |
 //! | dead letters: looked at, repaired, put back once, through kills and side by side | `dead_letters` |
 //! | what was generated is what is counted; files resume | `replay` |
+//! | copies of events, across kills | `duplicates` |
 //! | groups: handing over, and fencing a member that slept | `rebalance` |
 //! | committed and uncommitted count once, while it runs | `live` |
 //! | maintenance changes no answer | `maintain` |
@@ -27,6 +28,7 @@ mod bad_input;
 mod cli;
 mod crash;
 mod dead_letters;
+mod duplicates;
 mod live;
 mod maintain;
 mod nezha;
