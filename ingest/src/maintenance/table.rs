@@ -61,8 +61,8 @@ impl TableKeeper {
     ) -> Result<(), MaintenanceError> {
         self.table.refresh().await?;
         let mut conflicts = 0;
+        let mut files = self.table.files(self.time_column)?;
         while conflicts < CONFLICTS_MAX {
-            let files = self.table.files(self.time_column)?;
             let infos: Vec<FileInfo> = files.iter().map(|f| self.info(f)).collect();
             let life = self.life().await?;
             let Some(task) = next_task(&life, &infos, clock.now_us(), &settings.limits) else { break };
@@ -91,9 +91,10 @@ impl TableKeeper {
                 // The newest version is loaded: its files are another listing.
                 ReplaceOutcome::Conflict => conflicts += 1,
             }
+            files = self.table.files(self.time_column)?;
             tokio::task::yield_now().await;
         }
-        self.measure(metrics)?;
+        self.measure(files, metrics);
         self.keep_up(settings, metrics, clock, progress).await
     }
 
@@ -233,9 +234,9 @@ impl TableKeeper {
     }
 
     /// Files and bytes per tier.
-    fn measure(&self, metrics: &MaintenanceMetrics) -> Result<(), MaintenanceError> {
+    fn measure(&self, files: Vec<DataFile>, metrics: &MaintenanceMetrics) {
         let mut sums: BTreeMap<String, (i64, i64)> = self.tiers.iter().map(|t| (t.name(), (0, 0))).collect();
-        for file in self.table.files(None)? {
+        for file in files {
             let sum = sums.entry(file.tier.unwrap_or_default()).or_default();
             *sum = (sum.0 + 1, sum.1 + i64::try_from(file.bytes).unwrap_or(i64::MAX));
         }
@@ -244,7 +245,6 @@ impl TableKeeper {
             metrics.files.with_label_values(&labels).set(files);
             metrics.bytes.with_label_values(&labels).set(bytes);
         }
-        Ok(())
     }
 }
 

@@ -15,9 +15,20 @@ use tidewatch_storage::{AppendOutcome, DataFile, Rows, Table};
 
 const APIS: [&str; 3] = ["carts", "orders", "products"];
 
-/// Days of the test that runs every time; the ignored one runs a month. TIDEWATCH_LIFE_DAYS overrides both.
-const DAYS: i64 = 1;
-const MONTH: i64 = 30;
+/// How long, and how often something is committed, in minutes. The environment may say otherwise, as in
+/// TIDEWATCH_LIFE_HOURS=72 TIDEWATCH_LIFE_SPACING=1.
+#[derive(Debug, Clone, Copy)]
+struct Plan {
+    minutes: i64,
+    spacing: i64,
+}
+
+impl Plan {
+    fn hours(hours: i64, spacing: i64) -> Self {
+        let or = |name: &str, value| std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(value);
+        Self { minutes: or("TIDEWATCH_LIFE_HOURS", hours) * 60, spacing: or("TIDEWATCH_LIFE_SPACING", spacing) }
+    }
+}
 
 #[derive(Debug)]
 struct FakeClock(AtomicI64);
@@ -139,9 +150,9 @@ async fn assert_exact(table: &mut Table, schema: &RollupSchema, counted: &Counts
     }
 }
 
-/// Lives for some days and returns the median time of a commit of the first and of the last day.
-async fn live(days: i64) -> (Duration, Duration) {
-    let days = std::env::var("TIDEWATCH_LIFE_DAYS").ok().and_then(|d| d.parse().ok()).unwrap_or(days);
+/// Lives for some time and returns the median time of a commit in its first and in its last part: a day each,
+/// or a third.
+async fn live(plan: Plan) -> (Duration, Duration) {
     let schema = schema();
     let wall = SystemClock::new();
     // Ahead of the file system's clock: log entries are old as soon as they are written.
@@ -151,9 +162,9 @@ async fn live(days: i64) -> (Duration, Duration) {
     let (mut chance, mut counted, mut position) = (Chance(88_172_645_463_325_252), Counts::new(), BEFORE_FIRST);
     let (mut commits, mut passes): (Vec<Duration>, Vec<Duration>) = (Vec::new(), Vec::new());
     let (mut most_files, mut most_touched, mut tasks) = (0, [0; 4], BTreeMap::<&str, usize>::new());
-    for minute in 0..days * 1440 {
+    for minute in (0..plan.minutes).step_by(plan.spacing as usize) {
         let now = first + minute * MINUTE_US;
-        clock.0.store(now + MINUTE_US, Ordering::Relaxed);
+        clock.0.store(now + plan.spacing * MINUTE_US, Ordering::Relaxed);
         let mut rows: Counts = Counts::new();
         for pane in 0..6 {
             for api in APIS {
@@ -178,7 +189,8 @@ async fn live(days: i64) -> (Duration, Duration) {
         let started = wall.monotonic();
         maintenance.maintain("calls", &mut |done| *tasks.entry(done.kind).or_default() += 1).await.unwrap();
         passes.push(wall.monotonic() - started);
-        if minute % 60 == 59 {
+        let is_last = minute + plan.spacing >= plan.minutes;
+        if minute % 60 + plan.spacing >= 60 || is_last {
             let mut table = store.table("calls").await.unwrap().unwrap();
             let files = table.files(Some(WINDOW_START)).unwrap();
             most_files = most_files.max(files.len());
@@ -188,16 +200,16 @@ async fn live(days: i64) -> (Duration, Duration) {
                 *most = touched(&files, tier, today, today + DAY_US).max(*most);
                 assert!(*most < 20, "a query of width {tier} reads {most} files");
             }
-            if minute % (10 * 1440) == 1439 || minute == days * 1440 - 1 {
+            if minute % (10 * 1440) + plan.spacing >= 10 * 1440 || is_last {
                 assert_exact(&mut table, &schema, &counted).await;
             }
         }
     }
     let mut table = store.table("calls").await.unwrap().unwrap();
     assert_eq!(table.positions(&[partition()]).await.unwrap()[&partition()], position);
-    assert_eq!(table.watermark(&partition()).await.unwrap(), Some(clock.now_us() - MINUTE_US));
+    assert_eq!(table.watermark(&partition()).await.unwrap(), Some(clock.now_us() - plan.spacing * MINUTE_US));
     for (index, tier) in schema.tiers.iter().enumerate() {
-        let due = boundary(&schema.tiers, index, clock.now_us() - MINUTE_US).filter(|b| *b > first);
+        let due = boundary(&schema.tiers, index, clock.now_us() - plan.spacing * MINUTE_US).filter(|b| *b > first);
         let recorded = table.retained(&tier.name()).await.unwrap();
         assert!(recorded >= due, "{} is cut at {recorded:?}, due {due:?}", tier.name());
     }
@@ -206,11 +218,12 @@ async fn live(days: i64) -> (Duration, Duration) {
         times.sort();
         times[times.len() / 2]
     };
-    let (day_one, last_day) = (median(&commits[..1440]), median(&commits[commits.len() - 1440..]));
+    let part = usize::try_from(1440 / plan.spacing).unwrap().min(commits.len() / 3);
+    let (day_one, last_day) = (median(&commits[..part]), median(&commits[commits.len() - part..]));
     let log = std::fs::read_dir(_folder.path().join("calls/_delta_log")).unwrap().count();
     println!(
-        "{days} days: at most {most_files} files, {most_touched:?} read for a day by width, {} live at the end, {log} log \
-         entries; commit median {day_one:?} on day one, {last_day:?} on the last, p99 {:?}; pass median {:?}; tasks {tasks:?}",
+        "{plan:?}: at most {most_files} files, {most_touched:?} read for a day by width, {} live at the end, {log} log \
+         entries; commit median {day_one:?} at first, {last_day:?} at last, p99 {:?}; pass median {:?}; tasks {tasks:?}",
         table.file_count(),
         {
             let mut all = commits.clone();
@@ -226,14 +239,14 @@ use tidewatch_engine::rollup::WINDOW_START;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_busy_table_stays_small_fast_and_exact() {
-    live(DAYS).await;
+    live(Plan::hours(6, 1)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "43,200 commits; run with -- --ignored"]
 async fn a_month_of_a_busy_table() {
-    let (day_one, last_day) = live(MONTH).await;
-    assert!(last_day <= day_one * 2, "a commit took {day_one:?} on the first day and {last_day:?} on the last");
+    let (first, last) = live(Plan::hours(30 * 24, 1)).await;
+    assert!(last <= first * 2, "a commit took {first:?} on the first day and {last:?} on the last");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
