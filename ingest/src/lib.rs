@@ -18,11 +18,8 @@ pub mod clock;
 pub mod committer;
 pub mod dead_letter;
 pub mod decode;
-<<<<<<< HEAD
 pub mod letters;
-=======
 pub mod maintenance;
->>>>>>> main
 pub mod metrics;
 pub mod piece;
 mod pipeline;
