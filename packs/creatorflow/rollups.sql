@@ -318,7 +318,7 @@ FROM order_item
 GROUP BY tumble(INTERVAL '1 minute'), tenant, product_id, category, currency
 UNION ALL BY NAME
 SELECT tenant, product_id, category, currency,
-       sum(delta) FILTER (WHERE reason NOT IN ('reservation', 'release')) AS stock_delta,
+       sum(quantity_after - quantity_before)           AS stock_delta,
        sum(delta) FILTER (WHERE reason = 'return')     AS returned_units
 FROM stock_changed
 GROUP BY tumble(INTERVAL '1 minute'), tenant, product_id, category, currency;
@@ -697,10 +697,10 @@ GROUP BY tenant, event_time;
 
 -- Numbers that people set: parameters of scores, figures from before, figures of others.
 CREATE ROLLUP reference_values AS
-SELECT tenant, 'parameter' AS kind, parameter AS metric, scope,
+SELECT tenant, 'parameter' AS kind, parameter AS metric, nullif(parameter, parameter) AS scope,
        last(value)                                     AS value
 FROM threshold_set
-GROUP BY tenant, 'parameter', parameter, scope
+GROUP BY tenant, 'parameter', parameter, nullif(parameter, parameter)
 UNION ALL BY NAME
 SELECT tenant, 'baseline' AS kind, metric, scope,
        last(value)                                     AS value
