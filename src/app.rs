@@ -70,7 +70,7 @@ impl App {
         }
         let live = Workers(workers.iter().map(|w| w.handle.clone()).collect());
         let engine = Arc::new(SqlEngine::new(Snapshots::new(store, Arc::new(live)), settings.sql_limits()));
-        let rollups = catalog.rollups().map(|(_, r)| r.schema.name.clone()).collect();
+        let rollups = catalog.tables().iter().map(|t| t.schema.name.clone()).collect();
         let scrape =
             Scrape::new(Arc::clone(&engine), rollups, registry, query_metrics.clone(), settings.scrape.series_max);
         let endpoints = Endpoints {

@@ -1,4 +1,4 @@
-//! SQL functions of rollup definitions: `tumble`, `hdr`, `status_class`.
+//! SQL functions of rollup definitions: `tumble`, `hdr`, `last`, `status_class`.
 
 use arrow::array::{Array, AsArray, StringBuilder};
 use arrow::datatypes::{DataType, FieldRef, Int64Type};
@@ -17,6 +17,8 @@ use crate::rollup::timestamp_type;
 pub const TUMBLE: &str = "tumble";
 /// Name of the histogram aggregate of rollup definitions.
 pub const HDR: &str = "hdr";
+/// Name of the aggregate of rollup definitions that keeps the newest value.
+pub const LAST: &str = "last";
 
 /// Registers everything a rollup definition may use beyond DataFusion's own functions.
 pub fn register_definition_functions(context: &SessionContext) {
@@ -30,6 +32,7 @@ pub fn register_definition_functions(context: &SessionContext) {
             Volatility::Immutable,
         ),
     }));
+    context.register_udaf(AggregateUDF::from(Last { signature: Signature::any(1, Volatility::Immutable) }));
     context.register_udf(status_class());
 }
 
@@ -80,6 +83,30 @@ impl AggregateUDFImpl for Hdr {
     }
     fn accumulator(&self, _args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
         plan_err!("hdr belongs into a rollup definition; queries use quantile(column, q) or hdr_merge(column)")
+    }
+    fn state_fields(&self, _args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
+        Ok(Vec::new())
+    }
+}
+
+/// Stands for the newest value while a definition is planned; [`crate::aggregate`] does the work.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Last {
+    signature: Signature,
+}
+
+impl AggregateUDFImpl for Last {
+    fn name(&self) -> &str {
+        LAST
+    }
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+    fn return_type(&self, arg_types: &[DataType]) -> Result<DataType> {
+        Ok(arg_types.first().cloned().unwrap_or(DataType::Null))
+    }
+    fn accumulator(&self, _args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
+        plan_err!("last belongs into a rollup definition; queries use last_value(x ORDER BY y)")
     }
     fn state_fields(&self, _args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
         Ok(Vec::new())

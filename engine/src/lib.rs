@@ -16,12 +16,14 @@
 //! | what an event looks like | [`source`] |
 //! | how SQL becomes a rollup, and what is refused | [`rollup`] |
 //! | how events are counted | [`open`], [`series`], [`aggregate`] |
+//! | how many series a tenant may have | [`cardinality`] |
 //! | percentiles and distinct counts | [`sketch`] |
 //! | when a commit may be made | [`commit`] |
 //! | what readers see before a commit | [`live`] |
 //! | our own metrics | [`metrics`] |
 
 pub mod aggregate;
+pub mod cardinality;
 pub mod commit;
 pub mod functions;
 pub mod live;

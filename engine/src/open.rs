@@ -3,11 +3,15 @@
 //! One pass over a batch feeds all rollups of its source: each distinct expression is evaluated once,
 //! each distinct dimension interned once, then every rollup looks up slots and updates its measures.
 
+mod gate;
+
 use crate::aggregate::{AggregateError, Rows, States, new_states};
+use crate::cardinality::{Admissions, OTHER};
 use crate::rollup::{RollupPlan, SourcePlan};
 use crate::series::{Interner, KeyTable};
+use gate::Gate;
 use crate::time::window_start;
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, new_null_array};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, new_null_array};
 use arrow::compute::{concat, filter};
 use arrow::datatypes::{Decimal128Type, Float64Type};
 use arrow::record_batch::RecordBatch;
@@ -69,12 +73,17 @@ struct OpenRollup {
 impl OpenStates {
     /// Nothing counted yet.
     pub fn new(plan: Arc<SourcePlan>) -> Self {
-        let interners = plan.dimensions.iter().map(|&(_, kind)| Interner::new(kind)).collect();
+        let interners = plan.dimensions.iter().map(|&(_, kind)| Interner::new(kind));
+        // The value that folded series share must have its number before the first of them comes.
+        let interners = interners.map(|mut i| {
+            i.number_of(OTHER);
+            i
+        });
         let rollups = plan.rollups.iter().map(|r| OpenRollup {
             keys: KeyTable::new(r.dimensions.len()),
-            measures: r.measures.iter().map(|m| new_states(m.kind)).collect(),
+            measures: r.schema.measures.iter().map(|m| new_states(m.kind)).collect(),
         });
-        Self { rollups: rollups.collect(), interners, rows: 0, without_value: 0, plan }
+        Self { rollups: rollups.collect(), interners: interners.collect(), rows: 0, without_value: 0, plan }
     }
 
     /// The plan these states follow.
@@ -104,6 +113,7 @@ impl OpenStates {
     pub fn count(
         &mut self,
         batch: &EventBatch,
+        admissions: &mut Admissions,
         accept: impl Fn(&RollupPlan) -> Option<BooleanArray>,
     ) -> Result<(), CountError> {
         let plan = Arc::clone(&self.plan);
@@ -115,7 +125,8 @@ impl OpenStates {
         for (rollup, open) in plan.rollups.iter().zip(&mut self.rollups) {
             let predicate = rollup.predicate.map(|p| values[p].as_boolean().clone());
             let mask = both(predicate, accept(rollup));
-            open.count(rollup, &batch.event_time_us, &lanes, &values, mask.as_ref())
+            let mut gate = Gate::new(rollup, &self.interners, admissions);
+            open.count(rollup, &batch.event_time_us, &lanes, &values, mask.as_ref(), &mut gate)
                 .map_err(|error| CountError::Aggregate { rollup: rollup.schema.name.clone(), error })?;
         }
         self.rows += batch.event_time_us.len() as u64;
@@ -209,14 +220,16 @@ impl OpenRollup {
         lanes: &[Vec<u32>],
         values: &[ArrayRef],
         mask: Option<&BooleanArray>,
+        gate: &mut Gate<'_>,
     ) -> Result<(), AggregateError> {
         let passing: Option<Vec<u32>> = mask.map(|m| m.values().set_indices().map(|row| row as u32).collect());
-        let pane_us = plan.schema.pane_us;
+        // Rows of a keyed table have no window: all of them lie in the same one.
+        let window_of = |time_us: i64| plan.schema.pane_us.map_or(0, |pane_us| window_start(time_us, pane_us));
         let (windows, picked): (Vec<i64>, Vec<Vec<u32>>) = match &passing {
-            None => (event_time_us.iter().map(|&t| window_start(t, pane_us)).collect(), Vec::new()),
+            None => (event_time_us.iter().map(|&t| window_of(t)).collect(), Vec::new()),
             Some(rows) if rows.is_empty() => return Ok(()),
             Some(rows) => (
-                rows.iter().map(|&row| window_start(event_time_us[row as usize], pane_us)).collect(),
+                rows.iter().map(|&row| window_of(event_time_us[row as usize])).collect(),
                 plan.dimensions.iter().map(|&d| rows.iter().map(|&row| lanes[d][row as usize]).collect()).collect(),
             ),
         };
@@ -224,8 +237,15 @@ impl OpenRollup {
             None => plan.dimensions.iter().map(|&d| lanes[d].as_slice()).collect(),
             Some(_) => picked.iter().map(Vec::as_slice).collect(),
         };
-        let mut slots = Vec::with_capacity(windows.len());
-        self.keys.assign(&windows, &key_lanes, &mut slots);
+        let (mut slots, mut folded) = (Vec::with_capacity(windows.len()), Vec::new());
+        self.keys.assign(&windows, &key_lanes, &mut slots, &mut folded, |window, key| gate.ask(window, key));
+        if let (Some(folding), false) = (&plan.folding, folded.is_empty()) {
+            gate.admissions.note_folded(gate.table, folded.len() as u64);
+            let (slots, series): (Vec<u32>, Vec<i64>) = folded.into_iter().map(|(s, h)| (s, h as i64)).unzip();
+            let rows = Rows { slots: &slots, slot_count: self.keys.len(), filter: None };
+            let series: ArrayRef = Arc::new(Int64Array::from(series));
+            self.measures[folding.other_series].update(&rows, &[series])?;
+        }
         let pick = |index: Option<usize>| -> Result<Option<ArrayRef>, AggregateError> {
             Ok(match (index, mask) {
                 (None, _) => None,
@@ -234,10 +254,13 @@ impl OpenRollup {
             })
         };
         for (measure, states) in plan.measures.iter().zip(&mut self.measures) {
+            // Filled by another source of the same table.
+            let Some(measure) = measure else { continue };
             let condition = pick(measure.filter)?;
             let rows =
                 Rows { slots: &slots, slot_count: self.keys.len(), filter: condition.as_ref().map(|c| c.as_boolean()) };
-            states.update(&rows, pick(measure.argument)?.as_ref())?;
+            let arguments = measure.arguments.iter().filter_map(|&a| pick(Some(a)).transpose());
+            states.update(&rows, &arguments.collect::<Result<Vec<_>, _>>()?)?;
         }
         Ok(())
     }
@@ -263,7 +286,7 @@ impl FrozenStates {
     /// The rows of one rollup in the schema of its table, in no particular order.
     pub fn batch(&self, rollup: usize) -> Result<RecordBatch, AggregateError> {
         let (plan, open) = (&self.states.plan.rollups[rollup], &self.states.rollups[rollup]);
-        let mut columns: Vec<ArrayRef> = vec![open.keys.window_column()];
+        let mut columns: Vec<ArrayRef> = plan.schema.pane_us.map(|_| open.keys.window_column()).into_iter().collect();
         for (lane, &dimension) in plan.dimensions.iter().enumerate() {
             columns.push(self.states.interners[dimension].resolve(open.keys.lane(lane)));
         }

@@ -3,6 +3,13 @@
 /// Microseconds in a second.
 pub const SECOND_US: i64 = 1_000_000;
 
+/// Microseconds in a minute.
+pub const MINUTE_US: i64 = 60 * SECOND_US;
+/// Microseconds in an hour.
+pub const HOUR_US: i64 = 60 * MINUTE_US;
+/// Microseconds in a day of UTC.
+pub const DAY_US: i64 = 24 * HOUR_US;
+
 /// Narrowest window a rollup may have.
 pub const PANE_MIN_US: i64 = SECOND_US;
 /// Widest window a rollup may have; wider ones are merges of panes.
@@ -14,6 +21,15 @@ pub const PANE_MAX_US: i64 = 15 * 60 * SECOND_US;
 #[inline]
 pub fn window_start(time_us: i64, pane_us: i64) -> i64 {
     time_us.saturating_sub(time_us.rem_euclid(pane_us))
+}
+
+/// The short name of a width: `10s`, `1m`, `1h`, `1d`, or microseconds when it is not whole seconds.
+pub fn width_name(pane_us: i64) -> String {
+    let units = [(DAY_US, 'd'), (HOUR_US, 'h'), (MINUTE_US, 'm'), (SECOND_US, 's')];
+    match units.iter().find(|(unit, _)| pane_us % unit == 0) {
+        Some((unit, letter)) => format!("{}{letter}", pane_us / unit),
+        None => format!("{pane_us}us"),
+    }
 }
 
 /// Reads an RFC 3339 instant; digits beyond microseconds are cut off. `None` when it is not one.

@@ -7,7 +7,7 @@
 use crate::clock::Clock;
 use crate::dead_letter::{DEAD_LETTERS, dead_letter_schema};
 use crate::metrics::IngestMetrics;
-use crate::piece::{Ranges, WorkerPiece, reads};
+use crate::piece::{Ranges, Reads, WorkerPiece};
 use arrow::compute::concat_batches;
 use arrow::record_batch::RecordBatch;
 use futures::{FutureExt, StreamExt};
@@ -74,8 +74,9 @@ struct Target {
     table: Table,
     /// `None` for the dead letters, whose rows do not merge.
     rollup: Option<RollupSchema>,
-    /// The topic it reads; `None` reads all.
-    topic: Option<String>,
+    reads: Reads,
+    /// Several branches count into it: one piece may hold a key more than once.
+    is_union: bool,
 }
 
 impl Committer {
@@ -87,14 +88,14 @@ impl Committer {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StorageError> {
         let mut tables = Vec::new();
-        for (source, rollup) in catalog.rollups() {
-            let table = Table::open_rollup(store, &rollup.schema).await?;
-            tables.push(Target { table, rollup: Some(rollup.schema.clone()), topic: Some(source.def.topic.clone()) });
+        for plan in catalog.tables() {
+            let table = Table::open_rollup(store, plan.schema).await?;
+            tables.push(Target { table, rollup: Some(plan.schema.clone()), reads: Reads::of(&plan), is_union: plan.branches > 1 });
         }
         // Bytes of dead letters have no place in the statistics of the log.
         let properties = [("delta.dataSkippingNumIndexedCols", "4".to_owned())];
         let table = Table::open_or_create(store, DEAD_LETTERS, &dead_letter_schema(), &properties).await?;
-        tables.push(Target { table, rollup: None, topic: None });
+        tables.push(Target { table, rollup: None, reads: Reads::All, is_union: false });
         Ok(Self { tables, metrics, clock })
     }
 
@@ -129,7 +130,7 @@ impl Committer {
         for target in &mut self.tables {
             target.table.refresh().await?;
             let read: Vec<TopicPartition> =
-                partitions.iter().filter(|p| reads(target.topic.as_deref(), p)).cloned().collect();
+                partitions.iter().filter(|p| target.reads.covers(p)).cloned().collect();
             positions.tables.insert(target.table.name().to_owned(), target.table.positions(&read).await?);
             for partition in read {
                 if let Some(watermark) = target.table.watermark(&partition).await? {
@@ -222,7 +223,7 @@ impl Target {
             pieces.iter().filter_map(|p| p.try_batch(name).transpose()).collect::<Result<_, _>>()?;
         Ok(match (&self.rollup, batches.as_slice()) {
             (_, []) => None,
-            (Some(schema), [one]) => Some(sorted_by_key(schema, one)?),
+            (Some(schema), [one]) if !self.is_union => Some(sorted_by_key(schema, one)?),
             (Some(schema), many) => Some(merge_batches(schema, many)?),
             (None, many) => Some(concat_batches(&dead_letter_schema(), many)?),
         })

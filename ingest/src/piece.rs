@@ -1,13 +1,15 @@
 //! A piece of a worker: frozen states of all tables and the offsets they cover.
 
 use crate::dead_letter::DEAD_LETTERS;
+use arrow::compute::concat_batches;
 use arrow::record_batch::RecordBatch;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 use tidewatch_engine::aggregate::AggregateError;
 use tidewatch_engine::commit::{OffsetRange, TopicPartition};
 use tidewatch_engine::live::Piece;
 use tidewatch_engine::open::FrozenStates;
+use tidewatch_engine::rollup::TablePlan;
 
 /// Offsets per partition.
 pub type Ranges = BTreeMap<TopicPartition, OffsetRange>;
@@ -55,18 +57,44 @@ impl WorkerPiece {
         if table == DEAD_LETTERS {
             return Ok(self.dead_letters.clone());
         }
+        let mut parts = Vec::new();
         for states in &self.states {
-            if let Some(rollup) = states.plan().rollups.iter().position(|r| r.schema.name == table) {
-                return states.batch(rollup).map(Some);
+            for (index, _) in states.plan().rollups.iter().enumerate().filter(|(_, r)| r.schema.name == table) {
+                parts.push(states.batch(index)?);
             }
         }
-        Ok(None)
+        Ok(match parts.as_slice() {
+            [] => None,
+            [one] => Some(one.clone()),
+            // Several sources, or one source in several ways, count into the table.
+            [first, ..] => Some(concat_batches(&first.schema(), &parts)?),
+        })
     }
 }
 
-/// A rollup covers the partitions of its source's topic, and every replayed file.
-pub(crate) fn reads(topic: Option<&str>, partition: &TopicPartition) -> bool {
-    topic.is_none_or(|t| *t == *partition.topic) || partition.topic.starts_with(crate::source::FILE_TOPIC)
+/// Which partitions a table reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Reads {
+    /// Those of every topic.
+    All,
+    /// Those of these topics, and every replayed file.
+    Topics(BTreeSet<String>),
+}
+
+impl Reads {
+    /// What the sources of a rollup's table bring.
+    pub(crate) fn of(table: &TablePlan<'_>) -> Self {
+        Self::Topics(table.topics.iter().map(|&t| t.to_owned()).collect())
+    }
+
+    pub(crate) fn covers(&self, partition: &TopicPartition) -> bool {
+        match self {
+            Self::All => true,
+            Self::Topics(topics) => {
+                topics.contains(&*partition.topic) || partition.topic.starts_with(crate::source::FILE_TOPIC)
+            }
+        }
+    }
 }
 
 impl Piece for WorkerPiece {

@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use tidewatch_engine::rollup::{MeasureKind, RollupSchema, WINDOW_START};
 use tidewatch_engine::sketch::{DistinctSketch, HdrSketch};
-use tidewatch_engine::time::window_start;
+use tidewatch_engine::time::{width_name, window_start};
 
 /// Quantiles that are shown of every histogram.
 const QUANTILES: [f64; 4] = [0.5, 0.9, 0.95, 0.99];
@@ -88,8 +88,10 @@ impl Scrape {
         watermark: i64,
         families: &mut Families,
     ) -> Result<(), SqlError> {
-        let end = window_start(watermark, rollup.pane_us);
-        let start = ScalarValue::TimestampMicrosecond(Some(end - rollup.pane_us), Some("UTC".into()));
+        // Keyed tables have no newest window; what is to be seen of them is a matter of views.
+        let Some(pane_us) = rollup.pane_us else { return Ok(()) };
+        let end = window_start(watermark, pane_us);
+        let start = ScalarValue::TimestampMicrosecond(Some(end - pane_us), Some("UTC".into()));
         let answer =
             self.engine.rows(snapshot, name, ident(WINDOW_START).eq(lit(start)), families.series_left + 1).await?;
         let labels = vec![(Cow::Borrowed("rollup"), name.to_owned())];
@@ -193,7 +195,7 @@ fn base_unit(measure: &str) -> (Cow<'_, str>, f64) {
 }
 
 fn labels_of(rollup: &RollupSchema, batch: &RecordBatch, row: usize) -> Labels {
-    let mut labels: Labels = vec![(Cow::Borrowed("window"), pane_name(rollup.pane_us))];
+    let mut labels: Labels = vec![(Cow::Borrowed("window"), width_name(rollup.pane_us.unwrap_or_default()))];
     for (index, dimension) in rollup.dimensions.iter().enumerate() {
         let column = batch.column(index + 1);
         // A label that is absent and an empty one are the same to Prometheus.
@@ -243,12 +245,6 @@ fn sanitized(name: &str) -> String {
         if c.is_ascii_alphabetic() || c == '_' || (i > 0 && c.is_ascii_digit()) { c } else { '_' }
     };
     name.chars().enumerate().map(valid).collect()
-}
-
-/// `10s`, `5m`: as Prometheus writes durations.
-fn pane_name(pane_us: i64) -> String {
-    let seconds = pane_us / SECOND_US;
-    if seconds % 60 == 0 { format!("{}m", seconds / 60) } else { format!("{seconds}s") }
 }
 
 #[cfg(test)]

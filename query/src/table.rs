@@ -6,11 +6,11 @@
 
 use crate::functions::{distinct_merge, hdr_merge};
 use crate::snapshot::SnapshotTable;
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Field};
 use datafusion::catalog::TableProvider;
 use datafusion::common::{Result, TableReference};
 use datafusion::datasource::{MemTable, ViewTable, provider_as_source};
-use datafusion::functions_aggregate::expr_fn::{max, min, sum};
+use datafusion::functions_aggregate::expr_fn::{last_value, max, min, sum};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast, ident, when};
 use datafusion::prelude::lit;
 use std::sync::Arc;
@@ -67,7 +67,20 @@ fn merges_of(measure: &Measure) -> Vec<Expr> {
         MeasureKind::Max { .. } => merge(max),
         MeasureKind::Hdr { .. } => merge(hdr_merge),
         MeasureKind::Distinct => merge(distinct_merge),
+        MeasureKind::Last { .. } => newest(&columns),
     }
+}
+
+/// All columns of the row with the greatest sequence, time and value.
+fn newest(columns: &[Field]) -> Vec<Expr> {
+    let Some([value, at, sequence]) = columns.first_chunk::<3>().map(|c| c.each_ref().map(|f| ident(f.name()))) else {
+        return Vec::new();
+    };
+    // Without a time no value was seen at all; a value without a sequence is older than any with one.
+    let order = [&at, &sequence, &value].map(|e| e.clone().is_not_null());
+    let order: Vec<_> = [order[0].clone(), order[1].clone(), sequence, at, value].map(|e| e.sort(true, true)).into();
+    let last = |f: &Field| last_value(ident(f.name()), order.clone()).alias(f.name());
+    columns.iter().map(last).collect()
 }
 
 /// The columns a query sees of a measure: its merged state, and for an average also its value.
@@ -79,7 +92,13 @@ fn columns_of(measure: &Measure) -> Vec<Expr> {
         let mean = when(count.clone().gt(lit(0i64)), sum / cast(count, DataType::Float64)).end();
         columns.extend(mean.ok().map(|m| m.alias(&measure.name)));
     }
-    columns.extend(measure.state_fields().iter().map(|f| ident(f.name())));
+    let fields = measure.state_fields();
+    let shown = match measure.kind {
+        // The sequence only decides which value is the newest.
+        MeasureKind::Last { .. } => &fields[..2],
+        _ => &fields[..],
+    };
+    columns.extend(shown.iter().map(|f| ident(f.name())));
     columns
 }
 

@@ -23,8 +23,8 @@ pub fn rollup() -> RollupSchema {
     let measure = |name: &str, kind| Measure { name: name.to_owned(), kind };
     RollupSchema {
         name: "calls".to_owned(),
-        source: "call".to_owned(),
-        pane_us: 10_000_000,
+        sources: vec!["call".to_owned()],
+        pane_us: Some(10_000_000),
         dimensions: vec![Dimension { name: "api".to_owned(), value: DimensionType::Utf8 }],
         measures: vec![
             measure("requests", MeasureKind::Count),
@@ -35,6 +35,8 @@ pub fn rollup() -> RollupSchema {
             measure("users", MeasureKind::Distinct),
         ],
         definition: "from call".to_owned(),
+        tiers: Vec::new(),
+        retain_us: None,
     }
 }
 

@@ -4,6 +4,7 @@ use crate::cli::Check;
 use crate::packs;
 use crate::settings::{DEFAULT_TOML, Settings};
 use anyhow::Result;
+use tidewatch_engine::rollup::{TablePlan, Tier};
 use std::process::ExitCode;
 
 pub fn check(options: &Check) -> Result<ExitCode> {
@@ -15,16 +16,18 @@ pub fn check(options: &Check) -> Result<ExitCode> {
     let catalog = packs::load(&settings.packs)?;
     println!("{}: settings are valid", options.config.config.display());
     println!("packs: {}", settings.packs.join(", "));
-    for (source, rollup) in catalog.rollups() {
-        let schema = &rollup.schema;
+    for TablePlan { schema, topics, .. } in catalog.tables() {
         let columns: Vec<&str> = schema.dimensions.iter().map(|d| d.name.as_str()).collect();
         let measures: Vec<&str> = schema.measures.iter().map(|m| m.name.as_str()).collect();
         println!(
-            "  {} ← {} ({}), {} s windows by {}: {}",
+            "  {} ← {} ({}), {} by {}: {}",
             schema.name,
-            source.def.name,
-            source.def.topic,
-            schema.pane_us / 1_000_000,
+            schema.sources.join(", "),
+            topics.into_iter().collect::<Vec<_>>().join(", "),
+            match schema.tiers.iter().map(Tier::name).collect::<Vec<_>>().as_slice() {
+                [] => "one row each".to_owned(),
+                widths => format!("windows of {}", widths.join(", ")),
+            },
             if columns.is_empty() { "nothing else".to_owned() } else { columns.join(", ") },
             measures.join(", "),
         );

@@ -117,7 +117,7 @@ impl Table {
         )
         .await?;
         match &table.rollup {
-            Some(stored) if stored == rollup => Ok(table),
+            Some(stored) if stored.counts_like(rollup) => Ok(table),
             stored => Err(StorageError::DefinitionChanged {
                 table: rollup.name.clone(),
                 stored: stored.as_ref().map_or("not a rollup".to_owned(), |s| s.definition.replace('\n', "; ")),

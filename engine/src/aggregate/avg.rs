@@ -18,7 +18,7 @@ impl AvgStates {
 }
 
 impl States for AvgStates {
-    fn update(&mut self, rows: &Rows<'_>, values: Option<&ArrayRef>) -> Result<(), AggregateError> {
+    fn update(&mut self, rows: &Rows<'_>, values: &[ArrayRef]) -> Result<(), AggregateError> {
         self.sum.update(rows, values)?;
         self.count.update(rows, values)
     }

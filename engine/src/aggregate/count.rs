@@ -19,9 +19,9 @@ impl CountStates {
 }
 
 impl States for CountStates {
-    fn update(&mut self, rows: &Rows<'_>, values: Option<&ArrayRef>) -> Result<(), AggregateError> {
+    fn update(&mut self, rows: &Rows<'_>, values: &[ArrayRef]) -> Result<(), AggregateError> {
         self.counts.resize(rows.slot_count, 0);
-        rows.for_each_valid(values.map(|v| v.as_ref()), |_, slot| self.counts[slot] += 1);
+        rows.for_each_valid(values.first().map(|v| v.as_ref()), |_, slot| self.counts[slot] += 1);
         Ok(())
     }
 

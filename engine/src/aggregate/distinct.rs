@@ -14,9 +14,9 @@ pub(super) struct DistinctStates {
 }
 
 impl States for DistinctStates {
-    fn update(&mut self, rows: &Rows<'_>, values: Option<&ArrayRef>) -> Result<(), AggregateError> {
+    fn update(&mut self, rows: &Rows<'_>, values: &[ArrayRef]) -> Result<(), AggregateError> {
         self.sketches.resize_with(rows.slot_count, DistinctSketch::new);
-        let column = values.ok_or_else(|| type_error("approx_distinct", "a column", None))?;
+        let column = values.first().ok_or_else(|| type_error("approx_distinct", "a column", None))?;
         let sketches = &mut self.sketches;
         match column.data_type() {
             DataType::Utf8 => {
@@ -31,7 +31,7 @@ impl States for DistinctStates {
                     sketches[slot].insert_hash(hash_value(&ints.value(row).to_le_bytes()));
                 });
             }
-            _ => return Err(type_error("approx_distinct", "Utf8 or Int64", values)),
+            _ => return Err(type_error("approx_distinct", "Utf8 or Int64", Some(column))),
         }
         Ok(())
     }

@@ -21,6 +21,7 @@ pub(super) fn new_states(side: Side, value: ValueType) -> Box<dyn States> {
         ValueType::Float64 => Box::new(ExtremeStates::<Float64Type>::new(side, value)),
         ValueType::Timestamp => Box::new(ExtremeStates::<TimestampMicrosecondType>::new(side, value)),
         ValueType::Decimal { .. } => Box::new(ExtremeStates::<Decimal128Type>::new(side, value)),
+        ValueType::Utf8 | ValueType::Boolean => Box::new(super::scalar::ExtremeScalars::new(side, value)),
     }
 }
 
@@ -41,9 +42,9 @@ impl<T: ArrowPrimitiveType + Debug> States for ExtremeStates<T>
 where
     T::Native: ArrowNativeTypeOp,
 {
-    fn update(&mut self, rows: &Rows<'_>, values: Option<&ArrayRef>) -> Result<(), AggregateError> {
-        let column = values.and_then(|v| v.as_primitive_opt::<T>());
-        let column = column.ok_or_else(|| type_error("min/max", &self.value.data_type().to_string(), values))?;
+    fn update(&mut self, rows: &Rows<'_>, values: &[ArrayRef]) -> Result<(), AggregateError> {
+        let column = values.first().and_then(|v| v.as_primitive_opt::<T>());
+        let column = column.ok_or_else(|| type_error("min/max", &self.value.data_type().to_string(), values.first()))?;
         self.extremes.resize(rows.slot_count, None);
         rows.for_each_valid(Some(column as &dyn Array), |row, slot| {
             let (new, kept) = (column.value(row), &mut self.extremes[slot]);
@@ -59,7 +60,7 @@ where
     }
 
     fn merge(&mut self, rows: &Rows<'_>, states: &[ArrayRef]) -> Result<(), AggregateError> {
-        self.update(rows, states.first())
+        self.update(rows, states)
     }
 
     fn state(&self, slot_count: usize) -> Result<Vec<ArrayRef>, AggregateError> {

@@ -26,9 +26,9 @@ impl HdrStates {
 }
 
 impl States for HdrStates {
-    fn update(&mut self, rows: &Rows<'_>, values: Option<&ArrayRef>) -> Result<(), AggregateError> {
-        let column = values.and_then(|v| v.as_primitive_opt::<Int64Type>());
-        let column = column.ok_or_else(|| type_error("hdr", "Int64", values))?;
+    fn update(&mut self, rows: &Rows<'_>, values: &[ArrayRef]) -> Result<(), AggregateError> {
+        let column = values.first().and_then(|v| v.as_primitive_opt::<Int64Type>());
+        let column = column.ok_or_else(|| type_error("hdr", "Int64", values.first()))?;
         self.grow(rows.slot_count);
         rows.for_each_valid(Some(column as &dyn Array), |row, slot| match u64::try_from(column.value(row)) {
             Ok(value) => self.sketches[slot].record_n(value, 1),

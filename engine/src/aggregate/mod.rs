@@ -9,6 +9,8 @@ mod count;
 mod distinct;
 mod extreme;
 mod hdr;
+mod last;
+mod scalar;
 mod sum;
 
 use crate::rollup::MeasureKind;
@@ -19,8 +21,8 @@ use thiserror::Error;
 
 /// States of one measure for every slot.
 pub trait States: Debug + Send + Sync {
-    /// Counts the events of a batch into their slots.
-    fn update(&mut self, rows: &Rows<'_>, values: Option<&ArrayRef>) -> Result<(), AggregateError>;
+    /// Counts the events of a batch into their slots; `values` has one column per argument.
+    fn update(&mut self, rows: &Rows<'_>, values: &[ArrayRef]) -> Result<(), AggregateError>;
 
     /// Merges stored states (the columns of [`crate::rollup::Measure::state_fields`]) into slots.
     fn merge(&mut self, rows: &Rows<'_>, states: &[ArrayRef]) -> Result<(), AggregateError>;
@@ -103,6 +105,7 @@ pub fn new_states(kind: MeasureKind) -> Box<dyn States> {
         MeasureKind::Max { value } => extreme::new_states(extreme::Side::Max, value),
         MeasureKind::Hdr { digits } => Box::new(hdr::HdrStates::new(digits)),
         MeasureKind::Distinct => Box::new(distinct::DistinctStates::default()),
+        MeasureKind::Last { value } => Box::new(last::LastStates::new(value)),
     }
 }
 

@@ -34,8 +34,8 @@ impl SumStates {
 }
 
 impl States for SumStates {
-    fn update(&mut self, rows: &Rows<'_>, values: Option<&ArrayRef>) -> Result<(), AggregateError> {
-        let column = values.ok_or_else(|| type_error("sum", "a number", None))?;
+    fn update(&mut self, rows: &Rows<'_>, values: &[ArrayRef]) -> Result<(), AggregateError> {
+        let column = values.first().ok_or_else(|| type_error("sum", "a number", None))?;
         match column.data_type() {
             DataType::Int64 => {
                 let ints = column.as_primitive::<Int64Type>();
@@ -45,12 +45,12 @@ impl States for SumStates {
                 let decimals = column.as_primitive::<Decimal128Type>();
                 self.add(rows, decimals, |row| decimals.value(row))
             }
-            _ => Err(type_error("sum", "Int64 or Decimal128", values)),
+            _ => Err(type_error("sum", "Int64 or Decimal128", Some(column))),
         }
     }
 
     fn merge(&mut self, rows: &Rows<'_>, states: &[ArrayRef]) -> Result<(), AggregateError> {
-        self.update(rows, states.first())
+        self.update(rows, states)
     }
 
     fn state(&self, slot_count: usize) -> Result<Vec<ArrayRef>, AggregateError> {

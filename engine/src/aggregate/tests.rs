@@ -7,7 +7,7 @@ use crate::sketch::{DistinctSketch, HdrSketch};
 use arrow::array::{
     AsArray, Decimal128Array, Float64Array, Int64Array, NullArray, StringArray, TimestampMicrosecondArray,
 };
-use arrow::datatypes::{DataType, Decimal128Type, Int64Type};
+use arrow::datatypes::{Decimal128Type, Int64Type};
 use proptest::prelude::*;
 use std::sync::Arc;
 
@@ -20,6 +20,17 @@ enum Input {
     Timestamp,
     Decimal,
     Utf8,
+    Boolean,
+    /// A value with an event time and a sequence, both functions of the value with many ties.
+    Ordered(Ordered),
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Ordered {
+    Int64,
+    Utf8,
+    Boolean,
+    Float64,
 }
 
 const KINDS: &[(MeasureKind, Input)] = &[
@@ -40,6 +51,12 @@ const KINDS: &[(MeasureKind, Input)] = &[
     (MeasureKind::Hdr { digits: 3 }, Input::Int64),
     (MeasureKind::Distinct, Input::Utf8),
     (MeasureKind::Distinct, Input::Int64),
+    (MeasureKind::Min { value: ValueType::Utf8 }, Input::Utf8),
+    (MeasureKind::Max { value: ValueType::Boolean }, Input::Boolean),
+    (MeasureKind::Last { value: ValueType::Int64 }, Input::Ordered(Ordered::Int64)),
+    (MeasureKind::Last { value: ValueType::Utf8 }, Input::Ordered(Ordered::Utf8)),
+    (MeasureKind::Last { value: ValueType::Boolean }, Input::Ordered(Ordered::Boolean)),
+    (MeasureKind::Last { value: ValueType::Float64 }, Input::Ordered(Ordered::Float64)),
 ];
 
 /// One event: its group, its value, and whether it passes the measure's filter.
@@ -52,11 +69,26 @@ struct Event {
 
 const GROUPS: u32 = 3;
 
-fn values(input: Input, events: &[Event]) -> Option<ArrayRef> {
+fn values(input: Input, events: &[Event]) -> Vec<ArrayRef> {
+    let Input::Ordered(ordered) = input else { return column(input, events).into_iter().collect() };
+    let value = match ordered {
+        Ordered::Int64 => column(Input::Int64, events),
+        Ordered::Utf8 => column(Input::Utf8, events),
+        Ordered::Boolean => column(Input::Boolean, events),
+        Ordered::Float64 => column(Input::Float64, events),
+    };
+    let of = |f: fn(i64) -> Option<i64>| events.iter().map(move |e| e.value.and_then(f));
+    let times = of(|v| Some(v.rem_euclid(4))).collect::<TimestampMicrosecondArray>();
+    let sequences = of(|v| (v % 3 != 0).then(|| v.rem_euclid(5))).collect::<Int64Array>();
+    vec![value.unwrap(), Arc::new(times.with_timezone("UTC")), Arc::new(sequences)]
+}
+
+fn column(input: Input, events: &[Event]) -> Option<ArrayRef> {
     let values = events.iter().map(|e| e.value);
     let decimals = |v: i64| i128::from(v) * 1_000_003;
     Some(match input {
-        Input::None => return None,
+        Input::None | Input::Ordered(_) => return None,
+        Input::Boolean => Arc::new(values.map(|v| v.map(|v| v % 2 == 0)).collect::<BooleanArray>()),
         Input::Int64 => Arc::new(values.collect::<Int64Array>()),
         Input::Timestamp => Arc::new(values.collect::<TimestampMicrosecondArray>().with_timezone("UTC")),
         Input::Decimal => Arc::new(
@@ -95,7 +127,7 @@ fn update(
 ) -> Result<(), AggregateError> {
     let filter: BooleanArray = events.iter().map(|e| e.passes).collect();
     let rows = Rows { slots, slot_count, filter: filtered.then_some(&filter) };
-    states.update(&rows, values(input, events).as_ref())
+    states.update(&rows, &values(input, events))
 }
 
 /// The state columns after counting all events in one batch, one slot per group.
@@ -227,7 +259,7 @@ fn a_slot_that_saw_no_value_is_null_and_its_count_zero() {
 fn count_of_a_column_of_type_null_is_zero() {
     let mut states = new_states(MeasureKind::Count);
     let column: ArrayRef = Arc::new(NullArray::new(3));
-    states.update(&Rows { slots: &[0, 0, 0], slot_count: 1, filter: None }, Some(&column)).unwrap();
+    states.update(&Rows { slots: &[0, 0, 0], slot_count: 1, filter: None }, &[column]).unwrap();
     assert_eq!(states.state(1).unwrap()[0].as_primitive::<Int64Type>().value(0), 0);
 }
 
@@ -299,7 +331,7 @@ fn a_sum_that_leaves_38_digits_is_an_error_not_a_wrong_number() {
         ] {
             let slots = vec![0; values.len()];
             let result =
-                new_states(kind).update(&Rows { slots: &slots, slot_count: 1, filter: None }, Some(&decimals(&values)));
+                new_states(kind).update(&Rows { slots: &slots, slot_count: 1, filter: None }, &[decimals(&values)]);
             assert_eq!(result.is_ok(), fits, "{values:?}");
             assert!(fits || matches!(result, Err(AggregateError::Overflow)));
         }
@@ -312,16 +344,16 @@ fn a_sum_that_leaves_38_digits_is_an_error_not_a_wrong_number() {
 #[test]
 fn columns_of_another_type_and_damaged_sketches_are_errors() {
     let rows = Rows { slots: &[0], slot_count: 1, filter: None };
-    let wrong: ArrayRef = Arc::new(BooleanArray::from(vec![true]));
+    let wrong: ArrayRef = Arc::new(arrow::array::Int8Array::from(vec![1]));
     let damaged: ArrayRef = Arc::new(arrow::array::BinaryArray::from(vec![b"junk".as_slice()]));
     for &(kind, input) in KINDS {
         let mut states = new_states(kind);
         if !matches!(kind, MeasureKind::Count) {
             assert!(
-                matches!(states.update(&rows, Some(&wrong)), Err(AggregateError::Type { .. })),
+                matches!(states.update(&rows, &[Arc::clone(&wrong)]), Err(AggregateError::Type { .. })),
                 "{kind:?} {input:?}"
             );
-            assert!(matches!(states.update(&rows, None), Err(AggregateError::Type { .. })), "{kind:?}");
+            assert!(matches!(states.update(&rows, &[]), Err(AggregateError::Type { .. })), "{kind:?}");
         }
         assert!(states.merge(&rows, &[wrong.clone(), wrong.clone()]).is_err(), "{kind:?}");
         assert!(states.merge(&rows, &[]).is_err(), "{kind:?}");
@@ -334,8 +366,7 @@ fn columns_of_another_type_and_damaged_sketches_are_errors() {
     }
     let other_scale: ArrayRef =
         Arc::new(Decimal128Array::from(vec![1]).with_precision_and_scale(SUM_PRECISION, 3).unwrap());
-    assert!(new_states(MeasureKind::Sum { scale: 2 }).update(&rows, Some(&other_scale)).is_err());
-    assert_eq!(other_scale.data_type(), &DataType::Decimal128(38, 3));
+    assert!(new_states(MeasureKind::Sum { scale: 2 }).update(&rows, &[other_scale]).is_err());
 }
 
 #[test]

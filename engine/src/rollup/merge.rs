@@ -11,27 +11,33 @@ use arrow::record_batch::RecordBatch;
 /// Merges batches in the schema of `schema` into one with a single row per key, sorted by key.
 pub fn merge_batches(schema: &RollupSchema, batches: &[RecordBatch]) -> Result<RecordBatch, AggregateError> {
     let dimensions = schema.dimensions.len();
+    let windowed = usize::from(schema.pane_us.is_some());
     let mut interners: Vec<_> = schema.dimensions.iter().map(|d| Interner::new(d.value)).collect();
     let mut keys = KeyTable::new(dimensions);
     let mut states: Vec<_> = schema.measures.iter().map(|m| new_states(m.kind)).collect();
     for batch in batches {
         let mut lanes = vec![Vec::with_capacity(batch.num_rows()); dimensions];
-        for ((interner, lane), column) in interners.iter_mut().zip(&mut lanes).zip(&batch.columns()[1..]) {
+        for ((interner, lane), column) in interners.iter_mut().zip(&mut lanes).zip(&batch.columns()[windowed..]) {
             interner.intern(column, lane);
         }
-        let windows = batch.column(0).as_primitive::<TimestampMicrosecondType>().values();
+        // Without windows all rows lie in the same one.
+        let nowhen = vec![0; if windowed == 0 { batch.num_rows() } else { 0 }];
+        let windows = match windowed {
+            0 => nowhen.as_slice(),
+            _ => batch.column(0).as_primitive::<TimestampMicrosecondType>().values(),
+        };
         let lanes: Vec<&[u32]> = lanes.iter().map(Vec::as_slice).collect();
         let mut slots = Vec::with_capacity(batch.num_rows());
-        keys.assign(windows, &lanes, &mut slots);
+        keys.assign(windows, &lanes, &mut slots, &mut Vec::new(), |_, _| None);
         let rows = Rows { slots: &slots, slot_count: keys.len(), filter: None };
-        let mut column = 1 + dimensions;
+        let mut column = windowed + dimensions;
         for (states, measure) in states.iter_mut().zip(&schema.measures) {
             let width = measure.state_fields().len();
             states.merge(&rows, &batch.columns()[column..column + width])?;
             column += width;
         }
     }
-    let mut columns: Vec<ArrayRef> = vec![keys.window_column()];
+    let mut columns: Vec<ArrayRef> = schema.pane_us.map(|_| keys.window_column()).into_iter().collect();
     columns.extend(interners.iter().enumerate().map(|(d, interner)| interner.resolve(keys.lane(d))));
     for states in &states {
         columns.extend(states.state(keys.len())?);
@@ -41,7 +47,7 @@ pub fn merge_batches(schema: &RollupSchema, batches: &[RecordBatch]) -> Result<R
 
 /// The same rows ordered by window and dimensions: better compression, narrower file statistics.
 pub fn sorted_by_key(schema: &RollupSchema, batch: &RecordBatch) -> Result<RecordBatch, AggregateError> {
-    let keys: Vec<SortColumn> = batch.columns()[..=schema.dimensions.len()]
+    let keys: Vec<SortColumn> = batch.columns()[..schema.key_fields().len()]
         .iter()
         .map(|values| SortColumn { values: values.clone(), options: None })
         .collect();

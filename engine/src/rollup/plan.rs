@@ -1,11 +1,12 @@
 //! From the text of a pack to compiled plans: which columns to decode, which expressions to evaluate
 //! once per batch, and how each rollup groups and counts.
 
-use super::statement::{self, Statement};
-use super::validate::{Validated, validate};
+use super::combine::{Branch, Combined, combine};
+use super::statement::{self, Definition, Statement};
+use super::validate::validate;
 use super::{DefinitionError, DimensionType, MeasureKind, RollupSchema};
 use crate::functions::register_definition_functions;
-use crate::source::{SourceDef, SourcesFile};
+use crate::source::{SourceDef, is_plain, parse_sources};
 use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, DataFusionError};
@@ -42,35 +43,60 @@ pub struct SourcePlan {
     pub rollups: Vec<RollupPlan>,
 }
 
-/// How one rollup groups and counts; numbers are indexes into its [`SourcePlan`].
+/// How a source is counted into one table; numbers are indexes into its [`SourcePlan`]. A table may have
+/// several of them, even of one source.
 #[derive(Debug)]
 pub struct RollupPlan {
-    /// Its table.
+    /// The table.
     pub schema: RollupSchema,
     /// Its dimensions among those of the source.
     pub dimensions: Vec<usize>,
-    /// Its measures, in the order of the schema.
-    pub measures: Vec<MeasurePlan>,
+    /// Its measures, in the order of the schema; `None` where this source has nothing to say.
+    pub measures: Vec<Option<MeasurePlan>>,
     /// Expression that says which rows count at all.
     pub predicate: Option<usize>,
+    /// What happens to series beyond the budget of their tenant; `None` for keyed tables.
+    pub folding: Option<Folding>,
+}
+
+/// How series beyond a budget are folded; numbers are indexes into [`RollupSchema::dimensions`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Folding {
+    /// The dimension whose every value has a budget; `None`: the rollup has one budget as a whole.
+    pub tenant: Option<usize>,
+    /// Dimensions that give up their value.
+    pub folded: Vec<usize>,
+    /// The measure that counts what was folded: index into [`RollupSchema::measures`].
+    pub other_series: usize,
 }
 
 /// Where a measure takes its values from; numbers are indexes into [`SourcePlan::exprs`].
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct MeasurePlan {
     /// What is kept.
     pub kind: MeasureKind,
-    /// The argument, `None` for `count(*)`.
-    pub argument: Option<usize>,
+    /// The arguments: none for `count(*)`; value, event time and sequence for `last`.
+    pub arguments: Vec<usize>,
     /// The `FILTER` condition.
     pub filter: Option<usize>,
 }
 
+/// A table and what is counted into it.
+#[derive(Debug)]
+pub struct TablePlan<'a> {
+    /// Its schema.
+    pub schema: &'a RollupSchema,
+    /// Topics that its sources come from.
+    pub topics: BTreeSet<&'a str>,
+    /// How many branches count into it.
+    pub branches: usize,
+}
+
 /// Tables that are no rollups.
-const RESERVED: [&str; 1] = ["dead_letters"];
+const RESERVED: [&str; 4] = ["dead_letters", "digests", "event_ids", "series"];
 
 /// A named text: file name for messages, content.
-pub type NamedText = (String, String);
+pub type NamedText = crate::source::NamedText;
 
 impl Catalog {
     /// Reads and plans the `sources.yaml` and `rollups.sql` texts of all packs together.
@@ -80,35 +106,19 @@ impl Catalog {
         let mut errors = Vec::new();
         let defs = parse_sources(sources, &mut errors);
         let context = planning_context(&defs);
-        let mut by_source: BTreeMap<String, Vec<Validated>> = BTreeMap::new();
+        let mut by_source: BTreeMap<String, Vec<(RollupSchema, Branch)>> = BTreeMap::new();
         let mut names = BTreeSet::new();
         for (file, text) in rollups {
-            let (statements, mut found) = statement::split(file, text);
+            let (definitions, mut found) = statement::split(file, text);
             errors.append(&mut found);
-            for statement in statements {
-                if !names.insert(statement.name.clone()) {
-                    errors.push(DefinitionError::new(
-                        file,
-                        statement.position,
-                        format!("rollup {} is defined twice", statement.name),
-                    ));
-                    continue;
-                }
-                if defs.contains_key(&statement.name) {
-                    errors.push(DefinitionError::new(
-                        file,
-                        statement.position,
-                        format!("rollup {} has the name of a source", statement.name),
-                    ));
-                    continue;
-                }
-                if !is_plain(&statement.name) || RESERVED.contains(&statement.name.as_str()) {
-                    errors.push(DefinitionError::new(file, statement.position, format!("a rollup cannot be named `{}`", statement.name))
-                        .hint("the name is that of its table and folder: lower-case letters, digits and underscores, not dead_letters"));
-                    continue;
-                }
-                match plan(&context, &statement).and_then(|plan| validate(&statement, &plan)) {
-                    Ok(rollup) => by_source.entry(rollup.schema.source.clone()).or_default().push(rollup),
+            for definition in definitions {
+                let planned = check_name(&definition, &mut names, &defs).and_then(|()| plan(&context, &definition));
+                match planned {
+                    Ok(Combined { schema, branches }) => {
+                        for branch in branches {
+                            by_source.entry(branch.source.clone()).or_default().push((schema.clone(), branch));
+                        }
+                    }
                     Err(error) => errors.push(error),
                 }
             }
@@ -126,7 +136,20 @@ impl Catalog {
         if errors.is_empty() { Ok(catalog) } else { Err(errors) }
     }
 
-    /// All rollups with their sources.
+    /// All tables, in order of name.
+    pub fn tables(&self) -> Vec<TablePlan<'_>> {
+        let mut tables: BTreeMap<&str, TablePlan<'_>> = BTreeMap::new();
+        for (source, rollup) in self.rollups() {
+            let table = TablePlan { schema: &rollup.schema, topics: BTreeSet::new(), branches: 0 };
+            let table = tables.entry(&rollup.schema.name).or_insert(table);
+            table.topics.insert(&source.def.topic);
+            table.branches += 1;
+        }
+        tables.into_values().collect()
+    }
+
+    /// Everything that is counted, with the sources it is counted from. A table of several branches comes
+    /// several times.
     pub fn rollups(&self) -> impl Iterator<Item = (&Arc<SourcePlan>, &RollupPlan)> {
         self.sources.iter().flat_map(|s| s.rollups.iter().map(move |r| (s, r)))
     }
@@ -135,88 +158,6 @@ impl Catalog {
     pub fn topics(&self) -> BTreeSet<&str> {
         self.sources.iter().map(|s| s.def.topic.as_str()).collect()
     }
-}
-
-fn parse_sources(files: &[NamedText], errors: &mut Vec<DefinitionError>) -> BTreeMap<String, SourceDef> {
-    let mut defs: BTreeMap<String, SourceDef> = BTreeMap::new();
-    let mut types = BTreeMap::new();
-    for (file, text) in files {
-        let parsed: SourcesFile = match serde_yaml_ng::from_str(text) {
-            Ok(parsed) => parsed,
-            Err(error) => {
-                let at = error.location().map_or((0, 0), |l| (l.line() as u64, l.column() as u64));
-                errors.push(DefinitionError::new(file, at, strip_location(&error.to_string())));
-                continue;
-            }
-        };
-        for def in parsed.sources {
-            let at = (line_of(text, &def.name), 0);
-            let schema = def.full_schema();
-            let names: BTreeSet<_> = schema.fields().iter().map(|f| f.name()).collect();
-            let paths: BTreeSet<&str> = def.fields.keys().map(|f| def.path(f)).collect();
-            let is_object =
-                |path: &str| paths.iter().any(|p| p.strip_prefix(path).is_some_and(|rest| rest.starts_with('.')));
-            if !is_plain(&def.name) {
-                errors.push(DefinitionError::new(
-                    file,
-                    at,
-                    format!("source name `{}` must be lower-case letters, digits and underscores", def.name),
-                ));
-            } else if names.len() < schema.fields().len() {
-                errors.push(DefinitionError::new(file, at, format!("source {}: a field has the name of an envelope column or of another field", def.name))
-                    .hint("event_time, tenant, tenant_kind, tenant_id, event_id, event_source and subject come from the envelope; name the field otherwise and say where it lies with `path`"));
-            } else if paths.len() < def.fields.len() {
-                errors.push(
-                    DefinitionError::new(
-                        file,
-                        at,
-                        format!("source {}: two fields lie at the same place of data", def.name),
-                    )
-                    .hint("one field may be used under several names in a rollup"),
-                );
-            } else if let Some(both) = paths.iter().find(|p| is_object(p)) {
-                errors.push(
-                    DefinitionError::new(file, at, format!("source {}: `{both}` is a value and an object", def.name))
-                        .hint(format!("`{both}` cannot have a type when there are fields `{both}.…`")),
-                );
-            } else if let Some(unknown) = def.time_fallback.iter().find(|f| !def.fields.contains_key(*f)) {
-                errors.push(DefinitionError::new(
-                    file,
-                    at,
-                    format!("source {}: time_fallback `{unknown}` is not one of its fields", def.name),
-                ));
-            } else if let Some(other) = types.insert(def.event_type.clone(), def.name.clone()) {
-                errors.push(
-                    DefinitionError::new(
-                        file,
-                        at,
-                        format!("sources {other} and {} have the same type `{}`", def.name, def.event_type),
-                    )
-                    .hint("an event type is one source; several rollups may read it"),
-                );
-            } else if defs.insert(def.name.clone(), def.clone()).is_some() {
-                errors.push(DefinitionError::new(file, at, format!("source {} is declared twice", def.name)));
-            }
-        }
-    }
-    defs
-}
-
-/// Names that stand in SQL without quotes and in paths.
-fn is_plain(name: &str) -> bool {
-    name.starts_with(|c: char| c.is_ascii_lowercase())
-        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
-}
-
-/// The YAML library puts the position into its text as well; the error has it already.
-fn strip_location(message: &str) -> &str {
-    message.rfind(" at line ").map_or(message, |at| &message[..at])
-}
-
-fn line_of(text: &str, name: &str) -> u64 {
-    let is_name =
-        |line: &str| line.split_once("name:").is_some_and(|(_, v)| v.trim().trim_matches(['"', '\'']) == name);
-    text.lines().position(is_name).map_or(0, |at| at as u64 + 1)
 }
 
 fn planning_context(defs: &BTreeMap<String, SourceDef>) -> SessionContext {
@@ -230,7 +171,34 @@ fn planning_context(defs: &BTreeMap<String, SourceDef>) -> SessionContext {
     context
 }
 
-fn plan(context: &SessionContext, statement: &Statement) -> Result<LogicalPlan, DefinitionError> {
+fn check_name(
+    definition: &Definition,
+    names: &mut BTreeSet<String>,
+    sources: &BTreeMap<String, SourceDef>,
+) -> Result<(), DefinitionError> {
+    let name = &definition.name;
+    let fail = |message| Err(DefinitionError::new(&definition.file, definition.position, message));
+    if !names.insert(name.clone()) {
+        return fail(format!("rollup {name} is defined twice"));
+    }
+    if sources.contains_key(name) {
+        return fail(format!("rollup {name} has the name of a source"));
+    }
+    if !is_plain(name) || RESERVED.contains(&name.as_str()) {
+        return fail(format!("a rollup cannot be named `{name}`")).map_err(|e| {
+            e.hint(format!("the name is that of its table and folder: lower-case letters, digits and underscores, not {}", RESERVED.join(", ")))
+        });
+    }
+    Ok(())
+}
+
+fn plan(context: &SessionContext, definition: &Definition) -> Result<Combined, DefinitionError> {
+    let branches = definition.branches.iter();
+    let validated = branches.map(|branch| validate(branch, &plan_branch(context, branch)?));
+    combine(definition, validated.collect::<Result<_, _>>()?)
+}
+
+fn plan_branch(context: &SessionContext, statement: &Statement) -> Result<LogicalPlan, DefinitionError> {
     let state = context.state();
     let planned = state
         .create_logical_plan(&statement.query)
@@ -296,13 +264,17 @@ fn explain(statement: &Statement, error: &DataFusionError) -> DefinitionError {
     statement.error(&word, message)
 }
 
-const FUNCTIONS: &str = "any DataFusion scalar function; aggregates: count, sum, min, max, avg, hdr, approx_distinct";
+const FUNCTIONS: &str = "any DataFusion scalar function; aggregates: count, sum, min, max, avg, hdr, approx_distinct, last";
 
-fn compile(context: &SessionContext, def: SourceDef, rollups: Vec<Validated>) -> Result<SourcePlan, DataFusionError> {
+fn compile(
+    context: &SessionContext,
+    def: SourceDef,
+    rollups: Vec<(RollupSchema, Branch)>,
+) -> Result<SourcePlan, DataFusionError> {
     let full = def.full_schema();
     let mut needed = BTreeSet::new();
-    for rollup in &rollups {
-        let measures = rollup.measures.iter().flat_map(|m| m.argument.iter().chain(&m.filter));
+    for (_, rollup) in &rollups {
+        let measures = rollup.measures.iter().flatten().flat_map(|m| m.arguments.iter().chain(&m.filter));
         for expr in rollup.dimensions.iter().chain(measures).chain(&rollup.predicate) {
             needed.extend(expr.column_refs().iter().map(|c| c.name.clone()));
         }
@@ -320,9 +292,9 @@ fn compile(context: &SessionContext, def: SourceDef, rollups: Vec<Validated>) ->
         known.insert(expr.to_string(), exprs.len() - 1);
         Ok(exprs.len() - 1)
     };
-    for rollup in rollups {
+    for (schema, branch) in rollups {
         let mut dimensions = Vec::new();
-        for (dimension, expr) in rollup.schema.dimensions.iter().zip(&rollup.dimensions) {
+        for (dimension, expr) in schema.dimensions.iter().zip(&branch.dimensions) {
             let data_type = dimension.value.data_type();
             let expr = match expr.to_owned() {
                 e if matches!(&e, Expr::Column(c) if source.columns.field_with_name(&c.name)?.data_type() == &data_type) => {
@@ -340,13 +312,17 @@ fn compile(context: &SessionContext, def: SourceDef, rollups: Vec<Validated>) ->
             });
         }
         let mut measures = Vec::new();
-        for measure in &rollup.measures {
-            let argument = measure.argument.as_ref().map(|e| add(&mut source.exprs, e)).transpose()?;
-            let filter = measure.filter.as_ref().map(|e| add(&mut source.exprs, e)).transpose()?;
-            measures.push(MeasurePlan { kind: measure.kind, argument, filter });
+        for (measure, planned) in schema.measures.iter().zip(&branch.measures) {
+            let Some(planned) = planned else {
+                measures.push(None);
+                continue;
+            };
+            let arguments = planned.arguments.iter().map(|e| add(&mut source.exprs, e)).collect::<Result<_, _>>()?;
+            let filter = planned.filter.as_ref().map(|e| add(&mut source.exprs, e)).transpose()?;
+            measures.push(Some(MeasurePlan { kind: measure.kind, arguments, filter }));
         }
-        let predicate = rollup.predicate.as_ref().map(|e| add(&mut source.exprs, e)).transpose()?;
-        source.rollups.push(RollupPlan { schema: rollup.schema, dimensions, measures, predicate });
+        let predicate = branch.predicate.as_ref().map(|e| add(&mut source.exprs, e)).transpose()?;
+        source.rollups.push(RollupPlan { schema, dimensions, measures, predicate, folding: branch.folding });
     }
     Ok(source)
 }

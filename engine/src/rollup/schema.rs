@@ -3,6 +3,7 @@
 //! The schema is stored as a property of the table itself, so that a reader needs no pack to know
 //! which column is a sketch and how two rows of one window merge.
 
+use crate::time::width_name;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -18,21 +19,49 @@ pub fn timestamp_type() -> DataType {
     DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
 }
 
-/// The table of one rollup.
+/// Name of the column of every keyed table that holds the newest event time of its key.
+pub const UPDATED_AT: &str = "updated_at";
+
+/// Name of the measure that counts the distinct series that were folded into a row for want of budget.
+pub const OTHER_SERIES: &str = "other_series";
+
+/// The table of one rollup: of windows, or of keys alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RollupSchema {
     /// Table name.
     pub name: String,
-    /// Source whose events it aggregates.
-    pub source: String,
-    /// Width of a window, in microseconds.
-    pub pane_us: i64,
-    /// Columns that, together with [`WINDOW_START`], identify a row after merging.
+    /// Sources whose events it aggregates, in the order of the definition, each once.
+    pub sources: Vec<String>,
+    /// Width of a window, in microseconds; `None` for a keyed table, whose rows last as long as their key.
+    pub pane_us: Option<i64>,
+    /// Columns that, together with [`WINDOW_START`] if there are windows, identify a row after merging.
     pub dimensions: Vec<Dimension>,
     /// Mergeable columns.
     pub measures: Vec<Measure>,
     /// Canonical text of the definition; two definitions with equal text give equal numbers.
     pub definition: String,
+    /// Widths that windows are kept in, finest first; the first is `pane_us`. Empty for a keyed table.
+    #[serde(default)]
+    pub tiers: Vec<Tier>,
+    /// How long a key that gets no events is kept, in microseconds; `None`: for ever. Keyed tables only.
+    #[serde(default)]
+    pub retain_us: Option<i64>,
+}
+
+/// One width in which a rollup keeps its windows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tier {
+    /// Width in microseconds; divides that of the next tier.
+    pub pane_us: i64,
+    /// How long windows of this width are kept, in microseconds; `None`: for ever.
+    pub retain_us: Option<i64>,
+}
+
+impl Tier {
+    /// Its name in the store: `10s`, `1m`, `1h`, `1d`.
+    pub fn name(&self) -> String {
+        width_name(self.pane_us)
+    }
 }
 
 /// A column of the key.
@@ -54,9 +83,11 @@ pub enum DimensionType {
     Int64,
     /// True or false.
     Boolean,
+    /// Microseconds since the epoch, UTC.
+    Timestamp,
 }
 
-/// A mergeable column (two columns for [`MeasureKind::Avg`]).
+/// A mergeable column (two columns for [`MeasureKind::Avg`], three for [`MeasureKind::Last`]).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Measure {
     /// Name given in the definition.
@@ -98,9 +129,15 @@ pub enum MeasureKind {
     },
     /// Distinct values as `Binary` (see FORMAT.md), null when no value was seen.
     Distinct,
+    /// The value of the newest event that has one: greatest by sequence, then event time, then value.
+    /// `<name>`, `<name>_at` (event time) and `<name>_seq` (sequence), null when none was seen.
+    Last {
+        /// Type of the value.
+        value: ValueType,
+    },
 }
 
-/// Types of which a smallest and a largest value are kept.
+/// Types of which a smallest, a largest or a newest value is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ValueType {
@@ -115,6 +152,10 @@ pub enum ValueType {
         /// Digits after the point.
         scale: i8,
     },
+    /// Text, compared by its UTF-8 bytes.
+    Utf8,
+    /// False before true.
+    Boolean,
 }
 
 impl ValueType {
@@ -125,6 +166,8 @@ impl ValueType {
             Self::Float64 => DataType::Float64,
             Self::Timestamp => timestamp_type(),
             Self::Decimal { scale } => DataType::Decimal128(SUM_PRECISION, scale),
+            Self::Utf8 => DataType::Utf8,
+            Self::Boolean => DataType::Boolean,
         }
     }
 }
@@ -136,6 +179,7 @@ impl DimensionType {
             Self::Utf8 => DataType::Utf8,
             Self::Int64 => DataType::Int64,
             Self::Boolean => DataType::Boolean,
+            Self::Timestamp => timestamp_type(),
         }
     }
 }
@@ -145,6 +189,10 @@ impl Measure {
     pub const SUM_SUFFIX: &'static str = "_sum";
     /// Suffix of the column that holds the count of an average.
     pub const COUNT_SUFFIX: &'static str = "_count";
+    /// Suffix of the column that holds the event time of a newest value.
+    pub const AT_SUFFIX: &'static str = "_at";
+    /// Suffix of the column that holds the sequence of a newest value.
+    pub const SEQUENCE_SUFFIX: &'static str = "_seq";
 
     /// The columns that hold this measure's state, in table order.
     pub fn state_fields(&self) -> Vec<Field> {
@@ -163,14 +211,28 @@ impl Measure {
             MeasureKind::Hdr { .. } | MeasureKind::Distinct => {
                 vec![Field::new(name, DataType::Binary, true)]
             }
+            MeasureKind::Last { value } => vec![
+                Field::new(name, value.data_type(), true),
+                Field::new(format!("{name}{}", Self::AT_SUFFIX), timestamp_type(), true),
+                Field::new(format!("{name}{}", Self::SEQUENCE_SUFFIX), DataType::Int64, true),
+            ],
         }
     }
 }
 
 impl RollupSchema {
-    /// Columns of the key: the window, then the dimensions in the order of the definition.
+    /// Do two schemas keep the same numbers? How long they keep them may differ.
+    pub fn counts_like(&self, other: &Self) -> bool {
+        let widths = |schema: &Self| schema.tiers.iter().map(|t| t.pane_us).collect::<Vec<_>>();
+        let life = |schema: &Self| Self { tiers: Vec::new(), retain_us: None, ..schema.clone() };
+        widths(self) == widths(other) && life(self) == life(other)
+    }
+
+    /// Columns of the key: the window if there is one, then the dimensions in the order of the definition.
     pub fn key_fields(&self) -> Vec<Field> {
-        std::iter::once(Field::new(WINDOW_START, timestamp_type(), false))
+        let window = self.pane_us.map(|_| Field::new(WINDOW_START, timestamp_type(), false));
+        window
+            .into_iter()
             .chain(self.dimensions.iter().map(|d| Field::new(&d.name, d.value.data_type(), true)))
             .collect()
     }

@@ -1,30 +1,39 @@
 //! Turns an analysed query into a rollup, or says why its states could not be kept mergeable.
 
 use super::statement::Statement;
-use super::{DefinitionError, Dimension, DimensionType, Measure, MeasureKind, RollupSchema, ValueType};
-use crate::functions::{HDR, TUMBLE};
+use super::{DefinitionError, Dimension, DimensionType, Measure, MeasureKind, UPDATED_AT, ValueType, WINDOW_START};
+use crate::functions::{HDR, LAST, TUMBLE};
 use crate::time::{PANE_MAX_US, PANE_MIN_US};
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::logical_expr::expr::{AggregateFunction, AggregateFunctionParams};
-use datafusion::logical_expr::{Aggregate, Cast, Expr, ExprSchemable, LogicalPlan, Volatility};
+use datafusion::logical_expr::{Aggregate, Cast, Expr, ExprSchemable, LogicalPlan, Volatility, ident};
+use std::collections::BTreeSet;
 
-/// Expressions of a rollup over the columns of its source, not yet compiled.
+/// Envelope columns that order events for `last`.
+const EVENT_TIME: &str = "event_time";
+const SEQUENCE: &str = "sequence";
+/// Columns that the store adds to windows.
+const TIER_COLUMNS: [&str; 2] = ["tier", "rolled_up"];
+
+/// One `SELECT` of a definition: expressions over the columns of its source, not yet compiled.
 #[derive(Debug)]
 pub(super) struct Validated {
-    pub schema: RollupSchema,
-    pub dimensions: Vec<Expr>,
-    pub measures: Vec<ValidatedMeasure>,
+    pub source: String,
+    /// Width of a window in microseconds, `None` when rows are keyed by the dimensions alone.
+    pub pane_us: Option<i64>,
+    pub dimensions: Vec<(Dimension, Expr)>,
+    pub measures: Vec<(Measure, ValidatedMeasure)>,
     /// Rows that count at all (`WHERE`).
     pub predicate: Option<Expr>,
 }
 
-/// Argument and `FILTER` of a measure.
-#[derive(Debug)]
+/// Arguments and `FILTER` of a measure.
+#[derive(Debug, Clone)]
 pub(super) struct ValidatedMeasure {
-    pub kind: MeasureKind,
-    pub argument: Option<Expr>,
+    /// What the definition says; further ones (time and sequence of `last`) follow from the kind.
+    pub arguments: Vec<Expr>,
     pub filter: Option<Expr>,
 }
 
@@ -52,8 +61,7 @@ pub(super) fn validate(statement: &Statement, plan: &LogicalPlan) -> Result<Vali
         refuse_unfit(statement, expr)?;
     }
     let mut pane_us = None;
-    let (mut dimensions, mut dimension_exprs) = (Vec::new(), Vec::new());
-    let (mut measures, mut measure_exprs) = (Vec::new(), Vec::new());
+    let (mut dimensions, mut measures) = (Vec::new(), Vec::new());
     let mut selected = vec![false; shape.aggregate.group_expr.len()];
     for output in shape.outputs {
         let (name, inner) = output_name(output);
@@ -63,17 +71,14 @@ pub(super) fn validate(statement: &Statement, plan: &LogicalPlan) -> Result<Vali
         match shape.aggregate.group_expr.get(index) {
             Some(group) => {
                 selected[index] = true;
-                if is_tumble(group) {
-                    continue;
+                if !is_tumble(group) {
+                    dimensions.push((dimension(statement, &name, group, shape.source_schema)?, group.clone()));
                 }
-                dimensions.push(dimension(statement, &name, group, shape.source_schema)?);
-                dimension_exprs.push(group.clone());
             }
             None => {
                 let call = &shape.aggregate.aggr_expr[index - shape.aggregate.group_expr.len()];
-                let measure = measure(statement, &name, call, shape.source_schema)?;
-                measures.push(Measure { name, kind: measure.kind });
-                measure_exprs.push(measure);
+                let (kind, measure) = measure(statement, &name, call, shape.source_schema)?;
+                measures.push((Measure { name, kind }, measure));
             }
         }
     }
@@ -90,27 +95,29 @@ pub(super) fn validate(statement: &Statement, plan: &LogicalPlan) -> Result<Vali
                 .hint(format!("add `{group}` to the SELECT list")));
         }
     }
-    let Some(pane_us) = pane_us else {
-        return Err(statement
-            .error("group", "no window in GROUP BY")
-            .hint("add tumble(INTERVAL '10 seconds') to GROUP BY"));
-    };
     if measures.is_empty() {
         return Err(statement
             .error("select", "no aggregate, so there is nothing to keep")
             .hint("add count(*) AS events"));
     }
-    let mut schema = RollupSchema {
-        name: statement.name.clone(),
-        source: shape.source,
-        pane_us,
-        dimensions,
-        measures,
-        definition: String::new(),
-    };
-    refuse_clashing_columns(statement, &schema)?;
-    schema.definition = canonical(&schema, &dimension_exprs, &measure_exprs, shape.predicate);
-    Ok(Validated { schema, dimensions: dimension_exprs, measures: measure_exprs, predicate: shape.predicate.cloned() })
+    if pane_us.is_none() {
+        if dimensions.is_empty() {
+            return Err(statement
+                .error("group", "neither a window nor a key in GROUP BY")
+                .hint("add tumble(INTERVAL '10 seconds') for windows, or the columns that one row each is kept for"));
+        }
+        measures.retain(|(m, _)| m.name != UPDATED_AT);
+        measures.push(updated_at());
+    }
+    refuse_clashing_columns(statement, pane_us, &dimensions, &measures)?;
+    Ok(Validated { source: shape.source, pane_us, dimensions, measures, predicate: shape.predicate.cloned() })
+}
+
+/// What every keyed table holds besides its own measures.
+fn updated_at() -> (Measure, ValidatedMeasure) {
+    let kind = MeasureKind::Max { value: ValueType::Timestamp };
+    let measure = ValidatedMeasure { arguments: vec![ident(EVENT_TIME)], filter: None };
+    (Measure { name: UPDATED_AT.to_owned(), kind }, measure)
 }
 
 fn shape<'a>(statement: &Statement, plan: &'a LogicalPlan) -> Result<Shape<'a>> {
@@ -122,7 +129,7 @@ fn shape<'a>(statement: &Statement, plan: &'a LogicalPlan) -> Result<Shape<'a>> 
             LogicalPlan::Filter(_) => ("HAVING", "having"),
             LogicalPlan::Window(_) => ("a window function", "over"),
             LogicalPlan::Distinct(_) => ("DISTINCT", "distinct"),
-            LogicalPlan::Union(_) => ("UNION", "union"),
+            LogicalPlan::Union(_) => ("UNION other than UNION ALL BY NAME", "union"),
             LogicalPlan::Unnest(_) => ("UNNEST", "unnest"),
             LogicalPlan::Subquery(_) | LogicalPlan::SubqueryAlias(_) => {
                 ("a subquery or an alias of the source", "from")
@@ -130,14 +137,14 @@ fn shape<'a>(statement: &Statement, plan: &'a LogicalPlan) -> Result<Shape<'a>> 
             _ => ("this shape of query", "select"),
         };
         statement.error(word, format!("{what} is not possible in a rollup"))
-            .hint("a rollup is SELECT dimensions, aggregates FROM one source [WHERE …] GROUP BY tumble(…), dimensions; everything else belongs into a view or a query over it")
+            .hint("a rollup is SELECT dimensions, aggregates FROM one source [WHERE …] GROUP BY [tumble(…),] dimensions [UNION ALL BY NAME SELECT …]; everything else belongs into a view or a query over it")
     };
     let LogicalPlan::Projection(projection) = plan else { return Err(refuse(plan)) };
     let LogicalPlan::Aggregate(aggregate) = projection.input.as_ref() else {
         return Err(match projection.input.as_ref() {
             LogicalPlan::TableScan(_) => statement
                 .error("select", "no GROUP BY")
-                .hint("add GROUP BY tumble(INTERVAL '10 seconds') and the dimensions"),
+                .hint("add GROUP BY tumble(INTERVAL '10 seconds') and the dimensions; without tumble(…) one row is kept per key"),
             other => refuse(other),
         });
     };
@@ -214,16 +221,22 @@ fn dimension(statement: &Statement, name: &str, expr: &Expr, schema: &DFSchema) 
     let value = match &data_type {
         DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8 => DimensionType::Utf8,
         DataType::Boolean => DimensionType::Boolean,
+        DataType::Timestamp(_, _) => DimensionType::Timestamp,
         t if t.is_integer() => DimensionType::Int64,
         t => {
             return Err(statement.error(name, format!("dimension `{name}` has type {t}"))
-                .hint("dimensions are text, integers or booleans; a timestamp or a number can be cut into classes with CASE, date_part or a cast"));
+                .hint("dimensions are text, integers, booleans or timestamps; a number can be cut into classes with CASE or a cast"));
         }
     };
     Ok(Dimension { name: name.to_owned(), value })
 }
 
-fn measure(statement: &Statement, name: &str, expr: &Expr, schema: &DFSchema) -> Result<ValidatedMeasure> {
+fn measure(
+    statement: &Statement,
+    name: &str,
+    expr: &Expr,
+    schema: &DFSchema,
+) -> Result<(MeasureKind, ValidatedMeasure)> {
     let mut inner = expr;
     while let Expr::Alias(alias) = inner {
         inner = &alias.expr;
@@ -255,13 +268,17 @@ fn measure(statement: &Statement, name: &str, expr: &Expr, schema: &DFSchema) ->
         "min" => MeasureKind::Min { value: value_type(statement, function, argument.as_ref(), schema)? },
         "max" => MeasureKind::Max { value: value_type(statement, function, argument.as_ref(), schema)? },
         HDR => MeasureKind::Hdr { digits: digits(statement, args.get(1))? },
+        LAST => MeasureKind::Last { value: last_type(statement, argument.as_ref(), schema)? },
         "approx_distinct" => MeasureKind::Distinct,
         other => return Err(unknown_aggregate(statement, other)),
     };
     // `count(*)` and `count(1)` count rows: a literal is never null.
     let argument = argument.filter(|a| !matches!((kind, a), (MeasureKind::Count, Expr::Literal(v, _)) if !v.is_null()));
-    let argument = argument.map(|a| cast_argument(kind, a, schema));
-    Ok(ValidatedMeasure { kind, argument, filter })
+    let mut arguments: Vec<Expr> = argument.map(|a| cast_argument(kind, a, schema)).into_iter().collect();
+    if let MeasureKind::Last { .. } = kind {
+        arguments.extend([ident(EVENT_TIME), ident(SEQUENCE)]);
+    }
+    Ok((kind, ValidatedMeasure { arguments, filter }))
 }
 
 /// DataFusion widens the argument of `avg` to a float; the exact value is underneath.
@@ -307,9 +324,17 @@ fn value_type(statement: &Statement, function: &str, argument: Option<&Expr>, sc
         DataType::Decimal128(_, scale) | DataType::Decimal32(_, scale) | DataType::Decimal64(_, scale) => {
             Ok(ValueType::Decimal { scale })
         }
+        DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8 => Ok(ValueType::Utf8),
         t => Err(statement
             .error(function, format!("{function} of {t} is not kept"))
-            .hint("numbers and timestamps have a smallest and a largest value")),
+            .hint("numbers, timestamps and texts have a smallest and a largest value")),
+    }
+}
+
+fn last_type(statement: &Statement, argument: Option<&Expr>, schema: &DFSchema) -> Result<ValueType> {
+    match argument_type(argument, schema) {
+        DataType::Boolean => Ok(ValueType::Boolean),
+        _ => value_type(statement, LAST, argument, schema),
     }
 }
 
@@ -335,7 +360,7 @@ fn cast_argument(kind: MeasureKind, argument: Expr, schema: &DFSchema) -> Expr {
             DataType::Decimal128(super::SUM_PRECISION, scale)
         }
         MeasureKind::Sum { .. } | MeasureKind::Avg { .. } | MeasureKind::Hdr { .. } => DataType::Int64,
-        MeasureKind::Min { value } | MeasureKind::Max { value } => value.data_type(),
+        MeasureKind::Min { value } | MeasureKind::Max { value } | MeasureKind::Last { value } => value.data_type(),
         MeasureKind::Distinct if from.is_integer() => DataType::Int64,
         MeasureKind::Distinct => DataType::Utf8,
     };
@@ -352,14 +377,19 @@ fn unknown_aggregate(statement: &Statement, function: &str) -> DefinitionError {
                 )
                 .hint("keep hdr(x) and ask for quantile(x, 0.5) when reading");
         }
-        "array_agg" | "string_agg" | "first_value" | "last_value" | "nth_value" => "depends on the order of events",
+        "first_value" | "last_value" => {
+            return statement
+                .error(function, format!("{function} depends on the order of events"))
+                .hint("last(x) keeps the value of the newest event, by sequence and event time");
+        }
+        "array_agg" | "string_agg" | "nth_value" => "depends on the order of events",
         "stddev" | "stddev_pop" | "var" | "var_pop" | "corr" | "covar_samp" | "covar_pop" => {
             "is kept in floats whose sum depends on the order of events"
         }
         _ => "has no mergeable state here",
     };
     statement.error(function, format!("{function} {reason}")).hint(
-        "a rollup keeps count, sum, min, max, avg, hdr and approx_distinct, each with an optional FILTER (WHERE …)",
+        "a rollup keeps count, sum, min, max, avg, hdr, approx_distinct and last, each with an optional FILTER (WHERE …)",
     )
 }
 
@@ -412,15 +442,22 @@ fn refuse_unfit(statement: &Statement, expr: &Expr) -> Result<()> {
     }
 }
 
-fn refuse_clashing_columns(statement: &Statement, schema: &RollupSchema) -> Result<()> {
-    let arrow = schema.arrow_schema();
-    let mut seen = std::collections::BTreeSet::new();
-    for field in arrow.fields() {
-        let name = field.name();
+fn refuse_clashing_columns(
+    statement: &Statement,
+    pane_us: Option<i64>,
+    dimensions: &[(Dimension, Expr)],
+    measures: &[(Measure, ValidatedMeasure)],
+) -> Result<()> {
+    let window = pane_us.map(|_| WINDOW_START.to_owned());
+    let states = measures.iter().flat_map(|(m, _)| m.state_fields()).map(|f| f.name().clone());
+    let columns = window.into_iter().chain(dimensions.iter().map(|(d, _)| d.name.clone())).chain(states);
+    let mut seen: BTreeSet<String> = TIER_COLUMNS.map(str::to_owned).into();
+    for name in columns {
+        let name = name.as_str();
         if !seen.insert(name.to_lowercase()) {
             return Err(statement
                 .error(name, format!("two columns would be named `{name}`"))
-                .hint("avg(x) AS name is stored as name_sum and name_count; window_start is the window"));
+                .hint("avg(x) AS name is stored as name_sum and name_count, last(x) AS name also as name_at and name_seq; window_start is the window, tier and rolled_up say how wide it is"));
         }
         let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
             && !name.starts_with(|c: char| c.is_ascii_digit());
@@ -437,18 +474,14 @@ fn first_column(expr: &Expr) -> String {
     expr.column_refs().iter().map(|c| c.name.clone()).min().unwrap_or_else(|| "group".to_owned())
 }
 
-/// Text that is equal for definitions that count equally, whatever their layout.
-fn canonical(
-    schema: &RollupSchema,
-    dimensions: &[Expr],
-    measures: &[ValidatedMeasure],
-    predicate: Option<&Expr>,
-) -> String {
+/// Text that is equal for branches that count equally, whatever their layout.
+pub(super) fn canonical(branch: &Validated) -> String {
     let text = |e: Option<&Expr>| e.map(|e| e.to_string()).unwrap_or_default();
-    let mut lines = vec![format!("from {} pane_us {} where {}", schema.source, schema.pane_us, text(predicate))];
-    lines.extend(schema.dimensions.iter().zip(dimensions).map(|(d, e)| format!("{} = {e}", d.name)));
-    lines.extend(schema.measures.iter().zip(measures).map(|(m, v)| {
-        format!("{} = {:?}({}) filter {}", m.name, v.kind, text(v.argument.as_ref()), text(v.filter.as_ref()))
+    let pane = branch.pane_us.map(|p| format!(" pane_us {p}")).unwrap_or_default();
+    let mut lines = vec![format!("from {}{pane} where {}", branch.source, text(branch.predicate.as_ref()))];
+    lines.extend(branch.dimensions.iter().map(|(d, e)| format!("{} = {e}", d.name)));
+    lines.extend(branch.measures.iter().map(|(m, v)| {
+        format!("{} = {:?}({}) filter {}", m.name, m.kind, text(v.arguments.first()), text(v.filter.as_ref()))
     }));
     lines.join("\n")
 }

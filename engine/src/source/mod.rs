@@ -1,8 +1,10 @@
 //! What an event source looks like: its topic, its event type, its typed fields (`sources.yaml`).
 
 mod field;
+mod parse;
 
 pub use field::{EnumValues, FieldDef, FieldType, OnUnknown};
+pub(crate) use parse::{is_plain, parse_sources};
 
 use crate::rollup::timestamp_type;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -10,8 +12,11 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// A named text: file name for messages, content.
+pub type NamedText = (String, String);
+
 /// Columns that every event has, whatever its source: name, type, may it be null.
-pub const ENVELOPE: [(EnvelopeColumn, &str); 7] = [
+pub const ENVELOPE: [(EnvelopeColumn, &str); 8] = [
     (EnvelopeColumn::EventTime, "event_time"),
     (EnvelopeColumn::Tenant, "tenant"),
     (EnvelopeColumn::TenantKind, "tenant_kind"),
@@ -19,6 +24,7 @@ pub const ENVELOPE: [(EnvelopeColumn, &str); 7] = [
     (EnvelopeColumn::EventId, "event_id"),
     (EnvelopeColumn::EventSource, "event_source"),
     (EnvelopeColumn::Subject, "subject"),
+    (EnvelopeColumn::Sequence, "sequence"),
 ];
 
 /// A column that comes from the CloudEvents envelope.
@@ -36,8 +42,10 @@ pub enum EnvelopeColumn {
     EventId,
     /// `source`.
     EventSource,
-    /// `subject`, the only one that may be null.
+    /// `subject`; it may be null.
     Subject,
+    /// `sequence` as a number; null when it is missing or no number.
+    Sequence,
 }
 
 /// The content of a `sources.yaml`.
@@ -78,6 +86,7 @@ impl SourceDef {
         let envelope = ENVELOPE.iter().map(|&(column, name)| match column {
             EnvelopeColumn::EventTime => Field::new(name, timestamp_type(), false),
             EnvelopeColumn::Subject => Field::new(name, DataType::Utf8, true),
+            EnvelopeColumn::Sequence => Field::new(name, DataType::Int64, true),
             _ => Field::new(name, DataType::Utf8, false),
         });
         let fields = self

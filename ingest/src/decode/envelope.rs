@@ -2,8 +2,9 @@
 //! and the data as body), as the Kafka protocol binding defines them.
 
 use super::reject::{Reason, Reject};
+use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
-use sonic_rs::LazyValue;
+use sonic_rs::{JsonValueTrait, LazyValue};
 use std::borrow::Cow;
 use std::fmt;
 
@@ -40,6 +41,8 @@ pub(super) struct Envelope<'a> {
     pub time: Text<'a>,
     pub tenant_kind: Text<'a>,
     pub tenant_id: Text<'a>,
+    /// Only digits that fit are a sequence; anything else is none, for the attribute is optional.
+    pub sequence: Option<i64>,
     spec_version: Text<'a>,
     data: Option<Cow<'a, str>>,
     has_data_base64: bool,
@@ -104,6 +107,7 @@ impl<'a> Envelope<'a> {
             time: get("ce_time")?,
             tenant_kind: get("ce_tenantkind")?,
             tenant_id: get("ce_tenantid")?,
+            sequence: headers.get("ce_sequence").and_then(|v| parse_sequence(std::str::from_utf8(v).ok()?)),
             spec_version: get("ce_specversion")?,
             data: (!body.is_empty()).then_some(Cow::Borrowed(body)),
             has_data_base64: false,
@@ -200,6 +204,10 @@ impl<'de> Visitor<'de> for EnvelopeSeed {
                 "time" => &mut e.time,
                 "tenantkind" => &mut e.tenant_kind,
                 "tenantid" => &mut e.tenant_id,
+                "sequence" => {
+                    e.sequence = map.next_value_seed(SequenceSeed)?;
+                    continue;
+                }
                 "data" => {
                     let data: LazyValue<'de> = map.next_value()?;
                     e.data = Some(data.as_raw_cow());
@@ -249,5 +257,25 @@ impl<'de> Visitor<'de> for TextSeed {
     }
     fn visit_none<E>(self) -> Result<Self::Value, E> {
         Ok(None)
+    }
+}
+
+/// Digits, padded with zeros or not, that fit a 64-bit integer.
+fn parse_sequence(text: &str) -> Option<i64> {
+    // `parse` alone would take a sign.
+    text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten()
+}
+
+struct SequenceSeed;
+
+impl<'de> DeserializeSeed<'de> for SequenceSeed {
+    type Value = Option<i64>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        let raw = LazyValue::deserialize(deserializer)?;
+        Ok(match raw.as_str() {
+            Some(text) => parse_sequence(text),
+            None => parse_sequence(raw.as_raw_str()),
+        })
     }
 }

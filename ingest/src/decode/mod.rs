@@ -240,6 +240,12 @@ impl SourceDecoder {
                     target.set_int(event_time_us);
                     continue;
                 }
+                EnvelopeColumn::Sequence => {
+                    if let Some(sequence) = envelope.sequence {
+                        target.set_int(sequence);
+                    }
+                    continue;
+                }
                 EnvelopeColumn::Tenant => {
                     tenant.clear();
                     tenant.extend([kind, ":", id]);

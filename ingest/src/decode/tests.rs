@@ -42,10 +42,10 @@ sources:
 
 const ROLLUPS: &str = "
 CREATE ROLLUP orders AS
-SELECT tenant, event_id, event_source, subject, amount, is_gift, note, currency, status, customer_tier, shop_region,
+SELECT tenant, event_id, event_source, subject, sequence, amount, is_gift, note, currency, status, customer_tier, shop_region,
        sum(price) AS price, max(ratio) AS ratio, max(paid_at) AS paid_at
 FROM order_paid
-GROUP BY tumble(INTERVAL '10 seconds'), tenant, event_id, event_source, subject, amount, is_gift, note,
+GROUP BY tumble(INTERVAL '10 seconds'), tenant, event_id, event_source, subject, sequence, amount, is_gift, note,
          currency, status, customer_tier, shop_region;
 ";
 

@@ -5,7 +5,7 @@ use crate::committer::Positions;
 use crate::dead_letter::{DEAD_LETTERS, DeadLetters, Letter};
 use crate::decode::{Decoded, Decoder};
 use crate::metrics::IngestMetrics;
-use crate::piece::{Ranges, WorkerPiece, reads};
+use crate::piece::{Ranges, Reads, WorkerPiece};
 use crate::source::SourceRecord;
 use arrow::array::BooleanArray;
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,8 +24,8 @@ pub(super) struct Counting {
     /// Where each row of a source came from: index of the partition and offset.
     origins: Vec<Vec<(u32, i64)>>,
     dead_letters: DeadLetters,
-    /// Every table and the topic it reads; `None` reads all.
-    tables: Vec<(String, Option<String>)>,
+    /// Every table and what it reads.
+    tables: Vec<(String, Reads)>,
     partitions: Vec<Partition>,
     /// Slot of the source to index into `partitions`.
     slots: Vec<Option<usize>>,
@@ -54,13 +54,13 @@ struct Partition {
 
 impl Counting {
     pub fn new(catalog: &Catalog, settings: &WorkerSettings, metrics: IngestMetrics) -> Self {
-        let rollups = catalog.rollups().map(|(s, r)| (r.schema.name.clone(), Some(s.def.topic.clone())));
+        let rollups = catalog.tables().into_iter().map(|t| (t.schema.name.clone(), Reads::of(&t)));
         Self {
             decoder: Decoder::new(catalog, settings.decode),
             states: catalog.sources.iter().map(|s| OpenStates::new(Arc::clone(s))).collect(),
             origins: vec![Vec::new(); catalog.sources.len()],
             dead_letters: DeadLetters::new(settings.dead_letter_bytes_max),
-            tables: rollups.chain([(DEAD_LETTERS.to_owned(), None)]).collect(),
+            tables: rollups.chain([(DEAD_LETTERS.to_owned(), Reads::All)]).collect(),
             partitions: Vec::new(),
             slots: Vec::new(),
             watermarks: WatermarkTracker::new(settings.watermark),
@@ -83,7 +83,7 @@ impl Counting {
             let of_tables: BTreeMap<String, i64> = self
                 .tables
                 .iter()
-                .filter(|(_, topic)| reads(topic.as_deref(), &name))
+                .filter(|(_, reads)| reads.covers(&name))
                 .map(|(table, _)| {
                     (
                         table.clone(),
@@ -256,10 +256,10 @@ impl Counting {
     pub fn freeze(&mut self) -> Result<Option<WorkerPiece>, super::WorkerError> {
         let mut ranges: BTreeMap<String, Ranges> = BTreeMap::new();
         for partition in self.partitions.iter_mut().filter(|p| p.is_owned && p.consumed > p.frozen) {
-            for (table, topic) in &self.tables {
+            for (table, reads) in &self.tables {
                 let from = partition.ahead.get(table).map_or(partition.frozen, |&p| p.max(partition.frozen));
                 let range = OffsetRange { from, to: partition.consumed };
-                if reads(topic.as_deref(), &partition.name) && !range.is_empty() {
+                if reads.covers(&partition.name) && !range.is_empty() {
                     ranges.entry(table.clone()).or_default().insert(partition.name.clone(), range);
                 }
             }

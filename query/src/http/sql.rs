@@ -86,9 +86,9 @@ pub(super) async fn tables(State(endpoints): State<Endpoints>) -> Result<Respons
     let snapshot = snapshots.take(&names).await.map_err(unavailable)?;
     let tables = snapshot.tables.iter().map(|(name, table)| {
         let columns: Vec<_> = columns(&table.schema).into_iter().map(|(name, sql)| json!({ "name": name, "type": sql })).collect();
-        let window_seconds = table.rollup.as_ref().map(|r| r.pane_us as f64 / 1e6);
-        let source = table.rollup.as_ref().map(|r| r.source.as_str());
-        json!({ "name": name, "columns": columns, "version": table.version, "source": source, "window_seconds": window_seconds })
+        let window_seconds = table.rollup.as_ref().and_then(|r| r.pane_us).map(|p| p as f64 / 1e6);
+        let sources = table.rollup.as_ref().map(|r| r.sources.as_slice());
+        json!({ "name": name, "columns": columns, "version": table.version, "sources": sources, "window_seconds": window_seconds })
     });
     Ok(Json(json!({ "tables": tables.collect::<Vec<_>>() })).into_response())
 }

@@ -6,11 +6,13 @@ use tidewatch_engine::rollup::{Dimension, DimensionType, Measure, MeasureKind};
 fn rollup() -> RollupSchema {
     RollupSchema {
         name: "calls".into(),
-        source: "call".into(),
-        pane_us: 10_000_000,
+        sources: vec!["call".into()],
+        pane_us: Some(10_000_000),
         dimensions: vec![Dimension { name: "api".into(), value: DimensionType::Utf8 }],
         measures: vec![Measure { name: "requests".into(), kind: MeasureKind::Count }],
         definition: "from call".into(),
+        tiers: Vec::new(),
+        retain_us: None,
     }
 }
 

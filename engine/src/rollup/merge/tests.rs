@@ -12,8 +12,8 @@ fn schema() -> RollupSchema {
     let measure = |name: &str, kind| Measure { name: name.to_owned(), kind };
     RollupSchema {
         name: "r".to_owned(),
-        source: "s".to_owned(),
-        pane_us: 1,
+        sources: vec!["s".to_owned()],
+        pane_us: Some(1),
         dimensions: vec![
             dimension("text", DimensionType::Utf8),
             dimension("number", DimensionType::Int64),
@@ -25,6 +25,8 @@ fn schema() -> RollupSchema {
             measure("h", MeasureKind::Hdr { digits: 2 }),
         ],
         definition: String::new(),
+        tiers: Vec::new(),
+        retain_us: None,
     }
 }
 

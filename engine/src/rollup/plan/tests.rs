@@ -1,6 +1,7 @@
 //! What a definition becomes. What is refused, and how that is said, is in `refused`.
 
 mod refused;
+mod several;
 
 use super::*;
 use crate::rollup::ValueType;
@@ -70,8 +71,8 @@ fn the_example_of_the_design_becomes_a_table() {
     let catalog = parse(API_CALLS).unwrap();
     let (source, rollup) = catalog.rollups().next().unwrap();
     assert_eq!(
-        (rollup.schema.name.as_str(), rollup.schema.source.as_str(), rollup.schema.pane_us),
-        ("api_calls", "call", 10_000_000)
+        (rollup.schema.name.as_str(), rollup.schema.sources.join(" "), rollup.schema.pane_us),
+        ("api_calls", "call".to_owned(), Some(10_000_000))
     );
     assert_eq!(
         columns(&rollup.schema),
@@ -143,9 +144,10 @@ fn equal_expressions_of_all_rollups_are_evaluated_once() {
     assert_eq!(source.dimensions.len(), 2);
     let [a, b] = &source.rollups[..] else { panic!("two rollups") };
     assert_eq!(a.dimensions, [b.dimensions[1], b.dimensions[0]]);
-    assert_eq!(a.measures[0].argument, b.measures[0].argument);
-    assert_eq!(a.predicate, b.measures[1].filter);
-    assert_eq!((a.schema.pane_us, b.schema.pane_us), (1_000_000, 900_000_000));
+    let of = |rollup: &RollupPlan, measure: usize| rollup.measures[measure].clone().unwrap();
+    assert_eq!(of(a, 0).arguments, of(b, 0).arguments);
+    assert_eq!(a.predicate, of(b, 1).filter);
+    assert_eq!((a.schema.pane_us, b.schema.pane_us), (Some(1_000_000), Some(900_000_000)));
 }
 
 #[test]

@@ -236,3 +236,35 @@ fn the_future_is_measured_from_the_record_and_from_now() {
     );
     assert_eq!(decode_at(301, Some(1000)), Err(Reason::FutureTimestamp), "nor does a wrong record timestamp");
 }
+
+#[test]
+fn a_sequence_of_digits_is_a_number_and_anything_else_is_none() {
+    for (sequence, expected) in [
+        (r#""000000000012""#, Some("12")),
+        (r#""0""#, Some("0")),
+        (r#""9223372036854775807""#, Some("9223372036854775807")),
+        (r#""00000000009223372036854775807""#, Some("9223372036854775807")),
+        ("7", Some("7")),
+        (r#""9223372036854775808""#, None),
+        (r#""""#, None),
+        (r#""-1""#, None),
+        (r#""+1""#, None),
+        (r#""1.0""#, None),
+        (r#""a1""#, None),
+        ("1.5", None),
+        ("null", None),
+        ("true", None),
+        (r#"{"a":[1]}"#, None),
+    ] {
+        let payload = event(r#"{"amount":1}"#).replace(r#""subject""#, &format!(r#""sequence":{sequence},"subject""#));
+        let expected = expected.map_or("amount=1".to_owned(), |n| format!("sequence={n} amount=1"));
+        assert_eq!(outcome(&mut decoder(), payload.as_bytes()), expected, "{sequence}");
+    }
+    for (header, expected) in [("0042", Some("sequence=42")), ("x", None), ("", None)] {
+        let mut decoder = decoder();
+        let headers = [binary("", &[]), vec![("ce_sequence", header.as_bytes())]].concat();
+        decode_with(&mut decoder, br#"{"amount":1}"#, &List(&headers)).unwrap();
+        let row = rows(&mut decoder).remove(0);
+        assert_eq!(row.split(' ').find(|cell| cell.starts_with("sequence=")), expected, "{header}");
+    }
+}

@@ -140,6 +140,7 @@ fn only_columns_that_a_rollup_reads_are_decoded() {
             "event_id",
             "event_source",
             "subject",
+            "sequence",
             "amount",
             "currency",
             "customer_tier",
