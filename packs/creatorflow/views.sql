@@ -46,7 +46,7 @@ SELECT tenant, metric AS name, CAST(value AS DOUBLE) AS value
 FROM reference_values
 WHERE kind = 'parameter';
 
--- What an hour of the same work takes by hand, in seconds per item, where neither the run nor baseline.set says it.
+-- What one item takes by hand, in seconds, where neither the run nor baseline.set (metric manual_seconds) says it.
 CREATE VIEW manual_baseline_default AS
 SELECT automation_type, seconds FROM (VALUES
     ('order_processing', 120.0), ('status_update', 90.0), ('label_generation', 180.0), ('stock_adjustment', 60.0),
@@ -112,3 +112,1546 @@ SELECT t.tenant, t.time_zone,
        coalesce((2160 - CAST(60 * date_part('hour', z.starts_at) + date_part('minute', z.starts_at) AS BIGINT)) % 1440 - 720, 0) AS ahead_minutes
 FROM tenant_current t
 LEFT JOIN zone_today z ON z.time_zone = t.time_zone;
+
+-- 2.1 Orders, revenue, customers -------------------------------------------------------------------------------------
+
+-- 1 minute.
+CREATE VIEW orders_received_total AS
+SELECT date_bin(INTERVAL '1 minute', window_start) AS window_start, tenant,
+       shop_id AS shop, channel, priority_level AS priority, impact_level AS impact,
+       sum(orders) AS value
+FROM orders_received
+GROUP BY 1, 2, 3, 4, 5, 6;
+
+-- 1 minute.
+CREATE VIEW orders_received_per_second AS
+SELECT window_start, tenant, shop, CAST(sum(value) AS DOUBLE) / 60 AS value
+FROM orders_received_total
+GROUP BY 1, 2, 3;
+
+-- 1 hour. An order counts once in its window, however often it was tried.
+CREATE VIEW orders_processed_total AS
+SELECT date_bin(INTERVAL '1 hour', window_start) AS window_start, tenant,
+       shop_id AS shop, is_automated, priority_level AS priority,
+       approx_distinct(distinct_orders) AS value
+FROM order_processing
+WHERE outcome = 'success'
+GROUP BY 1, 2, 3, 4, 5;
+
+-- 1 minute.
+CREATE VIEW order_processing_seconds AS
+SELECT date_bin(INTERVAL '1 minute', window_start) AS window_start, tenant,
+       shop_id AS shop, is_automated, priority_level AS priority,
+       quantile(processing_ms, 0.5) / 1000 AS p50, quantile(processing_ms, 0.9) / 1000 AS p90,
+       quantile(processing_ms, 0.95) / 1000 AS p95, quantile(processing_ms, 0.99) / 1000 AS p99,
+       CAST(sum(processing_mean_ms_sum) AS DOUBLE) / nullif(sum(processing_mean_ms_count), 0) / 1000 AS mean,
+       sum(processing_mean_ms_count) AS count
+FROM order_processing
+GROUP BY 1, 2, 3, 4, 5;
+
+-- 1 hour. Orders with an exception among all orders that were worked on, whether they got through or not.
+CREATE VIEW order_exception_ratio AS
+WITH worked AS (
+    SELECT date_bin(INTERVAL '1 hour', window_start) AS window_start, tenant, shop_id, distinct_orders FROM order_processing
+    UNION ALL
+    SELECT date_bin(INTERVAL '1 hour', window_start), tenant, shop_id, distinct_orders FROM order_exceptions
+), orders AS (
+    SELECT window_start, tenant, shop_id, approx_distinct(distinct_orders) AS orders FROM worked GROUP BY 1, 2, 3
+), raised AS (
+    SELECT date_bin(INTERVAL '1 hour', window_start) AS window_start, tenant, shop_id, 'all' AS source,
+           approx_distinct(distinct_orders) AS raised
+    FROM order_exceptions GROUP BY 1, 2, 3
+    UNION ALL
+    SELECT date_bin(INTERVAL '1 hour', window_start), tenant, shop_id, exception_source, approx_distinct(distinct_orders)
+    FROM order_exceptions GROUP BY 1, 2, 3, 4
+)
+SELECT o.window_start, o.tenant, o.shop_id AS shop, coalesce(r.source, 'all') AS source,
+       CAST(coalesce(r.raised, 0) AS DOUBLE) / nullif(o.orders, 0) AS value,
+       coalesce(r.raised, 0) AS exception_orders, o.orders
+FROM orders o
+LEFT JOIN raised r ON r.window_start = o.window_start AND r.tenant = o.tenant AND r.shop_id IS NOT DISTINCT FROM o.shop_id;
+
+-- Each raise with the resolution that follows it: the next entry of the same order and code.
+CREATE VIEW order_exception_case AS
+SELECT tenant, order_id, exception_code, raised, changed_at AS raised_at,
+       CASE WHEN next_resolved > 0 THEN next_at END AS resolved_at,
+       CASE WHEN next_resolved > 0 THEN next_by END AS resolved_by,
+       exception_source
+FROM (
+    SELECT tenant, order_id, exception_code, exception_source, raised, changed_at,
+           lead(resolved) OVER w AS next_resolved, lead(changed_at) OVER w AS next_at, lead(resolved_by) OVER w AS next_by
+    FROM order_log
+    WHERE raised > 0 OR resolved > 0
+    WINDOW w AS (PARTITION BY tenant, order_id, exception_code ORDER BY changed_at)
+)
+WHERE raised > 0;
+
+-- 1 hour, of raising. `resolved_by` is NULL while nobody has.
+CREATE VIEW order_exceptions_total AS
+SELECT date_bin(INTERVAL '1 hour', raised_at) AS window_start, tenant,
+       exception_source AS source, exception_code AS code, resolved_by,
+       sum(raised) AS value
+FROM order_exception_case
+GROUP BY 1, 2, 3, 4, 5;
+
+-- 1 hour, of resolution.
+CREATE VIEW order_exception_resolution_seconds AS
+SELECT window_start, tenant, source, resolved_by,
+       hdr_quantile(sketch, 0.5) / 1000 AS p50, hdr_quantile(sketch, 0.9) / 1000 AS p90,
+       hdr_quantile(sketch, 0.95) / 1000 AS p95, hdr_quantile(sketch, 0.99) / 1000 AS p99, mean, count
+FROM (
+    SELECT date_bin(INTERVAL '1 hour', resolved_at) AS window_start, tenant, exception_source AS source, resolved_by,
+           hdr((CAST(resolved_at AS BIGINT) - CAST(raised_at AS BIGINT)) / 1000, 3) AS sketch,
+           avg(CAST(CAST(resolved_at AS BIGINT) - CAST(raised_at AS BIGINT) AS DOUBLE)) / 1000000 AS mean, count(*) AS count
+    FROM order_exception_case
+    WHERE resolved_at IS NOT NULL
+    GROUP BY 1, 2, 3, 4
+);
+
+-- 1 day, full days only.
+CREATE VIEW order_throughput_per_day AS
+SELECT date_bin(INTERVAL '1 day', window_start) AS window_start, tenant, approx_distinct(distinct_orders) AS value
+FROM order_processing
+WHERE outcome = 'success' AND window_start < date_trunc('day', now())
+GROUP BY 1, 2;
+
+-- Now.
+CREATE VIEW orders_by_status AS
+SELECT tenant, order_status AS status, priority_level AS priority, impact_level AS impact, count(*) AS value
+FROM order_state
+WHERE order_status IS NOT NULL
+GROUP BY 1, 2, 3, 4;
+
+-- Now.
+CREATE VIEW orders_by_payment_status AS
+SELECT tenant, payment_status AS status, count(*) AS value
+FROM order_state
+WHERE payment_status IS NOT NULL
+GROUP BY 1, 2;
+
+-- Orders that still have a way to go. A delivered order may yet be completed or returned, but nobody works on it.
+CREATE VIEW order_open AS
+SELECT * FROM order_state
+WHERE order_status NOT IN ('delivered', 'completed', 'cancelled', 'returned');
+
+-- Now.
+CREATE VIEW order_pipeline_depth AS
+SELECT tenant, fulfillment_stage AS stage, count(*) AS value
+FROM order_open
+WHERE fulfillment_stage IS NOT NULL
+GROUP BY 1, 2;
+
+-- One visit of an order to a stage. News that repeat a stage are no entry.
+CREATE VIEW order_stage_visit AS
+SELECT tenant, order_id, stage, changed_at AS entered_at,
+       lead(changed_at) OVER (PARTITION BY tenant, order_id ORDER BY changed_at) AS left_at
+FROM (
+    SELECT tenant, order_id, stage, changed_at,
+           lag(stage) OVER (PARTITION BY tenant, order_id ORDER BY changed_at) AS previous_stage
+    FROM order_log
+    WHERE stage IS NOT NULL
+)
+WHERE previous_stage IS NULL OR previous_stage <> stage;
+
+-- 1 hour, of leaving.
+CREATE VIEW order_stage_dwell_seconds AS
+SELECT window_start, tenant, stage,
+       hdr_quantile(sketch, 0.5) / 1000 AS p50, hdr_quantile(sketch, 0.9) / 1000 AS p90,
+       hdr_quantile(sketch, 0.95) / 1000 AS p95, hdr_quantile(sketch, 0.99) / 1000 AS p99, mean, count
+FROM (
+    SELECT date_bin(INTERVAL '1 hour', left_at) AS window_start, tenant, stage,
+           hdr((CAST(left_at AS BIGINT) - CAST(entered_at AS BIGINT)) / 1000, 3) AS sketch,
+           avg(CAST(CAST(left_at AS BIGINT) - CAST(entered_at AS BIGINT) AS DOUBLE)) / 1000000 AS mean, count(*) AS count
+    FROM order_stage_visit
+    WHERE left_at IS NOT NULL
+    GROUP BY 1, 2, 3
+);
+
+-- Now.
+CREATE VIEW order_stage_oldest_age_seconds AS
+SELECT v.tenant, v.stage, max(date_part('epoch', now()) - date_part('epoch', v.entered_at)) AS value
+FROM order_stage_visit v
+JOIN order_open o ON o.tenant = v.tenant AND o.order_id = v.order_id
+WHERE v.left_at IS NULL
+GROUP BY 1, 2;
+
+-- Now: the last 15 minutes.
+CREATE VIEW order_stage_bottleneck_ratio AS
+WITH visits AS (
+    SELECT tenant, stage, entered_at, left_at, (CAST(left_at AS BIGINT) - CAST(entered_at AS BIGINT)) / 1000 AS dwell_ms
+    FROM order_stage_visit
+    WHERE left_at IS NULL OR left_at > now() - INTERVAL '7 days'
+), stages AS (
+    SELECT tenant, stage,
+           count(*) FILTER (WHERE entered_at > now() - INTERVAL '15 minutes' AND entered_at <= now()) AS entries,
+           count(*) FILTER (WHERE left_at > now() - INTERVAL '15 minutes' AND left_at <= now()) AS exits,
+           hdr_quantile(hdr(dwell_ms, 3) FILTER (WHERE left_at > now() - INTERVAL '15 minutes' AND left_at <= now()), 0.95) / 1000 AS dwell_p95,
+           hdr_quantile(hdr(dwell_ms, 3) FILTER (WHERE left_at <= now()), 0.95) / 1000 AS dwell_p95_7d
+    FROM visits
+    GROUP BY 1, 2
+)
+SELECT s.tenant, s.stage,
+       CASE WHEN exits > 0 THEN CAST(entries AS DOUBLE) / exits ELSE CAST(entries AS DOUBLE) END AS value,
+       entries, exits, dwell_p95, dwell_p95_7d,
+       CASE WHEN exits > 0 THEN CAST(entries AS DOUBLE) / exits ELSE CAST(entries AS DOUBLE) END > coalesce(ro.value, rd.value)
+           AND coalesce(dwell_p95 > coalesce(fo.value, fd.value) * dwell_p95_7d, false) AS is_bottleneck
+FROM stages s
+JOIN parameter_default rd ON rd.name = 'bottleneck_ratio'
+JOIN parameter_default fd ON fd.name = 'bottleneck_dwell_factor'
+LEFT JOIN parameter_override ro ON ro.tenant = s.tenant AND ro.name = 'bottleneck_ratio'
+LEFT JOIN parameter_override fo ON fo.tenant = s.tenant AND fo.name = 'bottleneck_dwell_factor'
+WHERE entries > 0 OR exits > 0;
+
+-- Now.
+CREATE VIEW orders_urgent_open AS
+SELECT tenant, priority_level AS priority, impact_level AS impact, count(*) AS value
+FROM order_open
+WHERE priority_level IN ('urgent', 'high')
+GROUP BY 1, 2, 3;
+
+-- Now.
+CREATE VIEW actions_open AS
+SELECT tenant, system, kind, priority_level AS priority, coalesce(due_at < now(), false) AS overdue, count(*) AS value
+FROM action_state
+WHERE opened_at IS NOT NULL AND closed_at IS NULL
+GROUP BY 1, 2, 3, 4, 5;
+
+-- Each order with its lines, and the share of the order that each line is. An order without lines is one line.
+CREATE VIEW order_part AS
+SELECT o.tenant, o.order_id, o.shop_id, o.channel, o.sales_platform, o.ship_country, o.currency, o.customer_key,
+       o.received_at, o.ordered_at, o.paid_at, o.total_minor, o.paid_minor, o.fee_minor,
+       l.product_id, l.category, l.quantity, l.line_total_minor, l.cost_minor, l.lines_without_cost,
+       CASE WHEN l.order_id IS NULL THEN 1.0
+            WHEN coalesce(l.lines_minor, 0) = 0 THEN 1.0 / l.lines
+            ELSE CAST(coalesce(l.line_total_minor, 0) AS DOUBLE) / CAST(l.lines_minor AS DOUBLE) END AS share,
+       CAST(coalesce(u.minor_per_major, 100) AS DOUBLE) AS minor_per_major
+FROM order_state o
+LEFT JOIN (
+    SELECT tenant, order_id, product_id, category, quantity, line_total_minor, cost_minor, lines_without_cost,
+           sum(line_total_minor) OVER (PARTITION BY tenant, order_id) AS lines_minor,
+           count(*) OVER (PARTITION BY tenant, order_id) AS lines
+    FROM order_lines
+) l ON l.tenant = o.tenant AND l.order_id = o.order_id
+LEFT JOIN currency_unit u ON u.currency = o.currency;
+
+-- Money as it moves: an order is paid once; refunds are negative, at their own time.
+CREATE VIEW order_money AS
+SELECT paid_at AS moved_at, 'paid' AS movement, tenant, order_id, shop_id, channel, sales_platform, ship_country, currency,
+       customer_key, ordered_at, product_id, category,
+       CAST(paid_minor AS DOUBLE) * share / minor_per_major AS amount
+FROM order_part
+WHERE paid_at IS NOT NULL
+UNION ALL
+SELECT r.changed_at, 'refunded', p.tenant, p.order_id, p.shop_id, p.channel, p.sales_platform, p.ship_country, p.currency,
+       p.customer_key, p.ordered_at, p.product_id, p.category,
+       -CAST(r.refund_minor AS DOUBLE) * p.share / p.minor_per_major
+FROM order_log r
+JOIN order_part p ON p.tenant = r.tenant AND p.order_id = r.order_id
+WHERE r.refund_minor IS NOT NULL;
+
+-- 1 hour. An order of several categories is split by its lines.
+CREATE VIEW order_gross_amount_total AS
+SELECT date_bin(INTERVAL '1 hour', received_at) AS window_start, tenant, shop_id AS shop, channel, category, currency,
+       sum(CAST(total_minor AS DOUBLE) * share / minor_per_major) AS value
+FROM order_part
+WHERE total_minor IS NOT NULL
+GROUP BY 1, 2, 3, 4, 5, 6;
+
+-- 1 hour: paid minus refunded, each at its own time.
+CREATE VIEW order_revenue_amount_total AS
+SELECT date_bin(INTERVAL '1 hour', moved_at) AS window_start, tenant,
+       shop_id AS shop, channel, category, ship_country AS country, currency,
+       sum(amount) AS value
+FROM order_money
+GROUP BY 1, 2, 3, 4, 5, 6, 7;
+
+-- 1 hour.
+CREATE VIEW order_refund_amount_total AS
+SELECT date_bin(INTERVAL '1 hour', p.window_start) AS window_start, p.tenant, p.shop_id AS shop, p.currency,
+       sum(CAST(p.refunded_minor AS DOUBLE) / coalesce(u.minor_per_major, 100)) AS value
+FROM order_payments p
+LEFT JOIN currency_unit u ON u.currency = p.currency
+WHERE p.refunded_minor IS NOT NULL
+GROUP BY 1, 2, 3, 4;
+
+-- 1 day. The rate is that of the time of the order; before the first rate there is none.
+CREATE VIEW creator_commission_amount_total AS
+SELECT date_bin(INTERVAL '1 day', m.moved_at) AS window_start, m.tenant, m.shop_id AS shop, m.currency,
+       sum(m.amount * c.commission_rate) AS value
+FROM order_money m
+JOIN tenant_commission c ON c.tenant = m.tenant AND c.valid_from <= m.ordered_at
+WHERE c.valid_until IS NULL OR m.ordered_at < c.valid_until
+GROUP BY 1, 2, 3, 4;
+
+-- 1 day.
+CREATE VIEW order_average_value_amount AS
+SELECT date_bin(INTERVAL '1 day', r.window_start) AS window_start, r.tenant, r.channel, r.currency,
+       CAST(sum(r.gross_minor) AS DOUBLE) / max(coalesce(u.minor_per_major, 100)) / nullif(sum(r.orders), 0) AS value,
+       sum(r.orders) AS orders
+FROM orders_received r
+LEFT JOIN currency_unit u ON u.currency = r.currency
+GROUP BY 1, 2, 3, 4;
+
+-- Orders by the day they were placed, and what became of them, for each category in them and for all.
+CREATE VIEW order_cohort AS
+SELECT date_bin(INTERVAL '1 day', ordered_at) AS window_start, tenant, shop_id AS shop, 'all' AS category,
+       delivered_at, cancelled_at, returned_at
+FROM order_state
+WHERE ordered_at IS NOT NULL
+UNION ALL
+SELECT date_bin(INTERVAL '1 day', o.ordered_at), o.tenant, o.shop_id, l.category, o.delivered_at, o.cancelled_at, o.returned_at
+FROM order_state o
+JOIN (SELECT DISTINCT tenant, order_id, category FROM order_lines WHERE category IS NOT NULL) l
+  ON l.tenant = o.tenant AND l.order_id = o.order_id
+WHERE o.ordered_at IS NOT NULL;
+
+-- 1 day, of ordering.
+CREATE VIEW order_cancel_ratio AS
+SELECT window_start, tenant, shop, category, CAST(count(cancelled_at) AS DOUBLE) / nullif(count(*), 0) AS value, count(*) AS orders
+FROM order_cohort
+GROUP BY 1, 2, 3, 4;
+
+-- 1 day, of ordering.
+CREATE VIEW order_return_ratio AS
+SELECT window_start, tenant, shop, category, CAST(count(returned_at) AS DOUBLE) / nullif(count(delivered_at), 0) AS value,
+       count(delivered_at) AS delivered
+FROM order_cohort
+GROUP BY 1, 2, 3, 4;
+
+-- 1 day, of shipping.
+CREATE VIEW order_fulfilment_seconds AS
+SELECT window_start, tenant, shop, priority,
+       hdr_quantile(sketch, 0.5) / 1000 AS p50, hdr_quantile(sketch, 0.9) / 1000 AS p90,
+       hdr_quantile(sketch, 0.95) / 1000 AS p95, hdr_quantile(sketch, 0.99) / 1000 AS p99, mean, count
+FROM (
+    SELECT date_bin(INTERVAL '1 day', shipped_at) AS window_start, tenant, shop_id AS shop, priority_level AS priority,
+           hdr((CAST(shipped_at AS BIGINT) - CAST(ordered_at AS BIGINT)) / 1000, 3) AS sketch,
+           avg(CAST(CAST(shipped_at AS BIGINT) - CAST(ordered_at AS BIGINT) AS DOUBLE)) / 1000000 AS mean, count(*) AS count
+    FROM order_state
+    WHERE shipped_at >= ordered_at
+    GROUP BY 1, 2, 3, 4
+);
+
+-- 1 day, of delivery. The carrier is that of the last shipment of the order.
+CREATE VIEW order_delivery_seconds AS
+SELECT window_start, tenant, carrier,
+       hdr_quantile(sketch, 0.5) / 1000 AS p50, hdr_quantile(sketch, 0.9) / 1000 AS p90,
+       hdr_quantile(sketch, 0.95) / 1000 AS p95, hdr_quantile(sketch, 0.99) / 1000 AS p99, mean, count
+FROM (
+    SELECT date_bin(INTERVAL '1 day', o.delivered_at) AS window_start, o.tenant, s.carrier,
+           hdr((CAST(o.delivered_at AS BIGINT) - CAST(o.ordered_at AS BIGINT)) / 1000, 3) AS sketch,
+           avg(CAST(CAST(o.delivered_at AS BIGINT) - CAST(o.ordered_at AS BIGINT) AS DOUBLE)) / 1000000 AS mean, count(*) AS count
+    FROM order_state o
+    LEFT JOIN (
+        SELECT tenant, order_id, last_value(carrier ORDER BY first_seen_at, shipment_id) AS carrier
+        FROM shipment_state GROUP BY 1, 2
+    ) s ON s.tenant = o.tenant AND s.order_id = o.order_id
+    WHERE o.delivered_at >= o.ordered_at
+    GROUP BY 1, 2, 3
+);
+
+-- All time.
+CREATE VIEW orders_lifetime_total AS
+SELECT tenant, sum(orders) AS value FROM orders_received GROUP BY 1;
+
+-- Now: 30 times 24 hours.
+CREATE VIEW orders_30d AS
+SELECT tenant, sum(orders) AS value
+FROM orders_received
+WHERE window_start > now() - INTERVAL '30 days' AND window_start <= now()
+GROUP BY 1;
+
+-- 1 hour.
+CREATE VIEW order_impact_share_ratio AS
+SELECT window_start, tenant, impact, CAST(orders AS DOUBLE) / nullif(sum(orders) OVER (PARTITION BY window_start, tenant), 0) AS value
+FROM (
+    SELECT date_bin(INTERVAL '1 hour', window_start) AS window_start, tenant, impact_level AS impact, sum(orders) AS orders
+    FROM orders_received GROUP BY 1, 2, 3
+);
+
+-- Now.
+CREATE VIEW order_plan_limit_used_ratio AS
+SELECT s.tenant, s.plan_name AS plan, CAST(coalesce(sum(r.orders), 0) AS DOUBLE) / nullif(s.order_limit, 0) AS value,
+       coalesce(sum(r.orders), 0) AS orders, s.order_limit
+FROM subscription_state s
+LEFT JOIN orders_received r ON r.tenant = s.tenant AND r.window_start >= s.current_period_start
+WHERE s.order_limit IS NOT NULL AND coalesce(s.status, 'active') IN ('active', 'trialing', 'past_due', 'free')
+GROUP BY s.tenant, s.subscription_id, s.plan_name, s.order_limit;
+
+-- 1 hour. The steps an order may take; any other counts, and was taken all the same.
+CREATE VIEW order_invalid_transitions_total AS
+SELECT date_bin(INTERVAL '1 hour', window_start) AS window_start, tenant,
+       previous_status AS "from", order_status AS "to", sum(transitions) AS value
+FROM order_transitions
+WHERE previous_status <> order_status
+  AND NOT ((previous_status = 'pending' AND order_status = 'confirmed')
+        OR (previous_status = 'confirmed' AND order_status = 'processing')
+        OR (previous_status = 'processing' AND order_status = 'ready_to_ship')
+        OR (previous_status = 'ready_to_ship' AND order_status = 'shipped')
+        OR (previous_status = 'shipped' AND order_status = 'delivered')
+        OR (previous_status = 'delivered' AND order_status = 'completed')
+        OR (previous_status IN ('pending', 'confirmed', 'processing', 'ready_to_ship')
+            AND order_status IN ('on_hold', 'exception', 'cancelled'))
+        OR (previous_status IN ('on_hold', 'exception') AND order_status IN ('processing', 'cancelled'))
+        OR (previous_status IN ('shipped', 'delivered', 'completed') AND order_status = 'returned'))
+GROUP BY 1, 2, 3, 4;
+
+-- What the labels of an order cost.
+CREATE VIEW order_shipping AS
+SELECT tenant, order_id, sum(coalesce(shipping_minor, 0) + coalesce(insurance_minor, 0)) AS shipping_minor
+FROM shipment_state
+WHERE labels > 0 AND order_id IS NOT NULL
+GROUP BY 1, 2;
+
+-- What a paid line brings and costs, in major units. Fees and labels belong to the order and are split like its money.
+CREATE VIEW order_line_result AS
+SELECT p.paid_at, p.tenant, p.order_id, p.product_id, p.category, p.channel, p.currency, p.quantity,
+       CAST(p.line_total_minor AS DOUBLE) / p.minor_per_major AS line_amount,
+       CAST(p.paid_minor AS DOUBLE) * p.share / p.minor_per_major AS paid_amount,
+       CASE WHEN p.lines_without_cost = 0 THEN CAST(p.cost_minor AS DOUBLE) / p.minor_per_major END AS cost_amount,
+       CAST(coalesce(p.fee_minor, 0) AS DOUBLE) * p.share / p.minor_per_major AS fee_amount,
+       CAST(coalesce(s.shipping_minor, 0) AS DOUBLE) * p.share / p.minor_per_major AS shipping_amount
+FROM order_part p
+LEFT JOIN order_shipping s ON s.tenant = p.tenant AND s.order_id = p.order_id
+WHERE p.paid_at IS NOT NULL AND p.product_id IS NOT NULL;
+
+-- 1 day. Money from node to node: channel, category, product, and what it goes to. A refund flows back through the same
+-- nodes and out of what is left.
+CREATE VIEW revenue_flow_amount AS
+SELECT date_bin(INTERVAL '1 day', moved_at) AS window_start, tenant, 'channel_category' AS step,
+       channel AS "from", category AS "to", currency, sum(amount) AS value
+FROM order_money GROUP BY 1, 2, 3, 4, 5, 6
+UNION ALL
+SELECT date_bin(INTERVAL '1 day', moved_at), tenant, 'category_product', category, product_id, currency, sum(amount)
+FROM order_money WHERE product_id IS NOT NULL GROUP BY 1, 2, 3, 4, 5, 6
+UNION ALL
+SELECT date_bin(INTERVAL '1 day', paid_at), tenant, 'product_use', product_id, 'cost', currency, sum(cost_amount)
+FROM order_line_result WHERE cost_amount IS NOT NULL GROUP BY 1, 2, 3, 4, 5, 6
+UNION ALL
+SELECT date_bin(INTERVAL '1 day', paid_at), tenant, 'product_use', product_id, 'fees', currency, sum(fee_amount)
+FROM order_line_result GROUP BY 1, 2, 3, 4, 5, 6
+UNION ALL
+SELECT date_bin(INTERVAL '1 day', paid_at), tenant, 'product_use', product_id, 'shipping', currency, sum(shipping_amount)
+FROM order_line_result GROUP BY 1, 2, 3, 4, 5, 6
+UNION ALL
+SELECT date_bin(INTERVAL '1 day', at), tenant, 'product_use', product_id, 'net', currency, sum(amount)
+FROM (
+    SELECT paid_at AS at, tenant, product_id, currency,
+           paid_amount - coalesce(cost_amount, 0) - fee_amount - shipping_amount AS amount
+    FROM order_line_result
+    UNION ALL
+    SELECT moved_at, tenant, product_id, currency, amount
+    FROM order_money WHERE movement = 'refunded' AND product_id IS NOT NULL
+)
+GROUP BY 1, 2, 3, 4, 5, 6;
+
+-- 1 day.
+CREATE VIEW revenue_stream_share_ratio AS
+SELECT window_start, tenant, currency, stream_by, stream,
+       amount / nullif(sum(amount) OVER (PARTITION BY window_start, tenant, currency, stream_by), 0) AS value, amount
+FROM (
+    SELECT date_bin(INTERVAL '1 day', moved_at) AS window_start, tenant, currency, 'channel' AS stream_by, channel AS stream,
+           sum(amount) AS amount
+    FROM order_money GROUP BY 1, 2, 3, 4, 5
+    UNION ALL
+    SELECT date_bin(INTERVAL '1 day', moved_at), tenant, currency, 'category', category, sum(amount)
+    FROM order_money GROUP BY 1, 2, 3, 4, 5
+);
+
+-- Now: full days (UTC) against as many before them. From nothing there is no growth, only something new.
+CREATE VIEW revenue_growth_ratio AS
+SELECT tenant, currency, period,
+       CASE WHEN previous = 0 AND current = 0 THEN 0.0 ELSE (current - previous) / nullif(abs(previous), 0) END AS value,
+       current AS current_amount, previous AS previous_amount
+FROM (
+    SELECT m.tenant, m.currency, p.period,
+           coalesce(sum(m.amount) FILTER (WHERE m.age_days <= p.days), 0) AS current,
+           coalesce(sum(m.amount) FILTER (WHERE m.age_days > p.days), 0) AS previous
+    FROM (
+        SELECT tenant, currency, amount,
+               ceil((date_part('epoch', date_trunc('day', now())) - date_part('epoch', moved_at)) / 86400) AS age_days
+        FROM order_money
+        WHERE moved_at < date_trunc('day', now())
+    ) m
+    JOIN (VALUES ('7d', 7), ('30d', 30)) AS p(period, days) ON m.age_days <= 2 * p.days
+    GROUP BY 1, 2, 3
+);
+
+-- 1 day, of payment. Orders nobody paid bring no profit; what has no unit cost has none that is known.
+CREATE VIEW product_profit_amount AS
+SELECT date_bin(INTERVAL '1 day', paid_at) AS window_start, tenant, product_id AS product, category, currency,
+       sum(line_amount - cost_amount - shipping_amount - fee_amount) AS value
+FROM order_line_result
+WHERE cost_amount IS NOT NULL
+GROUP BY 1, 2, 3, 4, 5;
+
+-- A customer with all orders so far. Revenue of several currencies is not added.
+CREATE VIEW customer AS
+SELECT o.tenant, o.customer_key, coalesce(o.currency, 'unknown') AS currency, count(*) AS orders,
+       min(o.ordered_at) AS first_ordered_at,
+       last_value(o.customer_tier ORDER BY o.ordered_at, o.order_id) FILTER (WHERE o.customer_tier IS NOT NULL) AS tier,
+       sum(CASE WHEN o.paid_at IS NULL THEN 0 ELSE coalesce(o.paid_minor, 0) END - coalesce(o.refunded_minor, 0)) AS revenue_minor
+FROM order_state o
+WHERE o.customer_key IS NOT NULL
+GROUP BY 1, 2, 3;
+
+-- Now. 'none' where the shop system has no tier for them.
+CREATE VIEW customers_by_tier AS
+SELECT tenant, coalesce(tier, 'none') AS tier, count(*) AS value
+FROM (
+    SELECT tenant, customer_key,
+           last_value(customer_tier ORDER BY ordered_at, order_id) FILTER (WHERE customer_tier IS NOT NULL) AS tier
+    FROM order_state
+    WHERE customer_key IS NOT NULL
+    GROUP BY 1, 2
+)
+GROUP BY 1, 2;
+
+-- Now, over customers. Below zero counts as zero in the quantiles: more refunded than paid is a slip, not a value.
+CREATE VIEW customer_lifetime_value_amount AS
+SELECT s.tenant, s.tier, s.currency,
+       hdr_quantile(s.sketch, 0.5) / coalesce(u.minor_per_major, 100) AS p50,
+       hdr_quantile(s.sketch, 0.9) / coalesce(u.minor_per_major, 100) AS p90,
+       hdr_quantile(s.sketch, 0.95) / coalesce(u.minor_per_major, 100) AS p95,
+       hdr_quantile(s.sketch, 0.99) / coalesce(u.minor_per_major, 100) AS p99,
+       s.mean_minor / coalesce(u.minor_per_major, 100) AS mean, s.count
+FROM (
+    SELECT tenant, coalesce(tier, 'none') AS tier, currency, hdr(greatest(CAST(revenue_minor AS BIGINT), 0), 3) AS sketch,
+           avg(CAST(revenue_minor AS DOUBLE)) AS mean_minor, count(*) AS count
+    FROM customer
+    GROUP BY 1, 2, 3
+) s
+LEFT JOIN currency_unit u ON u.currency = s.currency;
+
+-- Now: 90 days.
+CREATE VIEW customer_repeat_ratio AS
+SELECT tenant, CAST(count(*) FILTER (WHERE orders >= 2) AS DOUBLE) / nullif(count(*), 0) AS value, count(*) AS customers
+FROM (
+    SELECT tenant, customer_key, count(*) AS orders
+    FROM order_state
+    WHERE customer_key IS NOT NULL AND ordered_at > now() - INTERVAL '90 days' AND ordered_at <= now()
+    GROUP BY 1, 2
+)
+GROUP BY 1;
+
+-- Now: customers who ordered in the last 30 days, by how far they got within 30 days of the first of these orders. What
+-- they saw before they ordered is known by content, not by customer, and has no step here.
+CREATE VIEW customer_journey_conversion_ratio AS
+WITH recent AS (
+    SELECT tenant, customer_key, order_id, ordered_at, delivered_at,
+           min(ordered_at) OVER (PARTITION BY tenant, customer_key) AS started_at
+    FROM order_state
+    WHERE customer_key IS NOT NULL AND ordered_at > now() - INTERVAL '30 days' AND ordered_at <= now()
+), journey AS (
+    SELECT tenant, customer_key,
+           bool_or(delivered_at <= started_at + INTERVAL '30 days') AS delivered,
+           count(*) >= 2 AS reordered
+    FROM recent
+    GROUP BY 1, 2
+)
+SELECT tenant, 'delivered' AS step, CAST(count(*) FILTER (WHERE delivered) AS DOUBLE) / nullif(count(*), 0) AS value, count(*) AS entered
+FROM journey GROUP BY 1
+UNION ALL
+SELECT tenant, 'reordered', CAST(count(*) FILTER (WHERE delivered AND reordered) AS DOUBLE) / nullif(count(*) FILTER (WHERE delivered), 0),
+       count(*) FILTER (WHERE delivered)
+FROM journey GROUP BY 1;
+
+-- 2.2 Automation and workflow value ----------------------------------------------------------------------------------
+
+-- 1 minute.
+CREATE VIEW automation_runs_total AS
+SELECT date_bin(INTERVAL '1 minute', window_start) AS window_start, tenant,
+       automation_type AS type, system, rule_id AS rule, outcome, sum(runs) AS value
+FROM automation_runs
+GROUP BY 1, 2, 3, 4, 5, 6;
+
+-- 1 minute.
+CREATE VIEW automation_run_seconds AS
+SELECT date_bin(INTERVAL '1 minute', window_start) AS window_start, tenant, automation_type AS type,
+       quantile(duration_ms, 0.5) / 1000 AS p50, quantile(duration_ms, 0.9) / 1000 AS p90,
+       quantile(duration_ms, 0.95) / 1000 AS p95, quantile(duration_ms, 0.99) / 1000 AS p99,
+       CAST(sum(duration_mean_ms_sum) AS DOUBLE) / nullif(sum(duration_mean_ms_count), 0) / 1000 AS mean,
+       sum(duration_mean_ms_count) AS count
+FROM automation_runs
+GROUP BY 1, 2, 3;
+
+-- 1 hour.
+CREATE VIEW automation_success_ratio AS
+SELECT date_bin(INTERVAL '1 hour', window_start) AS window_start, tenant, automation_type AS type, rule_id AS rule,
+       CAST(sum(CASE WHEN outcome = 'success' THEN runs ELSE 0 END) AS DOUBLE)
+           / nullif(sum(CASE WHEN outcome IN ('success', 'failed') THEN runs ELSE 0 END), 0) AS value
+FROM automation_runs
+GROUP BY 1, 2, 3, 4;
+
+-- 1 minute.
+CREATE VIEW automation_errors_total AS
+SELECT date_bin(INTERVAL '1 minute', window_start) AS window_start, tenant, automation_type AS type, error_code AS code,
+       sum(runs) AS value
+FROM automation_runs
+WHERE outcome = 'failed'
+GROUP BY 1, 2, 3, 4;
+
+-- Now.
+CREATE VIEW automation_rule_last_run_timestamp_seconds AS
+SELECT tenant, rule_id AS rule, date_part('epoch', max(last_run_at)) AS value
+FROM automation_runs
+WHERE rule_id IS NOT NULL
+GROUP BY 1, 2;
+
+-- Rules that work: switched on and not deleted.
+CREATE VIEW automation_rule_active AS
+SELECT tenant, rule_id, rule_type
+FROM automation_rules
+WHERE coalesce(is_active, change NOT IN ('disabled', 'deleted')) AND coalesce(change <> 'deleted', true);
+
+-- Now.
+CREATE VIEW automation_rules_active AS
+SELECT tenant, rule_type AS type, count(*) AS value
+FROM automation_rule_active
+GROUP BY 1, 2;
+
+-- What each piece of automated work saved, in seconds. A success saves what its items take by hand, less what people
+-- did all the same; a failure costs the rework.
+CREATE VIEW automation_saving AS
+SELECT coalesce(j.succeeded_at, j.failed_at) AS finished_at, j.tenant, j.automation_type, j.system,
+       CASE WHEN j.successes > 0
+            THEN greatest(0.0, CAST(coalesce(j.time_saved_ms,
+                                             j.manual_baseline_ms * coalesce(j.items, 1),
+                                             coalesce(CAST(b.value AS DOUBLE), d.seconds) * 1000 * coalesce(j.items, 1)) AS DOUBLE)
+                               - coalesce(j.human_ms, 0)) / 1000
+            ELSE 0.0 END AS gross_seconds,
+       CASE WHEN j.successes > 0 THEN 0.0 ELSE CAST(coalesce(j.rework_ms, 0) AS DOUBLE) / 1000 END AS rework_seconds
+FROM automation_jobs j
+LEFT JOIN reference_values b
+       ON b.tenant = j.tenant AND b.kind = 'baseline' AND b.metric = 'manual_seconds' AND b.scope = j.automation_type
+LEFT JOIN manual_baseline_default d ON d.automation_type = j.automation_type
+-- What neither a baseline nor a default knows is not counted as nothing.
+WHERE j.successes = 0 OR coalesce(j.time_saved_ms, j.manual_baseline_ms, CAST(b.value AS DOUBLE), d.seconds) IS NOT NULL;
+
+-- 1 hour. May be negative.
+CREATE VIEW automation_time_saved_seconds_total AS
+SELECT date_bin(INTERVAL '1 hour', finished_at) AS window_start, tenant, automation_type AS type, system,
+       sum(gross_seconds - rework_seconds) AS value
+FROM automation_saving
+GROUP BY 1, 2, 3, 4;
+
+-- 1 hour.
+CREATE VIEW automation_time_saved_gross_seconds_total AS
+SELECT date_bin(INTERVAL '1 hour', finished_at) AS window_start, tenant, automation_type AS type, system,
+       sum(gross_seconds) AS value
+FROM automation_saving
+GROUP BY 1, 2, 3, 4;
+
+-- 1 hour.
+CREATE VIEW automation_time_rework_seconds_total AS
+SELECT date_bin(INTERVAL '1 hour', finished_at) AS window_start, tenant, automation_type AS type, system,
+       sum(rework_seconds) AS value
+FROM automation_saving
+GROUP BY 1, 2, 3, 4;
+
+-- Now: per run over 30 days, and per day.
+CREATE VIEW automation_time_saved_average_seconds AS
+SELECT tenant, automation_type AS type, sum(gross_seconds - rework_seconds) / nullif(count(*), 0) AS value,
+       sum(gross_seconds - rework_seconds) / 30 AS per_day
+FROM automation_saving
+WHERE finished_at > now() - INTERVAL '30 days' AND finished_at <= now()
+GROUP BY 1, 2;
+
+-- 1 hour: processed by automation, untouched.
+CREATE VIEW orders_automated_total AS
+SELECT date_bin(INTERVAL '1 hour', window_start) AS window_start, tenant, shop_id AS shop,
+       approx_distinct(untouched_orders) AS value
+FROM order_processing
+WHERE outcome = 'success' AND is_automated
+GROUP BY 1, 2, 3;
+
+-- 1 hour.
+CREATE VIEW automation_efficiency_ratio AS
+SELECT p.window_start, p.tenant, p.shop, CAST(coalesce(a.value, 0) AS DOUBLE) / nullif(p.orders, 0) AS value
+FROM (
+    SELECT date_bin(INTERVAL '1 hour', window_start) AS window_start, tenant, shop_id AS shop, approx_distinct(distinct_orders) AS orders
+    FROM order_processing WHERE outcome = 'success' GROUP BY 1, 2, 3
+) p
+LEFT JOIN orders_automated_total a
+       ON a.window_start = p.window_start AND a.tenant = p.tenant AND a.shop IS NOT DISTINCT FROM p.shop;
+
+-- 1 hour.
+CREATE VIEW automation_tasks_total AS
+SELECT date_bin(INTERVAL '1 hour', window_start) AS window_start, tenant, automation_type AS type, sum(items) AS value
+FROM automation_runs
+WHERE outcome = 'success' AND items IS NOT NULL
+GROUP BY 1, 2, 3;
+
+-- 1 hour.
+CREATE VIEW manual_actions_averted_total AS
+SELECT date_bin(INTERVAL '1 hour', window_start) AS window_start, tenant, system, sum(actions_averted) AS value
+FROM automation_runs
+WHERE outcome = 'success' AND actions_averted IS NOT NULL
+GROUP BY 1, 2, 3;
+
+-- 1 hour: actions that people closed, and their touches of orders.
+CREATE VIEW manual_actions_total AS
+SELECT window_start, tenant, system, kind, sum(actions) AS value
+FROM (
+    SELECT date_bin(INTERVAL '1 hour', closed_at) AS window_start, tenant, system, kind, CAST(1 AS BIGINT) AS actions
+    FROM action_state WHERE closed_by = 'human'
+    UNION ALL
+    SELECT date_bin(INTERVAL '1 hour', window_start), tenant, 'orders', 'order_touch', CAST(manual_touches AS BIGINT)
+    FROM order_processing WHERE manual_touches > 0
+)
+GROUP BY 1, 2, 3, 4;
+
+-- What each shipment's labels cost and would have cost: the label says it, else the quote that the tenant would have
+-- taken, else the median quote.
+CREATE VIEW shipment_saving AS
+SELECT s.tenant, s.shipment_id, s.order_id, s.carrier, s.service_type, s.zone, s.weight_g, s.currency, s.labeled_at, s.labels,
+       CAST(coalesce(s.shipping_minor, 0) AS DOUBLE) / coalesce(u.minor_per_major, 100) AS shipping_amount,
+       CAST(coalesce(s.insurance_minor, 0) AS DOUBLE) / coalesce(u.minor_per_major, 100) AS insurance_amount,
+       CASE WHEN s.labels_without_baseline = 0 THEN CAST(s.baseline_minor AS DOUBLE)
+            ELSE CAST(coalesce(s.baseline_minor, 0) AS DOUBLE) + s.labels_without_baseline * q.baseline_minor
+       END / coalesce(u.minor_per_major, 100) AS baseline_amount
+FROM shipment_state s
+LEFT JOIN (
+    SELECT tenant, order_id, coalesce(CAST(max(baseline_cost_minor) AS DOUBLE), median(CAST(cost_minor AS DOUBLE))) AS baseline_minor
+    FROM rate_quotes GROUP BY 1, 2
+) q ON q.tenant = s.tenant AND q.order_id = s.order_id
+LEFT JOIN currency_unit u ON u.currency = s.currency
+WHERE s.labels > 0;
+
+-- 1 hour, of the label. Negative where comparing cost more.
+CREATE VIEW shipping_cost_savings_amount_total AS
+SELECT date_bin(INTERVAL '1 hour', labeled_at) AS window_start, tenant, carrier, currency,
+       sum(baseline_amount - shipping_amount) AS value
+FROM shipment_saving
+WHERE baseline_amount IS NOT NULL
+GROUP BY 1, 2, 3, 4;
+
+-- Worth of the hours saved, in the currency of the tenant.
+CREATE VIEW labour_value AS
+SELECT s.finished_at, s.tenant, s.automation_type, s.system, t.currency,
+       (s.gross_seconds - s.rework_seconds) / 3600 * coalesce(o.value, d.value) AS amount
+FROM automation_saving s
+JOIN parameter_default d ON d.name = 'hourly_rate'
+LEFT JOIN parameter_override o ON o.tenant = s.tenant AND o.name = 'hourly_rate'
+LEFT JOIN tenant_current t ON t.tenant = s.tenant;
+
+-- 1 day. Components add up to the savings: what automation itself costs is negative.
+CREATE VIEW automation_cost_savings_amount_total AS
+SELECT date_bin(INTERVAL '1 day', window_start) AS window_start, tenant, 'shipping' AS component, currency, sum(value) AS value
+FROM shipping_cost_savings_amount_total GROUP BY 1, 2, 3, 4
+UNION ALL
+SELECT date_bin(INTERVAL '1 day', finished_at), tenant, 'labour', currency, sum(amount)
+FROM labour_value GROUP BY 1, 2, 3, 4
+UNION ALL
+SELECT date_bin(INTERVAL '1 day', r.window_start), r.tenant, 'cost', t.currency, -CAST(sum(r.cost_micro) AS DOUBLE) / 1000000
+FROM automation_runs r
+LEFT JOIN tenant_current t ON t.tenant = r.tenant
+WHERE r.cost_micro IS NOT NULL
+GROUP BY 1, 2, 3, 4;
+
+-- Newest state of every switch.
+CREATE VIEW switch_now AS
+SELECT tenant, kind, name, detail, last_value(is_on ORDER BY is_on_at) AS is_on, max(is_on_at) AS changed_at
+FROM operations
+WHERE is_on IS NOT NULL
+GROUP BY 1, 2, 3, 4;
+
+-- Now: 1 while the newest stop of the scope is on.
+CREATE VIEW automation_paused AS
+SELECT tenant, detail AS scope, CASE WHEN last_value(is_on ORDER BY changed_at) THEN 1 ELSE 0 END AS value
+FROM switch_now
+WHERE kind = 'control' AND name IN ('emergency_stop', 'system_shutdown', 'kill_switch')
+GROUP BY 1, 2;
+
+-- Now.
+CREATE VIEW feature_flag_state AS
+SELECT tenant, name AS flag, CASE WHEN last_value(is_on ORDER BY changed_at) THEN 1 ELSE 0 END AS value
+FROM switch_now
+WHERE kind = 'flag'
+GROUP BY 1, 2;
+
+-- Now.
+CREATE VIEW maintenance_active AS
+SELECT tenant, name AS scope, CASE WHEN last_value(is_on ORDER BY changed_at) THEN 1 ELSE 0 END AS value
+FROM switch_now
+WHERE kind = 'maintenance'
+GROUP BY 1, 2;
+
+-- 1 hour.
+CREATE VIEW config_changes_total AS
+SELECT date_bin(INTERVAL '1 hour', window_start) AS window_start, tenant, name AS key, detail AS actor_role, sum(events) AS value
+FROM operations
+WHERE kind IN ('config', 'flag')
+GROUP BY 1, 2, 3, 4;
+
+-- 1 hour.
+CREATE VIEW control_actions_total AS
+SELECT date_bin(INTERVAL '1 hour', window_start) AS window_start, tenant, name AS control, outcome, sum(events) AS value
+FROM operations
+WHERE kind = 'control'
+GROUP BY 1, 2, 3, 4;
+
+-- 1 hour.
+CREATE VIEW control_items_total AS
+SELECT date_bin(INTERVAL '1 hour', window_start) AS window_start, tenant, name AS control, outcome, sum(items) AS value
+FROM operations
+WHERE kind = 'control' AND items IS NOT NULL
+GROUP BY 1, 2, 3, 4;
+
+-- Queues as they were last seen, if that is not long ago. The system follows from the name of the queue.
+CREATE VIEW queue_now AS
+SELECT tenant, name AS queue,
+       CASE WHEN name LIKE '%inventory%' OR name LIKE '%stock%' THEN 'inventory'
+            WHEN name LIKE '%ship%' OR name LIKE '%label%' THEN 'shipping'
+            WHEN name LIKE '%tiktok%' OR name LIKE '%webhook%' THEN 'tiktok'
+            WHEN name LIKE '%order%' THEN 'orders' END AS system,
+       last_value(depth ORDER BY depth_at) FILTER (WHERE depth IS NOT NULL) AS depth,
+       last_value(oldest_age_ms ORDER BY oldest_age_ms_at) FILTER (WHERE oldest_age_ms IS NOT NULL) / 1000.0 AS oldest_age_seconds
+FROM capacity
+WHERE resource = 'queue_workers' AND window_start > now() - INTERVAL '1 hour' AND window_start <= now()
+GROUP BY 1, 2, 3;
+
+-- Now, by system and for all: 15 minutes, or an hour where fewer than 20 runs finished. Paused automation is at most 0.5.
+CREATE VIEW automation_health_score_ratio AS
+WITH job AS (
+    SELECT tenant, system, coalesce(succeeded_at, failed_at) AS finished_at, successes, first_failed_at, succeeded_at
+    FROM automation_jobs
+    WHERE coalesce(succeeded_at, failed_at) > now() - INTERVAL '1 hour' AND coalesce(succeeded_at, failed_at) <= now()
+    UNION ALL
+    SELECT tenant, 'all', coalesce(succeeded_at, failed_at), successes, first_failed_at, succeeded_at
+    FROM automation_jobs
+    WHERE coalesce(succeeded_at, failed_at) > now() - INTERVAL '1 hour' AND coalesce(succeeded_at, failed_at) <= now()
+), run AS (
+    SELECT tenant, system, window_start, runs, timely_runs FROM automation_runs
+    WHERE outcome IN ('success', 'failed') AND window_start > now() - INTERVAL '1 hour' AND window_start <= now()
+    UNION ALL
+    SELECT tenant, 'all', window_start, runs, timely_runs FROM automation_runs
+    WHERE outcome IN ('success', 'failed') AND window_start > now() - INTERVAL '1 hour' AND window_start <= now()
+), waiting AS (
+    SELECT tenant, system, max(oldest_age_seconds) AS age FROM queue_now WHERE system IS NOT NULL GROUP BY 1, 2
+    UNION ALL
+    SELECT tenant, 'all', max(oldest_age_seconds) FROM queue_now GROUP BY 1
+), series AS (
+    SELECT tenant, system FROM run UNION SELECT tenant, system FROM waiting
+), width AS (
+    SELECT s.tenant, s.system,
+           CASE WHEN coalesce(sum(r.runs) FILTER (WHERE r.window_start > now() - INTERVAL '15 minutes'), 0) >= 20 THEN 15 ELSE 60 END AS minutes
+    FROM series s
+    LEFT JOIN run r ON r.tenant = s.tenant AND r.system = s.system
+    GROUP BY 1, 2
+), timely AS (
+    SELECT w.tenant, w.system, sum(r.runs) AS runs, CAST(sum(r.timely_runs) AS DOUBLE) / nullif(sum(r.runs), 0) AS timely
+    FROM width w
+    JOIN run r ON r.tenant = w.tenant AND r.system = w.system AND (w.minutes = 60 OR r.window_start > now() - INTERVAL '15 minutes')
+    GROUP BY 1, 2
+), success AS (
+    SELECT w.tenant, w.system,
+           CAST(count(*) FILTER (WHERE j.successes > 0) AS DOUBLE) / nullif(count(*), 0) AS success,
+           coalesce(CAST(count(*) FILTER (WHERE j.succeeded_at BETWEEN j.first_failed_at AND j.first_failed_at + INTERVAL '30 seconds') AS DOUBLE)
+                    / nullif(count(j.first_failed_at), 0), 1.0) AS recovery
+    FROM width w
+    JOIN job j ON j.tenant = w.tenant AND j.system = w.system AND (w.minutes = 60 OR j.finished_at > now() - INTERVAL '15 minutes')
+    GROUP BY 1, 2
+), parts AS (
+    SELECT w.tenant, w.system, w.minutes, coalesce(t.runs, 0) AS runs, s.success, t.timely, s.recovery,
+           greatest(0.0, least(1.0, (300 - q.age) / 300)) AS freshness
+    FROM width w
+    LEFT JOIN timely t ON t.tenant = w.tenant AND t.system = w.system
+    LEFT JOIN success s ON s.tenant = w.tenant AND s.system = w.system
+    LEFT JOIN waiting q ON q.tenant = w.tenant AND q.system = w.system
+), scored AS (
+    SELECT p.tenant, p.system, sum(x.weight * x.part) / nullif(sum(x.weight) FILTER (WHERE x.part IS NOT NULL), 0) AS score,
+           sum(x.weight) FILTER (WHERE x.part IS NOT NULL) / sum(x.weight) AS known
+    FROM parts p
+    JOIN (
+        SELECT c.tenant, c.system, c.part, coalesce(o.value, d.value) AS weight
+        FROM (
+            SELECT tenant, system, 'automation_health.success' AS name, success AS part FROM parts
+            UNION ALL SELECT tenant, system, 'automation_health.timely', timely FROM parts
+            UNION ALL SELECT tenant, system, 'automation_health.recovery', recovery FROM parts
+            UNION ALL SELECT tenant, system, 'automation_health.freshness', freshness FROM parts
+        ) c
+        JOIN parameter_default d ON d.name = c.name
+        LEFT JOIN parameter_override o ON o.tenant = c.tenant AND o.name = c.name
+    ) x ON x.tenant = p.tenant AND x.system = p.system
+    GROUP BY 1, 2
+), paused AS (
+    SELECT tenant, max(value) AS paused FROM automation_paused GROUP BY 1
+), final AS (
+    SELECT p.tenant, p.system, coalesce(z.paused, 0) = 1 AS is_paused,
+           CASE WHEN s.known < 0.5 THEN NULL
+                WHEN coalesce(z.paused, 0) = 1 THEN least(s.score, 0.5) ELSE s.score END AS value,
+           p.success, p.timely, p.recovery, p.freshness, p.runs, p.minutes AS window_minutes
+    FROM parts p
+    JOIN scored s ON s.tenant = p.tenant AND s.system = p.system
+    LEFT JOIN paused z ON z.tenant = p.tenant
+)
+SELECT tenant, system, value,
+       CASE WHEN value IS NULL THEN 'unknown' WHEN is_paused THEN 'paused' WHEN value >= 0.95 THEN 'nominal'
+            WHEN value >= 0.8 THEN 'warning' ELSE 'critical' END AS band,
+       success, timely, recovery, freshness, runs, window_minutes
+FROM final;
+
+-- 1 day, of finishing.
+CREATE VIEW workflow_efficiency_score_ratio AS
+WITH parts AS (
+    SELECT date_bin(INTERVAL '1 day', processed_at) AS window_start, tenant, count(*) AS orders,
+           CAST(count(*) FILTER (WHERE coalesce(manual_touches, 0) = 0) AS DOUBLE) / count(*) AS touchless,
+           CAST(count(*) FILTER (WHERE processing_ms <= 30000) AS DOUBLE) / nullif(count(processing_ms), 0) AS on_time,
+           CAST(count(*) FILTER (WHERE exceptions = 0 AND attempts = 1) AS DOUBLE) / count(*) AS first_pass,
+           CAST(sum(processing_ms) FILTER (WHERE ready_at IS NOT NULL) AS DOUBLE)
+               / nullif(sum(greatest(processing_ms, (CAST(ready_at AS BIGINT) - CAST(received_at AS BIGINT)) / 1000))
+                            FILTER (WHERE ready_at IS NOT NULL AND processing_ms IS NOT NULL), 0) AS flow
+    FROM order_state
+    WHERE processed_at IS NOT NULL
+    GROUP BY 1, 2
+), weighted AS (
+    SELECT c.window_start, c.tenant, c.part, coalesce(o.value, d.value) AS weight
+    FROM (
+        SELECT window_start, tenant, 'workflow_efficiency.touchless' AS name, touchless AS part FROM parts
+        UNION ALL SELECT window_start, tenant, 'workflow_efficiency.on_time', on_time FROM parts
+        UNION ALL SELECT window_start, tenant, 'workflow_efficiency.first_pass', first_pass FROM parts
+        UNION ALL SELECT window_start, tenant, 'workflow_efficiency.flow', flow FROM parts
+    ) c
+    JOIN parameter_default d ON d.name = c.name
+    LEFT JOIN parameter_override o ON o.tenant = c.tenant AND o.name = c.name
+), scored AS (
+    SELECT window_start, tenant, sum(weight * part) / nullif(sum(weight) FILTER (WHERE part IS NOT NULL), 0) AS score,
+           sum(weight) FILTER (WHERE part IS NOT NULL) / sum(weight) AS known
+    FROM weighted GROUP BY 1, 2
+)
+SELECT p.window_start, p.tenant, CASE WHEN s.known >= 0.5 THEN s.score END AS value,
+       p.touchless, p.on_time, p.first_pass, p.flow, p.orders
+FROM parts p
+JOIN scored s ON s.window_start = p.window_start AND s.tenant = p.tenant;
+
+-- Share of orders lost where people had to resolve the exception, over 90 days: what automation saves by resolving it.
+CREATE VIEW exception_loss AS
+SELECT tenant, CAST(count(cancelled_at) AS DOUBLE) / nullif(count(*), 0) AS ratio
+FROM order_state
+WHERE human_resolved_at > now() - INTERVAL '90 days'
+GROUP BY 1;
+
+-- 1 day. Components add up to the impact: what it costs is negative.
+CREATE VIEW workflow_revenue_impact_amount AS
+SELECT date_bin(INTERVAL '1 day', finished_at) AS window_start, tenant, 'labour' AS component, currency, sum(amount) AS value
+FROM labour_value GROUP BY 1, 2, 3, 4
+UNION ALL
+SELECT date_bin(INTERVAL '1 day', window_start), tenant, 'shipping', currency, sum(value)
+FROM shipping_cost_savings_amount_total GROUP BY 1, 2, 3, 4
+UNION ALL
+SELECT window_start, tenant, 'protected', currency, sum(amount)
+FROM (
+    SELECT date_bin(INTERVAL '1 day', v.window_start) AS window_start, v.tenant, v.currency,
+           CAST(v.value_minor AS DOUBLE) / coalesce(u.minor_per_major, 100) * coalesce(o.value, d.value) AS amount
+    FROM oversells v
+    JOIN parameter_default d ON d.name = 'p_cancel'
+    LEFT JOIN parameter_override o ON o.tenant = v.tenant AND o.name = 'p_cancel'
+    LEFT JOIN currency_unit u ON u.currency = v.currency
+    WHERE v.outcome = 'prevented' AND v.value_minor IS NOT NULL
+    UNION ALL
+    SELECT date_bin(INTERVAL '1 day', s.auto_resolved_at), s.tenant, s.currency,
+           CAST(s.total_minor AS DOUBLE) / coalesce(u.minor_per_major, 100) * coalesce(o.value, l.ratio, d.value)
+    FROM order_state s
+    JOIN parameter_default d ON d.name = 'p_loss'
+    LEFT JOIN parameter_override o ON o.tenant = s.tenant AND o.name = 'p_loss'
+    LEFT JOIN exception_loss l ON l.tenant = s.tenant
+    LEFT JOIN currency_unit u ON u.currency = s.currency
+    WHERE s.auto_resolved_at IS NOT NULL AND s.total_minor IS NOT NULL
+)
+GROUP BY 1, 2, 3, 4
+UNION ALL
+SELECT window_start, tenant, 'cost', currency, -sum(amount)
+FROM (
+    SELECT date_bin(INTERVAL '1 day', r.window_start) AS window_start, r.tenant, t.currency, CAST(r.cost_micro AS DOUBLE) / 1000000 AS amount
+    FROM automation_runs r
+    LEFT JOIN tenant_current t ON t.tenant = r.tenant
+    WHERE r.cost_micro IS NOT NULL
+    UNION ALL
+    SELECT date_bin(INTERVAL '1 day', window_start), tenant, currency, CAST(cost_micro AS DOUBLE) / 1000000
+    FROM api_calls
+    WHERE cost_micro IS NOT NULL
+)
+GROUP BY 1, 2, 3, 4;
+
+-- How full each limited resource is: p95 over 7 days, of its fullest part. A rate limit counts by its fullest minute.
+CREATE VIEW resource_use AS
+SELECT tenant, resource, max(p95) / 10000 AS used, 'capacity_limit' AS limited_by
+FROM (
+    SELECT tenant, resource, name, quantile(used_per_10000, 0.95) AS p95
+    FROM capacity
+    WHERE window_start > now() - INTERVAL '7 days' AND window_start <= now()
+      AND resource IN ('cpu', 'memory', 'storage', 'connections', 'db_connections', 'queue_workers')
+    GROUP BY 1, 2, 3
+)
+WHERE p95 IS NOT NULL
+GROUP BY 1, 2
+UNION ALL
+SELECT tenant, 'api_rate_limit', max(p95), 'capacity_limit'
+FROM (
+    SELECT tenant, provider, api, shop_id, hdr_quantile(hdr(CAST(10000 * used AS BIGINT)), 0.95) / 10000 AS p95
+    FROM (
+        SELECT tenant, provider, api, shop_id, date_bin(INTERVAL '1 minute', window_start) AS minute, max(rate_limit_used_max) AS used
+        FROM api_shops
+        WHERE window_start > now() - INTERVAL '7 days' AND window_start <= now() AND rate_limit_used_max >= 0
+        GROUP BY 1, 2, 3, 4, 5
+    )
+    GROUP BY 1, 2, 3, 4
+)
+GROUP BY 1
+UNION ALL
+SELECT tenant, 'plan_orders', max(value), 'plan'
+FROM order_plan_limit_used_ratio
+WHERE value IS NOT NULL
+GROUP BY 1;
+
+-- Now: how many times the load the tightest resource bears. 1 is full; what is not used at all sets no limit.
+CREATE VIEW scalability_headroom_ratio AS
+WITH headroom AS (
+    SELECT r.tenant, r.resource, r.used,
+           CASE WHEN r.limited_by = 'plan' THEN 1.0 ELSE coalesce(o.value, d.value) END / nullif(r.used, 0) AS headroom
+    FROM resource_use r
+    JOIN parameter_default d ON d.name = 'capacity_limit'
+    LEFT JOIN parameter_override o ON o.tenant = r.tenant AND o.name = 'capacity_limit'
+)
+SELECT tenant, first_value(resource ORDER BY headroom, resource) AS bottleneck, min(headroom) AS value,
+       max(headroom) FILTER (WHERE resource = 'cpu') AS cpu, max(headroom) FILTER (WHERE resource = 'memory') AS memory,
+       max(headroom) FILTER (WHERE resource = 'storage') AS storage,
+       min(headroom) FILTER (WHERE resource IN ('connections', 'db_connections')) AS connections,
+       max(headroom) FILTER (WHERE resource = 'api_rate_limit') AS api_rate_limit,
+       max(headroom) FILTER (WHERE resource = 'queue_workers') AS queue_workers,
+       max(headroom) FILTER (WHERE resource = 'plan_orders') AS plan_orders
+FROM headroom
+WHERE headroom IS NOT NULL
+GROUP BY 1;
+
+-- 1 day. Ours, and what producers report, unscaled. Quiet nights are not known here, so their weight goes to the others.
+CREATE VIEW automation_stress_reduction_score AS
+WITH day AS (
+    SELECT date_bin(INTERVAL '1 day', window_start) AS window_start, tenant, sum(value) AS averted, CAST(0 AS BIGINT) AS manual,
+           CAST(0 AS BIGINT) AS due, CAST(0 AS BIGINT) AS in_time
+    FROM manual_actions_averted_total GROUP BY 1, 2
+    UNION ALL
+    SELECT date_bin(INTERVAL '1 day', window_start), tenant, CAST(0 AS DECIMAL(38, 0)), sum(value), 0, 0
+    FROM manual_actions_total GROUP BY 1, 2
+    UNION ALL
+    SELECT date_bin(INTERVAL '1 day', due_at), tenant, CAST(0 AS DECIMAL(38, 0)), 0, count(*),
+           count(*) FILTER (WHERE closed_at <= due_at AND closed_by IN ('human', 'automation'))
+    FROM action_state
+    WHERE priority_level IN ('urgent', 'high') AND due_at <= now() GROUP BY 1, 2
+), parts AS (
+    SELECT window_start, tenant,
+           CAST(sum(averted) AS DOUBLE) / nullif(CAST(sum(averted) AS DOUBLE) + sum(manual), 0) AS averted,
+           CAST(sum(in_time) AS DOUBLE) / nullif(sum(due), 0) AS calm,
+           CAST(NULL AS DOUBLE) AS quiet
+    FROM day GROUP BY 1, 2
+), weighted AS (
+    SELECT c.window_start, c.tenant, c.part, coalesce(o.value, d.value) AS weight
+    FROM (
+        SELECT window_start, tenant, 'stress_reduction.averted' AS name, averted AS part FROM parts
+        UNION ALL SELECT window_start, tenant, 'stress_reduction.calm', calm FROM parts
+        UNION ALL SELECT window_start, tenant, 'stress_reduction.quiet', quiet FROM parts
+    ) c
+    JOIN parameter_default d ON d.name = c.name
+    LEFT JOIN parameter_override o ON o.tenant = c.tenant AND o.name = c.name
+), scored AS (
+    SELECT window_start, tenant, 100 * sum(weight * part) / nullif(sum(weight) FILTER (WHERE part IS NOT NULL), 0) AS score,
+           sum(weight) FILTER (WHERE part IS NOT NULL) / sum(weight) AS known
+    FROM weighted GROUP BY 1, 2
+)
+SELECT p.window_start, p.tenant, 'computed' AS origin, CASE WHEN s.known >= 0.5 THEN s.score END AS value, p.averted, p.calm, p.quiet
+FROM parts p
+JOIN scored s ON s.window_start = p.window_start AND s.tenant = p.tenant
+UNION ALL
+SELECT date_trunc('day', CAST(metric_date AS TIMESTAMP) AT TIME ZONE 'UTC'), tenant, 'reported', avg(CAST(stress_reduction_score AS DOUBLE)), NULL, NULL, NULL
+FROM automation_reports
+WHERE stress_reduction_score IS NOT NULL
+GROUP BY 1, 2;
+
+-- Now, over 30 days: seconds of people per processed order before, over the same now, less one. 'all' is everything
+-- people do; a type is what they do in runs of that type. baseline.set with metric human_seconds_per_order says the
+-- figures from before.
+CREATE VIEW automation_efficiency_gain_ratio AS
+WITH human AS (
+    SELECT tenant, automation_type AS type, CAST(human_ms AS DOUBLE) AS human_ms FROM automation_runs
+    WHERE human_ms IS NOT NULL AND window_start > now() - INTERVAL '30 days' AND window_start <= now()
+    UNION ALL
+    SELECT tenant, 'all', CAST(human_ms AS DOUBLE) FROM automation_runs
+    WHERE human_ms IS NOT NULL AND window_start > now() - INTERVAL '30 days' AND window_start <= now()
+    UNION ALL
+    SELECT tenant, 'all', CAST(human_time_ms AS DOUBLE) FROM order_processing
+    WHERE human_time_ms IS NOT NULL AND window_start > now() - INTERVAL '30 days' AND window_start <= now()
+    UNION ALL
+    SELECT tenant, 'all', CAST(human_ms AS DOUBLE) FROM action_state
+    WHERE human_ms IS NOT NULL AND closed_by = 'human' AND closed_at > now() - INTERVAL '30 days' AND closed_at <= now()
+), orders AS (
+    SELECT tenant, approx_distinct(distinct_orders) AS orders
+    FROM order_processing
+    WHERE outcome = 'success' AND window_start > now() - INTERVAL '30 days' AND window_start <= now()
+    GROUP BY 1
+), current AS (
+    SELECT h.tenant, h.type, sum(h.human_ms) / 1000 / max(o.orders) AS seconds_per_order
+    FROM human h
+    JOIN orders o ON o.tenant = h.tenant AND o.orders > 0
+    GROUP BY 1, 2
+)
+SELECT c.tenant, c.type, CAST(b.value AS DOUBLE) / nullif(c.seconds_per_order, 0) - 1 AS value,
+       CAST(b.value AS DOUBLE) AS baseline_seconds, c.seconds_per_order AS current_seconds
+FROM current c
+JOIN reference_values b
+  ON b.tenant = c.tenant AND b.kind = 'baseline' AND b.metric = 'human_seconds_per_order' AND coalesce(b.scope, 'all') = c.type;
+
+-- Now.
+CREATE VIEW automation_adoption_ratio AS
+SELECT tenant, CAST(count(*) FILTER (WHERE enabled) AS DOUBLE) / nullif(count(*), 0) AS value
+FROM automation_features
+WHERE available
+GROUP BY 1;
+
+-- Now, over 30 days: what people still do by hand that no active rule does, in seconds. Where no baseline is known for
+-- the kind, what it took them is the measure.
+CREATE VIEW automation_opportunity_seconds AS
+SELECT tenant, kind, value, actions, rank
+FROM (
+    SELECT a.tenant, a.kind, a.actions,
+           a.actions * coalesce(CAST(b.value AS DOUBLE), d.seconds, a.mean_seconds) AS value,
+           row_number() OVER (PARTITION BY a.tenant
+                              ORDER BY a.actions * coalesce(CAST(b.value AS DOUBLE), d.seconds, a.mean_seconds) DESC NULLS LAST, a.kind) AS rank
+    FROM (
+        SELECT tenant, kind, count(*) AS actions, avg(CAST(human_ms AS DOUBLE)) / 1000 AS mean_seconds
+        FROM action_state
+        WHERE closed_by = 'human' AND closed_at > now() - INTERVAL '30 days' AND closed_at <= now() AND kind IS NOT NULL
+        GROUP BY 1, 2
+    ) a
+    LEFT JOIN reference_values b ON b.tenant = a.tenant AND b.kind = 'baseline' AND b.metric = 'manual_seconds' AND b.scope = a.kind
+    LEFT JOIN manual_baseline_default d ON d.automation_type = a.kind
+    LEFT JOIN (SELECT DISTINCT tenant, rule_type FROM automation_rule_active) r ON r.tenant = a.tenant AND r.rule_type = a.kind
+    WHERE r.rule_type IS NULL
+)
+WHERE rank <= 20;
+
+-- Now, over 7 days: a rule against the median of the rules of its type, of those with 50 runs.
+CREATE VIEW automation_rule_lift_ratio AS
+WITH rule AS (
+    SELECT r.tenant, r.rule_id, coalesce(t.rule_type, max(r.automation_type)) AS rule_type,
+           sum(r.runs) AS runs,
+           CAST(sum(CASE WHEN r.outcome = 'success' THEN r.runs ELSE 0 END) AS DOUBLE) / nullif(sum(r.runs), 0) AS success
+    FROM automation_runs r
+    LEFT JOIN automation_rules t ON t.tenant = r.tenant AND t.rule_id = r.rule_id
+    WHERE r.outcome IN ('success', 'failed') AND r.rule_id IS NOT NULL
+      AND r.window_start > now() - INTERVAL '7 days' AND r.window_start <= now()
+    GROUP BY r.tenant, r.rule_id, t.rule_type
+    HAVING sum(r.runs) >= 50
+)
+SELECT rule.tenant, rule.rule_id AS rule, rule.success / nullif(m.success, 0) - 1 AS value, rule.success, m.success AS median_success
+FROM rule
+JOIN (SELECT tenant, rule_type, median(success) AS success FROM rule GROUP BY 1, 2) m
+  ON m.tenant = rule.tenant AND m.rule_type = rule.rule_type;
+
+-- 2.3 Inventory ------------------------------------------------------------------------------------------------------
+
+-- 1 minute.
+CREATE VIEW inventory_sync_latency_seconds AS
+SELECT date_bin(INTERVAL '1 minute', window_start) AS window_start, tenant, shop_id AS shop, trigger,
+       quantile(latency_ms, 0.5) / 1000 AS p50, quantile(latency_ms, 0.9) / 1000 AS p90,
+       quantile(latency_ms, 0.95) / 1000 AS p95, quantile(latency_ms, 0.99) / 1000 AS p99,
+       CAST(sum(latency_mean_ms_sum) AS DOUBLE) / nullif(sum(latency_mean_ms_count), 0) / 1000 AS mean,
+       sum(latency_mean_ms_count) AS count
+FROM stock_syncs
+GROUP BY 1, 2, 3, 4;
+
+-- 1 hour.
+CREATE VIEW inventory_sync_accuracy_ratio AS
+SELECT date_bin(INTERVAL '1 hour', window_start) AS window_start, tenant, shop_id AS shop,
+       CAST(sum(items_matched) AS DOUBLE) / nullif(CAST(sum(items_checked) AS DOUBLE), 0) AS value
+FROM stock_syncs
+GROUP BY 1, 2, 3;
+
+-- 1 hour.
+CREATE VIEW inventory_sync_runs_total AS
+SELECT date_bin(INTERVAL '1 hour', window_start) AS window_start, tenant, shop_id AS shop, sync_status AS status, sum(runs) AS value
+FROM stock_syncs
+GROUP BY 1, 2, 3, 4;
+
+-- Stock that is synchronised, without what is no longer sold.
+CREATE VIEW stock_synced AS
+SELECT s.tenant, s.shop_id, s.product_id, s.platform_stock, s.local_stock, s.synced_at
+FROM stock_state s
+LEFT JOIN product_state p ON p.tenant = s.tenant AND p.product_id = s.product_id
+WHERE (s.synced_at IS NOT NULL OR s.platform_stock IS NOT NULL) AND coalesce(p.status, 'active') = 'active';
+
+-- Now: of the product that waits longest.
+CREATE VIEW inventory_sync_age_seconds AS
+SELECT tenant, shop_id AS shop, date_part('epoch', now()) - date_part('epoch', min(synced_at)) AS value
+FROM stock_synced
+GROUP BY 1, 2;
+
+-- Now.
+CREATE VIEW inventory_sync_drift_units AS
+SELECT tenant, shop_id AS shop, sum(abs(platform_stock - local_stock)) AS value
+FROM stock_synced
+WHERE platform_stock IS NOT NULL AND local_stock IS NOT NULL
+GROUP BY 1, 2;
+
+-- Now.
+CREATE VIEW inventory_queue_depth AS
+SELECT tenant, queue, depth AS value, oldest_age_seconds
+FROM queue_now
+WHERE system = 'inventory' AND depth IS NOT NULL;
+
+-- 1 hour, of the failure: whether the same product of the same shop was synchronised within 30 s (slo), within 24 h (any).
+CREATE VIEW inventory_error_recovery_ratio AS
+SELECT f.window_start, f.tenant, h.horizon,
+       CAST(count(*) FILTER (WHERE f.recovered_after <= h.seconds) AS DOUBLE) / nullif(count(*), 0) AS value, count(*) AS failures
+FROM (
+    SELECT date_bin(INTERVAL '1 hour', synced_at) AS window_start, tenant, sync_status,
+           date_part('epoch', min(CASE WHEN sync_status = 'synced' THEN synced_at END) OVER (
+               PARTITION BY tenant, shop_id, product_id ORDER BY synced_at ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING))
+           - date_part('epoch', synced_at) AS recovered_after
+    FROM stock_sync_log
+) f
+CROSS JOIN (VALUES ('slo', 30.0), ('any', 86400.0)) AS h(horizon, seconds)
+WHERE f.sync_status = 'failed'
+GROUP BY 1, 2, 3;
+
+-- 1 hour.
+CREATE VIEW inventory_adjustments_total AS
+SELECT date_bin(INTERVAL '1 hour', window_start) AS window_start, tenant, reason, is_automated, sum(changes) AS value
+FROM stock_changes
+WHERE reason IN ('adjustment_auto', 'adjustment_manual', 'sync_correction')
+GROUP BY 1, 2, 3, 4;
+
+-- 1 hour.
+CREATE VIEW inventory_oversell_preventions_total AS
+SELECT date_bin(INTERVAL '1 hour', window_start) AS window_start, tenant, approx_distinct(cases) AS value
+FROM oversells
+WHERE outcome = 'prevented'
+GROUP BY 1, 2;
+
+-- 1 hour.
+CREATE VIEW inventory_oversell_prevented_amount_total AS
+SELECT date_bin(INTERVAL '1 hour', o.window_start) AS window_start, o.tenant, o.currency,
+       sum(CAST(o.value_minor AS DOUBLE) / coalesce(u.minor_per_major, 100)) AS value
+FROM oversells o
+LEFT JOIN currency_unit u ON u.currency = o.currency
+WHERE o.outcome = 'prevented' AND o.value_minor IS NOT NULL
+GROUP BY 1, 2, 3;
+
+-- 1 hour.
+CREATE VIEW inventory_oversells_total AS
+SELECT date_bin(INTERVAL '1 hour', window_start) AS window_start, tenant, approx_distinct(cases) AS value
+FROM oversells
+WHERE outcome = 'occurred'
+GROUP BY 1, 2;
+
+-- Units sold per product and day (UTC).
+CREATE VIEW product_day AS
+SELECT date_bin(INTERVAL '1 day', window_start) AS day, tenant, product_id,
+       sum(units) AS units, sum(sales_minor) AS sales_minor, sum(cost_minor) AS cost_minor,
+       sum(stock_delta) AS stock_delta, sum(returned_units) AS returned_units
+FROM product_activity
+GROUP BY 1, 2, 3;
+
+-- Units per day of each product: days weigh half as much with every half-life (3 d for velocity, 7 d for cover) that they
+-- are older. Full days since the first sale count, at most 56; days without a sale are zeros.
+CREATE VIEW product_rate AS
+SELECT tenant, product_id, units_28d,
+       weighted_3 * (1 - power(0.5, 1.0 / 3)) / (power(0.5, 1.0 / 3) * (1 - power(0.5, days / 3))) AS velocity_units_per_day,
+       weighted_7 * (1 - power(0.5, 1.0 / 7)) / (power(0.5, 1.0 / 7) * (1 - power(0.5, days / 7))) AS units_per_day
+FROM (
+    SELECT tenant, product_id, max(age) AS days,
+           sum(units * power(0.5, age / 3)) AS weighted_3,
+           sum(units * power(0.5, age / 7)) AS weighted_7,
+           sum(units) FILTER (WHERE age <= 28) AS units_28d
+    FROM (
+        SELECT tenant, product_id, CAST(units AS DOUBLE) AS units,
+               (date_part('epoch', date_trunc('day', now())) - date_part('epoch', day)) / 86400 AS age
+        FROM product_day
+        WHERE units IS NOT NULL AND units > 0
+    )
+    WHERE age BETWEEN 1 AND 56
+    GROUP BY 1, 2
+);
+
+-- Products as they stand: stock over all places, catalogue, demand, what is on its way.
+CREATE VIEW product_now AS
+SELECT coalesce(s.tenant, p.tenant) AS tenant, coalesce(s.product_id, p.product_id) AS product_id,
+       coalesce(p.sku, s.sku) AS sku, coalesce(p.category, s.category) AS category, coalesce(p.status, 'active') AS status,
+       s.on_hand, s.reserved, s.available, s.low_threshold, s.lead_time_days,
+       coalesce(s.unit_cost_minor, p.unit_cost_minor) AS unit_cost_minor,
+       coalesce(s.unit_price_minor, p.base_price_minor) AS unit_price_minor,
+       coalesce(s.currency, p.currency) AS currency,
+       r.units_per_day, r.velocity_units_per_day, coalesce(i.inbound, 0) AS inbound,
+       greatest(s.available, 0) / nullif(r.units_per_day, 0) AS cover_days
+FROM (
+    SELECT tenant, product_id, max(sku) AS sku, max(category) AS category,
+           sum(on_hand) AS on_hand, sum(reserved) AS reserved, sum(available) AS available,
+           max(low_threshold) AS low_threshold, max(CAST(lead_time_days AS DOUBLE)) AS lead_time_days,
+           last_value(unit_cost_minor ORDER BY updated_at) FILTER (WHERE unit_cost_minor IS NOT NULL) AS unit_cost_minor,
+           last_value(unit_price_minor ORDER BY updated_at) FILTER (WHERE unit_price_minor IS NOT NULL) AS unit_price_minor,
+           max(currency) AS currency
+    FROM stock_state
+    WHERE on_hand IS NOT NULL OR available IS NOT NULL
+    GROUP BY 1, 2
+) s
+FULL JOIN product_state p ON p.tenant = s.tenant AND p.product_id = s.product_id
+LEFT JOIN product_rate r ON r.tenant = coalesce(s.tenant, p.tenant) AND r.product_id = coalesce(s.product_id, p.product_id)
+LEFT JOIN (
+    SELECT tenant, product_id, sum(quantity) AS inbound FROM restock_plans
+    WHERE planned_at IS NOT NULL AND received_at IS NULL GROUP BY 1, 2
+) i ON i.tenant = coalesce(s.tenant, p.tenant) AND i.product_id = coalesce(s.product_id, p.product_id);
+
+-- Now.
+CREATE VIEW inventory_skus AS
+SELECT tenant, category, count(*) AS value
+FROM product_state
+WHERE status = 'active'
+GROUP BY 1, 2;
+
+-- Now, over 90 days: how long the mean stock would last at that rate of sale. At cost; in units where no cost is known.
+-- The stock of past days is that of now less what changed since.
+CREATE VIEW inventory_turnover_seconds AS
+WITH moved AS (
+    SELECT tenant, product_id, sum(units) AS units, sum(cost_minor) AS cost_minor,
+           -- A change of `age` days ago is missing from the 89 - age daily levels before it.
+           sum(CAST(stock_delta AS DOUBLE) * (89 - age)) / 90 AS missing
+    FROM (
+        SELECT tenant, product_id, units, cost_minor, stock_delta,
+               (date_part('epoch', date_trunc('day', now())) - date_part('epoch', day)) / 86400 AS age
+        FROM product_day
+    )
+    WHERE age BETWEEN 0 AND 89
+    GROUP BY 1, 2
+), product AS (
+    SELECT p.tenant, p.category, CAST(p.on_hand AS DOUBLE) - coalesce(m.missing, 0) AS mean_units, p.unit_cost_minor,
+           CAST(m.units AS DOUBLE) AS units, CAST(m.cost_minor AS DOUBLE) AS cost_minor
+    FROM product_now p
+    LEFT JOIN moved m ON m.tenant = p.tenant AND m.product_id = p.product_id
+    WHERE p.on_hand IS NOT NULL
+), category AS (
+    SELECT tenant, category, sum(mean_units * unit_cost_minor) AS mean_cost, sum(cost_minor) AS cost,
+           sum(mean_units) AS mean_units, sum(units) AS units
+    FROM product
+    GROUP BY 1, 2
+)
+SELECT tenant, category,
+       CASE WHEN mean_cost IS NOT NULL AND cost > 0 THEN 'cost' ELSE 'units' END AS basis,
+       90 * 86400 * CASE WHEN mean_cost IS NOT NULL AND cost > 0 THEN mean_cost / cost ELSE mean_units / nullif(units, 0) END AS value
+FROM category;
+
+-- Now: the 20 best by each measure, since the tenant's midnight and over the last 7 and 30 times 24 hours.
+CREATE VIEW inventory_top_products AS
+WITH period AS (
+    SELECT tenant, 'today' AS period, coalesce(max(starts_at), date_trunc('day', now() AT TIME ZONE 'UTC')) AS since
+    FROM (
+        SELECT a.tenant, t.starts_at FROM (SELECT DISTINCT tenant FROM product_activity) a LEFT JOIN tenant_today t ON t.tenant = a.tenant
+    )
+    GROUP BY tenant
+    UNION ALL SELECT DISTINCT tenant, '7d', (now() AT TIME ZONE 'UTC') - INTERVAL '7 days' FROM product_activity
+    UNION ALL SELECT DISTINCT tenant, '30d', (now() AT TIME ZONE 'UTC') - INTERVAL '30 days' FROM product_activity
+), measured AS (
+    SELECT p.period, a.tenant, a.product_id, 'units' AS by, CAST(NULL AS VARCHAR) AS currency, sum(CAST(a.units AS DOUBLE)) AS value
+    FROM product_activity a JOIN period p ON p.tenant = a.tenant AND a.window_start >= p.since AND a.window_start <= now()
+    WHERE a.units IS NOT NULL
+    GROUP BY 1, 2, 3
+    UNION ALL
+    SELECT p.period, a.tenant, a.product_id, 'revenue', a.currency, sum(CAST(a.sales_minor AS DOUBLE)) / max(coalesce(u.minor_per_major, 100))
+    FROM product_activity a JOIN period p ON p.tenant = a.tenant AND a.window_start >= p.since AND a.window_start <= now()
+    LEFT JOIN currency_unit u ON u.currency = a.currency
+    WHERE a.sales_minor IS NOT NULL
+    GROUP BY p.period, a.tenant, a.product_id, a.currency
+    UNION ALL
+    SELECT p.period, r.tenant, r.product_id, 'profit', r.currency, sum(r.line_amount - r.cost_amount - r.shipping_amount - r.fee_amount)
+    FROM order_line_result r JOIN period p ON p.tenant = r.tenant AND r.paid_at >= p.since AND r.paid_at <= now()
+    WHERE r.cost_amount IS NOT NULL
+    GROUP BY p.period, r.tenant, r.product_id, r.currency
+)
+SELECT tenant, period, by, rank, product, currency, value
+FROM (
+    SELECT tenant, period, by, product_id AS product, currency, value,
+           row_number() OVER (PARTITION BY tenant, period, by, currency ORDER BY value DESC, product_id) AS rank
+    FROM measured
+)
+WHERE rank <= 20;
+
+-- Now: at unit cost, else at price.
+CREATE VIEW inventory_value_amount AS
+SELECT p.tenant, p.category, CASE WHEN p.unit_cost_minor IS NOT NULL THEN 'cost' ELSE 'price' END AS basis, p.currency,
+       sum(CAST(p.on_hand AS DOUBLE) * coalesce(p.unit_cost_minor, p.unit_price_minor) / coalesce(u.minor_per_major, 100)) AS value
+FROM product_now p
+LEFT JOIN currency_unit u ON u.currency = p.currency
+WHERE p.on_hand IS NOT NULL AND coalesce(p.unit_cost_minor, p.unit_price_minor) IS NOT NULL
+GROUP BY 1, 2, 3, 4;
+
+-- Now.
+CREATE VIEW inventory_stock_units AS
+SELECT tenant, sku, product_id AS product, 'on_hand' AS kind, on_hand AS value FROM product_now WHERE on_hand IS NOT NULL
+UNION ALL SELECT tenant, sku, product_id, 'reserved', reserved FROM product_now WHERE reserved IS NOT NULL
+UNION ALL SELECT tenant, sku, product_id, 'available', available FROM product_now WHERE available IS NOT NULL;
+
+-- Now. Low: at its threshold, or gone before new stock can come. Critical: a quarter of the threshold, or nothing.
+CREATE VIEW inventory_low_stock_skus AS
+SELECT tenant, CASE WHEN available <= 0 OR available <= 0.25 * low_threshold THEN 'critical' ELSE 'low' END AS severity, count(*) AS value
+FROM product_now
+WHERE status = 'active' AND (available <= low_threshold OR cover_days < lead_time_days)
+GROUP BY 1, 2;
+
+-- Now.
+CREATE VIEW inventory_out_of_stock_skus AS
+SELECT tenant, count(*) FILTER (WHERE available <= 0) AS value
+FROM product_now
+WHERE status = 'active' AND available IS NOT NULL
+GROUP BY 1;
+
+-- 1 hour.
+CREATE VIEW inventory_stock_changes_total AS
+SELECT date_bin(INTERVAL '1 hour', window_start) AS window_start, tenant, reason, sum(changes) AS value
+FROM stock_changes
+GROUP BY 1, 2, 3;
+
+-- 1 hour, net.
+CREATE VIEW inventory_stock_change_units_total AS
+SELECT date_bin(INTERVAL '1 hour', window_start) AS window_start, tenant, reason, sum(units) AS value
+FROM stock_changes
+WHERE units IS NOT NULL
+GROUP BY 1, 2, 3;
+
+-- Now, by whole days (UTC) until due; each restock once.
+CREATE VIEW inventory_restocks_upcoming AS
+SELECT tenant,
+       CASE WHEN days < 0 THEN 'overdue' WHEN days <= 3 THEN '3d' WHEN days <= 7 THEN '7d' WHEN days <= 30 THEN '30d' ELSE 'later' END AS horizon,
+       count(*) AS value
+FROM (
+    SELECT tenant, (date_part('epoch', CAST(substr(planned_for, 1, 10) AS DATE)) - date_part('epoch', date_trunc('day', now()))) / 86400 AS days
+    FROM restock_plans
+    WHERE planned_for IS NOT NULL AND received_at IS NULL
+)
+GROUP BY 1, 2;
+
+-- Now.
+CREATE VIEW inventory_cover_seconds AS
+SELECT tenant, sku, product_id AS product, cover_days * 86400 AS value, units_per_day
+FROM product_now
+WHERE available IS NOT NULL;
+
+-- 1 day.
+CREATE VIEW inventory_stock_flow_units AS
+SELECT date_bin(INTERVAL '1 day', s.window_start) AS window_start, s.tenant, f.source AS "from", f.target AS "to",
+       sum(abs(s.units)) AS value
+FROM stock_changes s
+JOIN (VALUES ('restock', 'supplier', 'stock'), ('reservation', 'stock', 'reserved'), ('release', 'reserved', 'stock'),
+             ('sale', 'reserved', 'sold'), ('return', 'sold', 'returned'), ('damage', 'stock', 'lost')) AS f(reason, source, target)
+  ON f.reason = s.reason
+WHERE s.units IS NOT NULL
+GROUP BY 1, 2, 3, 4;
+
+-- Now.
+CREATE VIEW inventory_heatmap_units AS
+SELECT tenant, category, coalesce(location, shop_id) AS location, sum(available) AS value
+FROM stock_state
+WHERE available IS NOT NULL
+GROUP BY 1, 2, 3;
+
+-- Now, over 8 weeks: mean units sold in that hour of that weekday (0 is Sunday) by the tenant's clock of today.
+CREATE VIEW inventory_demand_profile_units AS
+SELECT tenant, CAST(date_part('dow', local) AS BIGINT) AS weekday, CAST(date_part('hour', local) AS BIGINT) AS hour, category,
+       CAST(sum(units) AS DOUBLE) / 8 AS value
+FROM (
+    SELECT a.tenant, a.category, a.units, to_timestamp(date_part('epoch', a.window_start) + 60 * coalesce(t.ahead_minutes, 0)) AS local
+    FROM product_activity a
+    LEFT JOIN tenant_today t ON t.tenant = a.tenant
+    WHERE a.units IS NOT NULL AND a.window_start > now() - INTERVAL '56 days' AND a.window_start <= now()
+)
+GROUP BY 1, 2, 3, 4;
+
+-- Now: 50 is the tenant's median seller. No sales in 28 days is 0.
+CREATE VIEW product_velocity_score AS
+SELECT p.tenant, p.product_id AS product,
+       CASE WHEN coalesce(r.units_28d, 0) = 0 THEN 0
+            ELSE CAST(round(100 * r.velocity_units_per_day / (r.velocity_units_per_day + m.median_units)) AS BIGINT) END AS value,
+       r.velocity_units_per_day AS units_per_day
+FROM (
+    SELECT tenant, product_id FROM product_now UNION SELECT tenant, product_id FROM product_rate
+) p
+LEFT JOIN product_rate r ON r.tenant = p.tenant AND r.product_id = p.product_id
+LEFT JOIN (
+    SELECT tenant, median(velocity_units_per_day) AS median_units FROM product_rate WHERE units_28d > 0 GROUP BY 1
+) m ON m.tenant = p.tenant;
+
+-- Now: 30 full days (UTC) against the 30 before. From nothing there is no change, only something new.
+CREATE VIEW product_story_change_ratio AS
+WITH story AS (
+    SELECT tenant, product_id, day, 'units' AS measure, CAST(units AS DOUBLE) AS amount FROM product_day WHERE units IS NOT NULL
+    UNION ALL SELECT tenant, product_id, day, 'revenue', CAST(sales_minor AS DOUBLE) FROM product_day WHERE sales_minor IS NOT NULL
+    UNION ALL SELECT tenant, product_id, day, 'returns', CAST(returned_units AS DOUBLE) FROM product_day WHERE returned_units IS NOT NULL
+    UNION ALL SELECT tenant, product, window_start, 'profit', value FROM product_profit_amount
+), aged AS (
+    SELECT tenant, product_id, measure, amount,
+           (date_part('epoch', date_trunc('day', now())) - date_part('epoch', day)) / 86400 AS age
+    FROM story
+), compared AS (
+    SELECT tenant, product_id, measure,
+           coalesce(sum(amount) FILTER (WHERE age <= 30), 0) AS current, coalesce(sum(amount) FILTER (WHERE age > 30), 0) AS previous
+    FROM aged
+    WHERE age BETWEEN 1 AND 60
+    GROUP BY 1, 2, 3
+)
+SELECT tenant, product_id AS product, measure,
+       CASE WHEN previous = 0 AND current = 0 THEN 0.0 ELSE (current - previous) / nullif(abs(previous), 0) END AS value
+FROM compared;
+
+-- Now: what should be ordered, and what lies there beyond need.
+CREATE VIEW inventory_reorder_gap_units AS
+SELECT tenant, sku, product, greatest(gap, 0) AS value, greatest(-gap, 0) AS excess_units
+FROM (
+    SELECT p.tenant, p.sku, p.product_id AS product,
+           p.units_per_day * (p.lead_time_days + coalesce(o.value, d.value)) - p.available - p.inbound AS gap
+    FROM product_now p
+    JOIN parameter_default d ON d.name = 'safety_days'
+    LEFT JOIN parameter_override o ON o.tenant = p.tenant AND o.name = 'safety_days'
+    WHERE p.status = 'active' AND p.available IS NOT NULL
+);
+
+-- Now, 0 to 100: what grows, earns, and can be delivered. Growth and margin are ranks among the tenant's products.
+CREATE VIEW market_opportunity_score AS
+WITH sold AS (
+    SELECT tenant, product_id,
+           coalesce(sum(CAST(units AS DOUBLE)) FILTER (WHERE age <= 14), 0) AS current,
+           coalesce(sum(CAST(units AS DOUBLE)) FILTER (WHERE age > 14), 0) AS previous
+    FROM (
+        SELECT tenant, product_id, units, (date_part('epoch', date_trunc('day', now())) - date_part('epoch', day)) / 86400 AS age
+        FROM product_day WHERE units IS NOT NULL
+    )
+    WHERE age BETWEEN 1 AND 28
+    GROUP BY 1, 2
+), growth AS (
+    SELECT tenant, product_id, percent_rank() OVER (PARTITION BY tenant ORDER BY (current - previous) / previous) AS growth
+    FROM sold WHERE previous > 0
+), margin AS (
+    SELECT tenant, product_id, percent_rank() OVER (PARTITION BY tenant ORDER BY unit_price_minor - unit_cost_minor) AS margin
+    FROM product_now
+    WHERE status = 'active' AND unit_price_minor IS NOT NULL AND unit_cost_minor IS NOT NULL
+), parts AS (
+    SELECT p.tenant, p.product_id, g.growth, m.margin, greatest(0.0, least(1.0, p.cover_days / 14)) AS availability
+    FROM product_now p
+    LEFT JOIN growth g ON g.tenant = p.tenant AND g.product_id = p.product_id
+    LEFT JOIN margin m ON m.tenant = p.tenant AND m.product_id = p.product_id
+    WHERE p.status = 'active'
+), weighted AS (
+    SELECT c.tenant, c.product_id, c.part, coalesce(o.value, d.value) AS weight
+    FROM (
+        SELECT tenant, product_id, 'market_opportunity.growth' AS name, growth AS part FROM parts
+        UNION ALL SELECT tenant, product_id, 'market_opportunity.margin', margin FROM parts
+        UNION ALL SELECT tenant, product_id, 'market_opportunity.availability', availability FROM parts
+    ) c
+    JOIN parameter_default d ON d.name = c.name
+    LEFT JOIN parameter_override o ON o.tenant = c.tenant AND o.name = c.name
+), scored AS (
+    SELECT tenant, product_id, 100 * sum(weight * part) / nullif(sum(weight) FILTER (WHERE part IS NOT NULL), 0) AS score,
+           sum(weight) FILTER (WHERE part IS NOT NULL) / sum(weight) AS known
+    FROM weighted GROUP BY 1, 2
+)
+SELECT p.tenant, p.product_id AS product, CASE WHEN s.known >= 0.5 THEN s.score END AS value,
+       p.growth, p.margin, p.availability, coalesce(p.growth >= 0.8 AND p.availability < 0.5, false) AS restock_winner
+FROM parts p
+JOIN scored s ON s.tenant = p.tenant AND s.product_id = p.product_id;
