@@ -1655,3 +1655,942 @@ SELECT p.tenant, p.product_id AS product, CASE WHEN s.known >= 0.5 THEN s.score 
        p.growth, p.margin, p.availability, coalesce(p.growth >= 0.8 AND p.availability < 0.5, false) AS restock_winner
 FROM parts p
 JOIN scored s ON s.tenant = p.tenant AND s.product_id = p.product_id;
+
+-- 2.4 Shipping -------------------------------------------------------------------------------------------------------
+
+-- Newest probe of each service of the last 15 minutes.
+CREATE VIEW health_now AS
+SELECT tenant, lower(service_name) AS service, last_value(status ORDER BY last_at) AS status
+FROM health_checks
+WHERE window_start > now() - INTERVAL '15 minutes' AND window_start <= now()
+GROUP BY 1, 2;
+
+-- Now: the worse of the newest probe and of the calls. Nothing known is 'unknown'. 0 nominal, 1 warning, 2 critical,
+-- 3 unknown; unknown is worse than a warning, for it may hide anything.
+CREATE VIEW carrier_status AS
+WITH calls AS (
+    SELECT tenant, upper(provider) AS carrier,
+           coalesce(sum(requests) FILTER (WHERE window_start > now() - INTERVAL '5 minutes'), 0) AS calls_5m,
+           coalesce(sum(requests) FILTER (WHERE window_start > now() - INTERVAL '5 minutes' AND outcome IN ('success', 'client_error')), 0) AS ok_5m,
+           coalesce(sum(requests) FILTER (WHERE window_start > now() - INTERVAL '2 minutes'), 0) AS calls_2m,
+           coalesce(sum(requests) FILTER (WHERE window_start > now() - INTERVAL '2 minutes' AND outcome = 'success'), 0) AS success_2m,
+           quantile(duration_ms, 0.95) FILTER (WHERE window_start > now() - INTERVAL '5 minutes') AS p95_5m,
+           quantile(duration_ms, 0.95) AS p95_7d
+    FROM api_calls
+    WHERE upper(provider) IN ('USPS', 'UPS', 'FEDEX', 'DHL') AND window_start > now() - INTERVAL '7 days' AND window_start <= now()
+    GROUP BY 1, 2
+), seen AS (
+    SELECT coalesce(c.tenant, h.tenant) AS tenant, coalesce(c.carrier, h.carrier) AS carrier, h.status AS probe,
+           c.calls_5m, CAST(c.ok_5m AS DOUBLE) / nullif(c.calls_5m, 0) AS availability_5m, c.p95_5m / 1000 AS p95_5m, c.p95_7d / 1000 AS p95_7d,
+           CASE WHEN c.calls_5m IS NULL OR c.calls_5m = 0 THEN NULL
+                WHEN CAST(c.ok_5m AS DOUBLE) / c.calls_5m < 0.9 OR (c.calls_2m >= 5 AND c.success_2m = 0) THEN 'critical'
+                WHEN CAST(c.ok_5m AS DOUBLE) / c.calls_5m < 0.99 OR c.p95_5m > 2 * c.p95_7d THEN 'warning'
+                ELSE 'nominal' END AS rule
+    FROM calls c
+    FULL JOIN (SELECT tenant, upper(service) AS carrier, status FROM health_now WHERE upper(service) IN ('USPS', 'UPS', 'FEDEX', 'DHL')) h
+           ON h.tenant = c.tenant AND h.carrier = c.carrier
+)
+SELECT tenant, carrier,
+       CASE WHEN probe = 'critical' OR rule = 'critical' THEN 2 WHEN coalesce(probe, rule) IS NULL OR probe = 'unknown' THEN 3
+            WHEN probe = 'warning' OR rule = 'warning' THEN 1 ELSE 0 END AS value,
+       CASE WHEN probe = 'critical' OR rule = 'critical' THEN 'critical' WHEN coalesce(probe, rule) IS NULL OR probe = 'unknown' THEN 'unknown'
+            WHEN probe = 'warning' OR rule = 'warning' THEN 'warning' ELSE 'nominal' END AS status,
+       probe, rule, calls_5m, availability_5m, p95_5m, p95_7d
+FROM seen;
+
+-- 1 minute. A call refused for the caller's mistake was answered.
+CREATE VIEW carrier_availability_ratio AS
+SELECT date_bin(INTERVAL '1 minute', window_start) AS window_start, tenant, upper(provider) AS carrier,
+       CAST(coalesce(sum(requests) FILTER (WHERE outcome IN ('success', 'client_error')), 0) AS DOUBLE) / nullif(sum(requests), 0) AS value
+FROM api_calls
+WHERE upper(provider) IN ('USPS', 'UPS', 'FEDEX', 'DHL')
+GROUP BY 1, 2, 3;
+
+-- 1 minute.
+CREATE VIEW carrier_api_seconds AS
+SELECT date_bin(INTERVAL '1 minute', window_start) AS window_start, tenant, upper(provider) AS carrier, api,
+       quantile(duration_ms, 0.5) / 1000 AS p50, quantile(duration_ms, 0.9) / 1000 AS p90,
+       quantile(duration_ms, 0.95) / 1000 AS p95, quantile(duration_ms, 0.99) / 1000 AS p99,
+       CAST(sum(duration_mean_ms_sum) AS DOUBLE) / nullif(sum(duration_mean_ms_count), 0) / 1000 AS mean,
+       sum(duration_mean_ms_count) AS count
+FROM api_calls
+WHERE upper(provider) IN ('USPS', 'UPS', 'FEDEX', 'DHL')
+GROUP BY 1, 2, 3, 4;
+
+-- 1 hour.
+CREATE VIEW shipping_labels_total AS
+SELECT date_bin(INTERVAL '1 hour', window_start) AS window_start, tenant, carrier, outcome, is_automated, is_bulk AS bulk, sum(labels) AS value
+FROM labels_completed
+GROUP BY 1, 2, 3, 4, 5, 6;
+
+-- 1 minute.
+CREATE VIEW shipping_label_seconds AS
+SELECT date_bin(INTERVAL '1 minute', window_start) AS window_start, tenant, carrier,
+       quantile(label_ms, 0.5) / 1000 AS p50, quantile(label_ms, 0.9) / 1000 AS p90,
+       quantile(label_ms, 0.95) / 1000 AS p95, quantile(label_ms, 0.99) / 1000 AS p99,
+       CAST(sum(label_mean_ms_sum) AS DOUBLE) / nullif(sum(label_mean_ms_count), 0) / 1000 AS mean,
+       sum(label_mean_ms_count) AS count
+FROM labels_completed
+GROUP BY 1, 2, 3;
+
+-- 1 hour: labels that failed with the code, of all labels of the carrier.
+CREATE VIEW shipping_label_failure_ratio AS
+WITH attempts AS (
+    SELECT date_bin(INTERVAL '1 hour', window_start) AS window_start, tenant, carrier, sum(labels) AS labels
+    FROM labels_completed GROUP BY 1, 2, 3
+), failures AS (
+    SELECT date_bin(INTERVAL '1 hour', window_start) AS window_start, tenant, carrier, 'all' AS code,
+           coalesce(sum(labels) FILTER (WHERE outcome = 'failed'), 0) AS labels
+    FROM labels_completed GROUP BY 1, 2, 3
+    UNION ALL
+    SELECT date_bin(INTERVAL '1 hour', window_start), tenant, carrier, coalesce(error_code, 'unknown'), sum(labels)
+    FROM labels_completed WHERE outcome = 'failed' GROUP BY 1, 2, 3, 4
+)
+SELECT a.window_start, a.tenant, a.carrier, f.code, CAST(f.labels AS DOUBLE) / nullif(a.labels, 0) AS value, a.labels
+FROM attempts a
+JOIN failures f ON f.window_start = a.window_start AND f.tenant = a.tenant AND f.carrier IS NOT DISTINCT FROM a.carrier;
+
+-- 1 day, of the label.
+CREATE VIEW shipping_cost_savings_ratio AS
+SELECT date_bin(INTERVAL '1 day', labeled_at) AS window_start, tenant, carrier, currency,
+       sum(baseline_amount - shipping_amount) / nullif(sum(baseline_amount), 0) AS value
+FROM shipment_saving
+WHERE baseline_amount IS NOT NULL
+GROUP BY 1, 2, 3, 4;
+
+-- 1 day. A carrier's invoice for a month (`period`, as in 2026-03) corrects what its labels of that month came to: the
+-- difference is a line of its own on the day of the invoice, so that sums over both are what was invoiced.
+CREATE VIEW shipping_spend_amount_total AS
+SELECT date_bin(INTERVAL '1 day', labeled_at) AS window_start, tenant, carrier, service_type AS service, currency,
+       sum(shipping_amount + insurance_amount) AS value
+FROM shipment_saving
+GROUP BY 1, 2, 3, 4, 5
+UNION ALL
+SELECT date_bin(INTERVAL '1 day', i.invoiced_at), i.tenant, i.carrier, 'invoice correction', i.currency, i.amount - coalesce(l.amount, 0)
+FROM (
+    SELECT s.tenant, upper(s.provider) AS carrier, s.currency, coalesce(s.period, to_char(s.last_at, '%Y-%m')) AS period,
+           max(s.last_at) AS invoiced_at, sum(CAST(s.amount_minor AS DOUBLE) / coalesce(u.minor_per_major, 100)) AS amount
+    FROM spend s
+    LEFT JOIN currency_unit u ON u.currency = s.currency
+    WHERE s.category = 'shipping_invoice' AND s.provider IS NOT NULL
+    GROUP BY 1, 2, 3, 4
+) i
+LEFT JOIN (
+    SELECT tenant, carrier, currency, to_char(labeled_at, '%Y-%m') AS period, sum(shipping_amount + insurance_amount) AS amount
+    FROM shipment_saving GROUP BY 1, 2, 3, 4
+) l ON l.tenant = i.tenant AND l.carrier = i.carrier AND l.currency = i.currency AND l.period = i.period;
+
+-- 1 day, of the label.
+CREATE VIEW shipping_cost_per_shipment_amount AS
+SELECT date_bin(INTERVAL '1 day', labeled_at) AS window_start, tenant, carrier, zone, currency,
+       sum(shipping_amount + insurance_amount) / nullif(sum(labels), 0) AS value, sum(labels) AS labels
+FROM shipment_saving
+GROUP BY 1, 2, 3, 4, 5;
+
+-- Shipments with what they say of the carrier's promise. A promise is a day; without one nothing was late.
+CREATE VIEW shipment_delivery AS
+SELECT *, CASE WHEN delivered_at IS NOT NULL AND estimated_delivery IS NOT NULL
+               THEN CAST(delivered_at AS DATE) <= CAST(substr(estimated_delivery, 1, 10) AS DATE) END AS on_time
+FROM shipment_state;
+
+-- Now, over 90 days: what a carrier saved, paid back and lost, per money spent on it. A late delivery costs the refunds
+-- of its order, a lost shipment the order.
+CREATE VIEW shipping_carrier_roi_ratio AS
+WITH parts AS (
+    SELECT tenant, carrier, currency, shipping_amount + insurance_amount AS spent,
+           coalesce(baseline_amount - shipping_amount, 0) AS saved, 0.0 AS recovered, 0.0 AS refunded, 0.0 AS lost
+    FROM shipment_saving WHERE labeled_at > now() - INTERVAL '90 days' AND labeled_at <= now()
+    UNION ALL
+    SELECT c.tenant, c.carrier, c.currency, 0.0, 0.0, CAST(c.recovered_minor AS DOUBLE) / coalesce(u.minor_per_major, 100), 0.0, 0.0
+    FROM claim_state c LEFT JOIN currency_unit u ON u.currency = c.currency
+    WHERE c.recovered_minor IS NOT NULL AND c.filed_at > now() - INTERVAL '90 days' AND c.filed_at <= now()
+    UNION ALL
+    SELECT s.tenant, s.carrier, o.currency, 0.0, 0.0, 0.0,
+           CASE WHEN s.status <> 'lost' THEN CAST(coalesce(o.refunded_minor, 0) AS DOUBLE) / coalesce(u.minor_per_major, 100) ELSE 0.0 END,
+           CASE WHEN s.status = 'lost' THEN CAST(o.total_minor AS DOUBLE) / coalesce(u.minor_per_major, 100) ELSE 0.0 END
+    FROM shipment_delivery s
+    JOIN order_state o ON o.tenant = s.tenant AND o.order_id = s.order_id
+    LEFT JOIN currency_unit u ON u.currency = o.currency
+    WHERE (s.status = 'lost' OR NOT s.on_time) AND s.final_at > now() - INTERVAL '90 days' AND s.final_at <= now()
+)
+SELECT tenant, carrier, currency,
+       (sum(saved) + sum(recovered) - sum(refunded) - sum(lost)) / nullif(sum(spent), 0) AS value,
+       sum(saved) AS saved_amount, sum(recovered) AS recovered_amount, sum(refunded) AS late_refund_amount,
+       sum(lost) AS lost_amount, sum(spent) AS spent_amount
+FROM parts
+GROUP BY 1, 2, 3;
+
+-- Now, over 90 days of labels: what to show a carrier when the contract is due.
+CREATE VIEW carrier_negotiation_stat AS
+SELECT s.tenant, s.carrier, s.service_type AS service, s.zone,
+       CASE WHEN s.weight_g < 250 THEN '0-250 g' WHEN s.weight_g < 500 THEN '250-500 g' WHEN s.weight_g < 1000 THEN '500-1000 g'
+            WHEN s.weight_g < 5000 THEN '1-5 kg' WHEN s.weight_g IS NOT NULL THEN '5 kg and more' END AS weight,
+       s.currency, count(*) AS shipments,
+       sum(s.shipping_amount + s.insurance_amount) / nullif(sum(s.labels), 0) AS mean_cost_amount,
+       CAST(count(*) FILTER (WHERE d.on_time) AS DOUBLE) / nullif(count(d.on_time), 0) AS on_time_ratio,
+       CAST(count(c.shipment_id) AS DOUBLE) / nullif(count(*), 0) AS claim_ratio
+FROM shipment_saving s
+LEFT JOIN shipment_delivery d ON d.tenant = s.tenant AND d.shipment_id = s.shipment_id
+LEFT JOIN (SELECT DISTINCT tenant, shipment_id FROM claim_state WHERE shipment_id IS NOT NULL) c
+       ON c.tenant = s.tenant AND c.shipment_id = s.shipment_id
+WHERE s.labeled_at > now() - INTERVAL '90 days' AND s.labeled_at <= now()
+GROUP BY 1, 2, 3, 4, 5, 6;
+
+-- Now, over 30 days, against benchmark.set with metric shipping_cost_amount and scope service/zone. A service that
+-- stands for several zones is weighed by its labels.
+CREATE VIEW shipping_benchmark_cost_ratio AS
+SELECT s.tenant, s.carrier, s.service_type AS service, s.currency,
+       sum(s.shipping_amount + s.insurance_amount) / nullif(sum(s.labels * CAST(b.value AS DOUBLE)), 0) AS value
+FROM shipment_saving s
+JOIN reference_values b
+  ON b.tenant = s.tenant AND b.kind = 'benchmark' AND b.metric = 'shipping_cost_amount'
+ AND b.scope = concat_ws('/', s.service_type, s.zone)
+WHERE s.labeled_at > now() - INTERVAL '30 days' AND s.labeled_at <= now()
+GROUP BY 1, 2, 3, 4;
+
+-- Now: shipments not yet picked up, and orders ready to go that have no shipment.
+CREATE VIEW shipments_pending AS
+SELECT w.tenant, w.carrier, date_part('epoch', now()) - date_part('epoch', w.since) > 3600 * coalesce(o.value, d.value) AS overdue, count(*) AS value
+FROM (
+    SELECT tenant, carrier, first_seen_at AS since
+    FROM shipment_state
+    WHERE picked_up_at IS NULL
+      AND status IN ('pending', 'rate_selected', 'label_requested', 'label_created', 'label_failed')
+    UNION ALL
+    SELECT v.tenant, CAST(NULL AS VARCHAR), v.entered_at
+    FROM order_stage_visit v
+    JOIN order_open q ON q.tenant = v.tenant AND q.order_id = v.order_id
+    LEFT JOIN (SELECT DISTINCT tenant, order_id FROM shipment_state WHERE order_id IS NOT NULL) s
+           ON s.tenant = v.tenant AND s.order_id = v.order_id
+    WHERE v.left_at IS NULL AND v.stage IN ('labeled', 'ready_to_ship') AND s.order_id IS NULL
+) w
+JOIN parameter_default d ON d.name = 'pending_overdue_hours'
+LEFT JOIN parameter_override o ON o.tenant = w.tenant AND o.name = 'pending_overdue_hours'
+GROUP BY 1, 2, 3;
+
+-- Now.
+CREATE VIEW shipments_by_status AS
+SELECT tenant, carrier, status, count(*) AS value
+FROM shipment_state
+WHERE status IS NOT NULL
+GROUP BY 1, 2, 3;
+
+-- 1 day, of the final state. What nobody reported as wrong was right.
+CREATE VIEW shipping_delivery_accuracy_ratio AS
+SELECT date_bin(INTERVAL '1 day', final_at) AS window_start, tenant, carrier,
+       CAST(count(*) FILTER (WHERE status = 'delivered' AND coalesce(address_ok, true) AND NOT coalesce(damage, false)) AS DOUBLE)
+           / nullif(count(*), 0) AS value, count(*) AS shipments
+FROM shipment_state
+WHERE status IN ('delivered', 'returned_to_sender', 'lost')
+GROUP BY 1, 2, 3;
+
+-- 1 day, of delivery: of the deliveries that were promised for a day.
+CREATE VIEW shipping_on_time_ratio AS
+SELECT date_bin(INTERVAL '1 day', delivered_at) AS window_start, tenant, carrier, service_type AS service,
+       CAST(count(*) FILTER (WHERE on_time) AS DOUBLE) / nullif(count(on_time), 0) AS value, count(*) AS delivered
+FROM shipment_delivery
+WHERE delivered_at IS NOT NULL
+GROUP BY 1, 2, 3, 4;
+
+-- 1 day, of delivery.
+CREATE VIEW shipping_transit_seconds AS
+SELECT window_start, tenant, carrier, service,
+       hdr_quantile(sketch, 0.5) / 1000 AS p50, hdr_quantile(sketch, 0.9) / 1000 AS p90,
+       hdr_quantile(sketch, 0.95) / 1000 AS p95, hdr_quantile(sketch, 0.99) / 1000 AS p99, mean, count
+FROM (
+    SELECT date_bin(INTERVAL '1 day', delivered_at) AS window_start, tenant, carrier, service_type AS service,
+           hdr((CAST(delivered_at AS BIGINT) - CAST(picked_up_at AS BIGINT)) / 1000, 3) AS sketch,
+           avg(CAST(CAST(delivered_at AS BIGINT) - CAST(picked_up_at AS BIGINT) AS DOUBLE)) / 1000000 AS mean, count(*) AS count
+    FROM shipment_state
+    WHERE delivered_at >= picked_up_at
+    GROUP BY 1, 2, 3, 4
+);
+
+-- 1 hour.
+CREATE VIEW shipping_tracking_updates_total AS
+SELECT date_bin(INTERVAL '1 hour', window_start) AS window_start, tenant, carrier, sum(updates) AS value
+FROM shipment_updates
+GROUP BY 1, 2, 3;
+
+-- Now: on their way, without news.
+CREATE VIEW shipping_tracking_stale AS
+SELECT s.tenant, s.carrier,
+       count(*) FILTER (WHERE date_part('epoch', now()) - date_part('epoch', s.tracked_at) >= 3600 * coalesce(o.value, d.value)) AS value
+FROM shipment_state s
+JOIN parameter_default d ON d.name = 'tracking_stale_hours'
+LEFT JOIN parameter_override o ON o.tenant = s.tenant AND o.name = 'tracking_stale_hours'
+WHERE s.status IN ('picked_up', 'in_transit', 'out_for_delivery', 'delivery_exception')
+GROUP BY 1, 2;
+
+-- 1 day: where shipments arrived, or failed to.
+CREATE VIEW shipping_geo_deliveries_total AS
+SELECT date_bin(INTERVAL '1 day', window_start) AS window_start, tenant, dest_country AS country, dest_region AS region, status,
+       sum(updates) AS value
+FROM shipment_updates
+WHERE status IN ('delivered', 'delivery_exception', 'returned_to_sender', 'lost')
+GROUP BY 1, 2, 3, 4, 5;
+
+-- 1 day: mean answer, 1 to 5. The carrier is that of the shipment, or of the order's last one, that the answer is about.
+CREATE VIEW shipping_satisfaction_score AS
+SELECT date_bin(INTERVAL '1 day', a.answered_at) AS window_start, a.tenant, coalesce(s.carrier, o.carrier) AS carrier,
+       avg(CAST(a.value AS DOUBLE)) AS value, count(*) AS answers
+FROM survey_answers a
+LEFT JOIN shipment_state s ON s.tenant = a.tenant AND s.shipment_id = a.ref
+LEFT JOIN (
+    SELECT tenant, order_id, last_value(carrier ORDER BY first_seen_at, shipment_id) AS carrier
+    FROM shipment_state WHERE order_id IS NOT NULL GROUP BY 1, 2
+) o ON o.tenant = a.tenant AND o.order_id = a.ref
+WHERE a.kind = 'delivery' AND a.value IS NOT NULL
+GROUP BY 1, 2, 3;
+
+-- 1 day: savings so far.
+CREATE VIEW shipping_savings_journey_amount AS
+SELECT window_start, tenant, currency, sum(saved) OVER (PARTITION BY tenant, currency ORDER BY window_start) AS value
+FROM (
+    SELECT date_bin(INTERVAL '1 day', window_start) AS window_start, tenant, currency, sum(value) AS saved
+    FROM shipping_cost_savings_amount_total GROUP BY 1, 2, 3
+);
+
+-- 1 day: labels per hour that people spent on them.
+CREATE VIEW shipping_efficiency_per_hour AS
+SELECT l.window_start, l.tenant, CAST(l.labels AS DOUBLE) / nullif(h.hours, 0) AS value, l.labels, h.hours AS human_hours
+FROM (
+    SELECT date_bin(INTERVAL '1 day', window_start) AS window_start, tenant, sum(labels) AS labels
+    FROM labels_completed WHERE outcome = 'created' GROUP BY 1, 2
+) l
+LEFT JOIN (
+    SELECT window_start, tenant, sum(human_ms) / 3600000 AS hours
+    FROM (
+        SELECT date_bin(INTERVAL '1 day', window_start) AS window_start, tenant, CAST(human_ms AS DOUBLE) AS human_ms
+        FROM automation_runs WHERE automation_type = 'label_generation' AND human_ms IS NOT NULL
+        UNION ALL
+        SELECT date_bin(INTERVAL '1 day', closed_at), tenant, CAST(human_ms AS DOUBLE)
+        FROM action_state WHERE system = 'shipping' AND closed_by = 'human' AND human_ms IS NOT NULL
+    )
+    GROUP BY 1, 2
+) h ON h.window_start = l.window_start AND h.tenant = l.tenant;
+
+-- 1 hour.
+CREATE VIEW shipping_carrier_switches_total AS
+SELECT date_bin(INTERVAL '1 hour', window_start) AS window_start, tenant, upper(name) AS "from", upper(detail) AS "to", outcome AS mode,
+       sum(events) AS value
+FROM operations
+WHERE kind = 'failover' AND (upper(name) IN ('USPS', 'UPS', 'FEDEX', 'DHL') OR upper(detail) IN ('USPS', 'UPS', 'FEDEX', 'DHL'))
+GROUP BY 1, 2, 3, 4, 5;
+
+-- 1 day, of filing.
+CREATE VIEW shipping_claims_total AS
+SELECT date_bin(INTERVAL '1 day', filed_at) AS window_start, tenant, carrier, kind, count(*) AS value
+FROM claim_state
+GROUP BY 1, 2, 3, 4;
+
+-- 1 day, of filing.
+CREATE VIEW shipping_claim_amount_total AS
+SELECT date_bin(INTERVAL '1 day', c.filed_at) AS window_start, c.tenant, c.carrier, c.kind, c.currency,
+       sum(CAST(c.claimed_minor AS DOUBLE) / coalesce(u.minor_per_major, 100)) AS value,
+       sum(CAST(c.recovered_minor AS DOUBLE) / coalesce(u.minor_per_major, 100)) AS recovered_amount
+FROM claim_state c
+LEFT JOIN currency_unit u ON u.currency = c.currency
+WHERE c.claimed_minor IS NOT NULL
+GROUP BY 1, 2, 3, 4, 5;
+
+-- 2.5 API health and TikTok integration ------------------------------------------------------------------------------
+
+-- Now: by the same rules as carrier_status.
+CREATE VIEW api_status AS
+WITH calls AS (
+    SELECT tenant, provider, api,
+           coalesce(sum(requests) FILTER (WHERE window_start > now() - INTERVAL '5 minutes'), 0) AS calls_5m,
+           coalesce(sum(requests) FILTER (WHERE window_start > now() - INTERVAL '5 minutes' AND outcome IN ('success', 'client_error')), 0) AS ok_5m,
+           coalesce(sum(requests) FILTER (WHERE window_start > now() - INTERVAL '2 minutes'), 0) AS calls_2m,
+           coalesce(sum(requests) FILTER (WHERE window_start > now() - INTERVAL '2 minutes' AND outcome = 'success'), 0) AS success_2m,
+           quantile(duration_ms, 0.95) FILTER (WHERE window_start > now() - INTERVAL '5 minutes') AS p95_5m,
+           quantile(duration_ms, 0.95) AS p95_7d
+    FROM api_calls
+    WHERE window_start > now() - INTERVAL '7 days' AND window_start <= now()
+    GROUP BY 1, 2, 3
+), seen AS (
+    SELECT c.tenant, c.provider, c.api, h.status AS probe,
+           c.calls_5m, CAST(c.ok_5m AS DOUBLE) / nullif(c.calls_5m, 0) AS availability_5m, c.p95_5m / 1000 AS p95_5m, c.p95_7d / 1000 AS p95_7d,
+           CASE WHEN c.calls_5m = 0 THEN NULL
+                WHEN CAST(c.ok_5m AS DOUBLE) / c.calls_5m < 0.9 OR (c.calls_2m >= 5 AND c.success_2m = 0) THEN 'critical'
+                WHEN CAST(c.ok_5m AS DOUBLE) / c.calls_5m < 0.99 OR c.p95_5m > 2 * c.p95_7d THEN 'warning'
+                ELSE 'nominal' END AS rule
+    FROM calls c
+    LEFT JOIN health_now h ON h.tenant = c.tenant AND h.service = lower(c.provider)
+)
+SELECT tenant, provider, api,
+       CASE WHEN probe = 'critical' OR rule = 'critical' THEN 2 WHEN coalesce(probe, rule) IS NULL OR probe = 'unknown' THEN 3
+            WHEN probe = 'warning' OR rule = 'warning' THEN 1 ELSE 0 END AS value,
+       CASE WHEN probe = 'critical' OR rule = 'critical' THEN 'critical' WHEN coalesce(probe, rule) IS NULL OR probe = 'unknown' THEN 'unknown'
+            WHEN probe = 'warning' OR rule = 'warning' THEN 'warning' ELSE 'nominal' END AS status,
+       probe, rule, calls_5m, availability_5m, p95_5m, p95_7d
+FROM seen;
+
+-- 1 minute.
+CREATE VIEW api_calls_total AS
+SELECT date_bin(INTERVAL '1 minute', window_start) AS window_start, tenant, provider, api, outcome, status_class, sum(requests) AS value
+FROM api_calls
+GROUP BY 1, 2, 3, 4, 5, 6;
+
+-- 1 minute.
+CREATE VIEW api_call_seconds AS
+SELECT date_bin(INTERVAL '1 minute', window_start) AS window_start, tenant, provider, api, operation,
+       quantile(duration_ms, 0.5) / 1000 AS p50, quantile(duration_ms, 0.9) / 1000 AS p90,
+       quantile(duration_ms, 0.95) / 1000 AS p95, quantile(duration_ms, 0.99) / 1000 AS p99,
+       CAST(sum(duration_mean_ms_sum) AS DOUBLE) / nullif(sum(duration_mean_ms_count), 0) / 1000 AS mean,
+       sum(duration_mean_ms_count) AS count
+FROM api_operations
+GROUP BY 1, 2, 3, 4, 5;
+
+-- 1 minute. The caller's own mistakes are counted beside, not among the errors.
+CREATE VIEW api_error_ratio AS
+SELECT date_bin(INTERVAL '1 minute', window_start) AS window_start, tenant, provider, api,
+       CAST(coalesce(sum(requests) FILTER (WHERE outcome IN ('server_error', 'timeout', 'network_error', 'rate_limited', 'auth_error')), 0) AS DOUBLE)
+           / nullif(sum(requests), 0) AS value,
+       coalesce(sum(requests) FILTER (WHERE outcome = 'client_error'), 0) AS client_errors, sum(requests) AS calls
+FROM api_calls
+GROUP BY 1, 2, 3, 4;
+
+-- Minutes of an API: up with a healthy probe, or with calls of which fewer than half failed. A minute without either is
+-- no evidence.
+CREATE VIEW api_slot AS
+SELECT tenant, provider, api, minute, max(up) AS up
+FROM (
+    SELECT tenant, provider, api, window_start AS minute, CASE WHEN value < 0.5 THEN 1 ELSE 0 END AS up FROM api_error_ratio
+    UNION ALL
+    SELECT a.tenant, a.provider, a.api, date_bin(INTERVAL '1 minute', h.window_start), CASE WHEN h.status = 'nominal' THEN 1 ELSE 0 END
+    FROM (SELECT DISTINCT tenant, provider, api FROM api_calls) a
+    JOIN health_checks h ON h.tenant = a.tenant AND lower(h.service_name) = lower(a.provider)
+)
+GROUP BY 1, 2, 3, 4;
+
+-- 1 day.
+CREATE VIEW api_availability_ratio AS
+SELECT date_bin(INTERVAL '1 day', minute) AS window_start, tenant, provider, api, CAST(sum(up) AS DOUBLE) / nullif(count(*), 0) AS value,
+       count(*) AS minutes
+FROM api_slot
+GROUP BY 1, 2, 3, 4;
+
+-- 1 minute.
+CREATE VIEW api_rate_limit_used_ratio AS
+SELECT date_bin(INTERVAL '1 minute', window_start) AS window_start, tenant, provider, api, shop_id AS shop, max(rate_limit_used_max) AS value
+FROM api_shops
+WHERE rate_limit_used_max IS NOT NULL
+GROUP BY 1, 2, 3, 4, 5;
+
+-- 1 minute.
+CREATE VIEW api_rate_limited_total AS
+SELECT date_bin(INTERVAL '1 minute', window_start) AS window_start, tenant, provider, api, sum(rate_limited) AS value
+FROM api_calls
+GROUP BY 1, 2, 3, 4;
+
+-- 1 hour, of the failure: logical calls that succeeded after all, within 30 s (slo) and within 24 h (any).
+CREATE VIEW api_error_recovery_ratio AS
+SELECT date_bin(INTERVAL '1 hour', r.failed_at) AS window_start, r.tenant, r.provider, h.horizon,
+       CAST(count(*) FILTER (WHERE r.succeeded_at >= r.failed_at
+                               AND date_part('epoch', r.succeeded_at) - date_part('epoch', r.failed_at) <= h.seconds) AS DOUBLE)
+           / nullif(count(*), 0) AS value, count(*) AS failed_calls
+FROM api_retries r
+CROSS JOIN (VALUES ('slo', 30.0), ('any', 86400.0)) AS h(horizon, seconds)
+WHERE r.failed_at IS NOT NULL
+GROUP BY 1, 2, 3, 4;
+
+-- 1 hour, of the failure: until the same call succeeded, or any other of the same shop. Others are known by panes: the
+-- first success of a later pane, or the last one of the pane of the failure.
+CREATE VIEW api_recovery_seconds AS
+WITH recovery AS (
+    SELECT r.tenant, r.provider, r.logical_call_id, r.failed_at,
+           least(min(CASE WHEN r.succeeded_at >= r.failed_at THEN r.succeeded_at END),
+                 min(CASE WHEN s.first_success_at >= r.failed_at THEN s.first_success_at
+                          WHEN s.last_success_at >= r.failed_at THEN s.last_success_at END)) AS recovered_at
+    FROM api_retries r
+    LEFT JOIN api_shops s
+           ON s.tenant = r.tenant AND s.provider = r.provider AND s.shop_id = r.shop_id AND s.last_success_at >= r.failed_at
+    WHERE r.failed_at IS NOT NULL
+    GROUP BY 1, 2, 3, 4
+)
+SELECT window_start, tenant, provider,
+       hdr_quantile(sketch, 0.5) / 1000 AS p50, hdr_quantile(sketch, 0.9) / 1000 AS p90,
+       hdr_quantile(sketch, 0.95) / 1000 AS p95, hdr_quantile(sketch, 0.99) / 1000 AS p99, mean, count
+FROM (
+    SELECT date_bin(INTERVAL '1 hour', failed_at) AS window_start, tenant, provider,
+           hdr((CAST(recovered_at AS BIGINT) - CAST(failed_at AS BIGINT)) / 1000, 3) AS sketch,
+           avg(CAST(CAST(recovered_at AS BIGINT) - CAST(failed_at AS BIGINT) AS DOUBLE)) / 1000000 AS mean, count(*) AS count
+    FROM recovery
+    WHERE recovered_at IS NOT NULL
+    GROUP BY 1, 2, 3
+);
+
+-- 1 hour, of arrival: of the webhooks that arrived at least 5 minutes ago.
+CREATE VIEW webhook_delivery_ratio AS
+SELECT date_bin(INTERVAL '1 hour', received_at) AS window_start, tenant, webhook_type AS type,
+       CAST(count(processed_at) AS DOUBLE) / nullif(count(*), 0) AS value, count(*) AS received
+FROM webhook_state
+WHERE received_at <= now() - INTERVAL '5 minutes'
+GROUP BY 1, 2, 3;
+
+-- 1 minute.
+CREATE VIEW webhooks_received_total AS
+SELECT date_bin(INTERVAL '1 minute', window_start) AS window_start, tenant, webhook_type AS type, sum(webhooks) AS value
+FROM webhooks_received
+GROUP BY 1, 2, 3;
+
+-- 1 minute.
+CREATE VIEW webhooks_processed_total AS
+SELECT date_bin(INTERVAL '1 minute', window_start) AS window_start, tenant, webhook_type AS type, processing_status AS status, sum(attempts) AS value
+FROM webhooks_processed
+GROUP BY 1, 2, 3, 4;
+
+-- 1 minute.
+CREATE VIEW webhook_processing_per_second AS
+SELECT window_start, tenant, type, CAST(sum(value) AS DOUBLE) / 60 AS value
+FROM webhooks_processed_total
+WHERE status = 'processed'
+GROUP BY 1, 2, 3;
+
+-- 1 minute.
+CREATE VIEW webhook_processing_seconds AS
+SELECT date_bin(INTERVAL '1 minute', window_start) AS window_start, tenant, webhook_type AS type,
+       quantile(processing_ms, 0.5) / 1000 AS p50, quantile(processing_ms, 0.9) / 1000 AS p90,
+       quantile(processing_ms, 0.95) / 1000 AS p95, quantile(processing_ms, 0.99) / 1000 AS p99,
+       CAST(sum(processing_mean_ms_sum) AS DOUBLE) / nullif(sum(processing_mean_ms_count), 0) / 1000 AS mean,
+       sum(processing_mean_ms_count) AS count
+FROM webhooks_processed
+GROUP BY 1, 2, 3;
+
+-- 1 minute.
+CREATE VIEW webhook_lag_seconds AS
+SELECT date_bin(INTERVAL '1 minute', window_start) AS window_start, tenant, webhook_type AS type,
+       quantile(lag_ms, 0.5) / 1000 AS p50, quantile(lag_ms, 0.9) / 1000 AS p90,
+       quantile(lag_ms, 0.95) / 1000 AS p95, quantile(lag_ms, 0.99) / 1000 AS p99,
+       CAST(sum(lag_mean_ms_sum) AS DOUBLE) / nullif(sum(lag_mean_ms_count), 0) / 1000 AS mean,
+       sum(lag_mean_ms_count) AS count
+FROM webhooks_received
+GROUP BY 1, 2, 3;
+
+-- 1 hour, of arrival (of the first attempt where that is all we know): retries of each webhook, counted once.
+CREATE VIEW webhook_retries_total AS
+SELECT date_bin(INTERVAL '1 hour', coalesce(received_at, first_attempt_at)) AS window_start, tenant, webhook_type AS type, sum(retries) AS value
+FROM webhook_state
+WHERE retries IS NOT NULL
+GROUP BY 1, 2, 3;
+
+-- Webhooks that wait for their first attempt or their next one.
+CREATE VIEW webhook_waiting AS
+SELECT tenant, shop_id, provider, coalesce(received_at, first_attempt_at) AS since
+FROM webhook_state
+WHERE coalesce(processing_status, 'received') IN ('received', 'retrying');
+
+-- Now.
+CREATE VIEW webhook_backlog AS
+SELECT tenant, shop_id AS shop, count(*) AS value
+FROM webhook_waiting
+GROUP BY 1, 2;
+
+-- Now: of the one that waits longest.
+CREATE VIEW webhook_backlog_age_seconds AS
+SELECT tenant, shop_id AS shop, date_part('epoch', now()) - date_part('epoch', min(since)) AS value
+FROM webhook_waiting
+GROUP BY 1, 2;
+
+-- 1 hour.
+CREATE VIEW webhook_dead_letters_total AS
+SELECT date_bin(INTERVAL '1 hour', dead_at) AS window_start, tenant, webhook_type AS type, count(*) AS value
+FROM webhook_state
+WHERE dead_at IS NOT NULL
+GROUP BY 1, 2, 3;
+
+-- 1 minute.
+CREATE VIEW webhook_signature_failures_total AS
+SELECT date_bin(INTERVAL '1 minute', window_start) AS window_start, tenant, shop_id AS shop, sum(invalid_signatures) AS value
+FROM webhooks_received
+GROUP BY 1, 2, 3;
+
+-- Now: webhooks of the last 15 minutes that failed, and how long the oldest waits.
+CREATE VIEW webhook_status AS
+SELECT tenant, provider, shop,
+       CASE WHEN failed_ratio > 0.05 OR backlog_age_seconds > 300 THEN 2 WHEN failed_ratio > 0.01 OR backlog_age_seconds > 60 THEN 1 ELSE 0 END AS value,
+       CASE WHEN failed_ratio > 0.05 OR backlog_age_seconds > 300 THEN 'critical' WHEN failed_ratio > 0.01 OR backlog_age_seconds > 60 THEN 'warning'
+            ELSE 'nominal' END AS status,
+       failed_ratio, backlog_age_seconds
+FROM (
+    SELECT tenant, provider, shop_id AS shop,
+           CAST(count(*) FILTER (WHERE processing_status IN ('failed', 'dead_letter') AND updated_at > now() - INTERVAL '15 minutes') AS DOUBLE)
+               / nullif(count(*) FILTER (WHERE updated_at > now() - INTERVAL '15 minutes'), 0) AS failed_ratio,
+           coalesce(date_part('epoch', now()) - date_part('epoch', min(CASE
+               WHEN coalesce(processing_status, 'received') IN ('received', 'retrying') THEN coalesce(received_at, first_attempt_at) END)), 0) AS backlog_age_seconds
+    FROM webhook_state
+    GROUP BY 1, 2, 3
+);
+
+-- Now: by the age of the last success, or of the first try where nothing ever succeeded, and by failures in a row.
+CREATE VIEW api_sync_status AS
+WITH last_success AS (
+    SELECT tenant, shop_id, kind, max(last_at) FILTER (WHERE outcome = 'success') AS succeeded_at, min(first_at) AS first_at
+    FROM api_syncs
+    WHERE window_start <= now()
+    GROUP BY 1, 2, 3
+), state AS (
+    SELECT l.tenant, l.shop_id, l.kind, l.succeeded_at,
+           date_part('epoch', now()) - date_part('epoch', coalesce(l.succeeded_at, l.first_at)) AS age_seconds,
+           coalesce(sum(f.syncs), 0) AS failures_in_a_row
+    FROM last_success l
+    LEFT JOIN api_syncs f
+           ON f.tenant = l.tenant AND (f.shop_id IS NOT DISTINCT FROM l.shop_id) AND f.kind = l.kind AND f.outcome <> 'success'
+          AND f.window_start <= now() AND (l.succeeded_at IS NULL OR f.first_at > l.succeeded_at)
+    GROUP BY 1, 2, 3, 4, 5
+)
+SELECT tenant, shop_id AS shop, kind,
+       CASE WHEN age_seconds > 900 OR failures_in_a_row >= 3 THEN 2 WHEN age_seconds > 300 THEN 1 ELSE 0 END AS value,
+       CASE WHEN age_seconds > 900 OR failures_in_a_row >= 3 THEN 'critical' WHEN age_seconds > 300 THEN 'warning' ELSE 'nominal' END AS status,
+       age_seconds, failures_in_a_row
+FROM state;
+
+-- 1 hour.
+CREATE VIEW api_sync_records_total AS
+SELECT date_bin(INTERVAL '1 hour', window_start) AS window_start, tenant, shop_id AS shop, kind, trigger, result, sum(records) AS value
+FROM (
+    SELECT window_start, tenant, shop_id, kind, trigger, 'seen' AS result, records_seen AS records FROM api_syncs
+    UNION ALL SELECT window_start, tenant, shop_id, kind, trigger, 'created', created FROM api_syncs
+    UNION ALL SELECT window_start, tenant, shop_id, kind, trigger, 'updated', updated FROM api_syncs
+    UNION ALL SELECT window_start, tenant, shop_id, kind, trigger, 'failed', failed FROM api_syncs
+)
+WHERE records IS NOT NULL
+GROUP BY 1, 2, 3, 4, 5, 6;
+
+-- 1 minute.
+CREATE VIEW api_sync_lag_seconds AS
+SELECT date_bin(INTERVAL '1 minute', window_start) AS window_start, tenant, shop_id AS shop, kind,
+       quantile(lag_ms, 0.5) / 1000 AS p50, quantile(lag_ms, 0.9) / 1000 AS p90,
+       quantile(lag_ms, 0.95) / 1000 AS p95, quantile(lag_ms, 0.99) / 1000 AS p99,
+       CAST(sum(lag_mean_ms_sum) AS DOUBLE) / nullif(sum(lag_mean_ms_count), 0) / 1000 AS mean,
+       sum(lag_mean_ms_count) AS count
+FROM api_syncs
+GROUP BY 1, 2, 3, 4;
+
+-- Calls per provider and day.
+CREATE VIEW api_calls_day AS
+SELECT date_bin(INTERVAL '1 day', window_start) AS window_start, tenant, provider, sum(requests) AS calls
+FROM api_calls
+GROUP BY 1, 2, 3;
+
+-- 1 day: what the calls cost, and invoices for APIs spread over the calls of their month. An invoice without a provider
+-- is for all of them; one without any call stands on its own day.
+CREATE VIEW api_cost_amount_total AS
+WITH invoice AS (
+    SELECT s.tenant, s.provider, s.currency, coalesce(s.period, to_char(s.last_at, '%Y-%m')) AS period,
+           max(s.last_at) AS invoiced_at, sum(CAST(s.amount_minor AS DOUBLE) / coalesce(u.minor_per_major, 100)) AS amount
+    FROM spend s
+    LEFT JOIN currency_unit u ON u.currency = s.currency
+    WHERE s.category = 'api'
+    GROUP BY 1, 2, 3, 4
+), spread AS (
+    SELECT i.tenant, i.currency, i.amount, i.invoiced_at, i.provider AS billed, d.provider, d.window_start,
+           CAST(d.calls AS DOUBLE) / nullif(CAST(sum(d.calls) OVER (PARTITION BY i.tenant, i.provider, i.currency, i.period) AS DOUBLE), 0) AS share
+    FROM invoice i
+    LEFT JOIN api_calls_day d
+           ON d.tenant = i.tenant AND (i.provider IS NULL OR d.provider = i.provider) AND to_char(d.window_start, '%Y-%m') = i.period
+)
+SELECT window_start, tenant, provider, currency, sum(amount) AS value
+FROM (
+    SELECT date_bin(INTERVAL '1 day', window_start) AS window_start, tenant, provider, currency, CAST(cost_micro AS DOUBLE) / 1000000 AS amount
+    FROM api_calls WHERE cost_micro IS NOT NULL
+    UNION ALL
+    SELECT coalesce(window_start, date_bin(INTERVAL '1 day', invoiced_at)), tenant, coalesce(provider, billed), currency, amount * coalesce(share, 1.0)
+    FROM spread
+)
+GROUP BY 1, 2, 3, 4;
+
+-- 1 day.
+CREATE VIEW api_cost_per_call_amount AS
+SELECT c.window_start, c.tenant, c.provider, c.currency, c.value / nullif(d.calls, 0) AS value
+FROM api_cost_amount_total c
+JOIN api_calls_day d ON d.window_start = c.window_start AND d.tenant = c.tenant AND d.provider = c.provider;
+
+-- Now, over 30 days. Runs of system tiktok use the shop platform; a carrier saves on its labels; orders count for the
+-- platform they came through. No cost, no return.
+CREATE VIEW integration_roi_ratio AS
+WITH parts AS (
+    SELECT l.tenant, p.provider, l.currency, l.amount AS benefit, 0.0 AS cost
+    FROM labour_value l
+    JOIN (SELECT DISTINCT tenant, provider FROM api_calls WHERE provider LIKE 'tiktok%') p ON p.tenant = l.tenant
+    WHERE l.system = 'tiktok' AND l.finished_at > now() - INTERVAL '30 days' AND l.finished_at <= now()
+    UNION ALL
+    SELECT tenant, lower(carrier), currency, baseline_amount - shipping_amount, 0.0
+    FROM shipment_saving
+    WHERE baseline_amount IS NOT NULL AND labeled_at > now() - INTERVAL '30 days' AND labeled_at <= now()
+    UNION ALL
+    SELECT s.tenant, s.sales_platform, r.currency, coalesce(o.value, d.value) * (r.line_amount - r.cost_amount), 0.0
+    FROM order_line_result r
+    JOIN order_state s ON s.tenant = r.tenant AND s.order_id = r.order_id
+    JOIN parameter_default d ON d.name = 'margin_share'
+    LEFT JOIN parameter_override o ON o.tenant = r.tenant AND o.name = 'margin_share'
+    WHERE s.sales_platform IS NOT NULL AND r.cost_amount IS NOT NULL AND r.paid_at > now() - INTERVAL '30 days' AND r.paid_at <= now()
+    UNION ALL
+    SELECT tenant, lower(provider), currency, 0.0, value
+    FROM api_cost_amount_total
+    WHERE window_start > now() - INTERVAL '30 days' AND window_start <= now()
+    UNION ALL
+    SELECT s.tenant, s.sales_platform, s.currency, 0.0, CAST(s.fee_minor AS DOUBLE) / coalesce(u.minor_per_major, 100)
+    FROM order_state s
+    LEFT JOIN currency_unit u ON u.currency = s.currency
+    WHERE s.sales_platform IS NOT NULL AND s.fee_minor IS NOT NULL AND s.paid_at > now() - INTERVAL '30 days' AND s.paid_at <= now()
+    UNION ALL
+    -- API invoices are in the API cost, postage is what a carrier is for.
+    SELECT s.tenant, lower(s.provider), s.currency, 0.0, CAST(s.amount_minor AS DOUBLE) / coalesce(u.minor_per_major, 100)
+    FROM spend s
+    LEFT JOIN currency_unit u ON u.currency = s.currency
+    WHERE s.provider IS NOT NULL AND s.category NOT IN ('api', 'shipping_invoice')
+      AND s.window_start > now() - INTERVAL '30 days' AND s.window_start <= now()
+)
+SELECT tenant, provider, currency, (sum(benefit) - sum(cost)) / nullif(sum(cost), 0) AS value,
+       sum(benefit) AS benefit_amount, sum(cost) AS cost_amount
+FROM parts
+GROUP BY 1, 2, 3;
+
+-- Now, over 30 days. A platform's availability is that of its APIs; what nobody called has none.
+CREATE VIEW platform_dependency_risk_ratio AS
+WITH platform AS (
+    SELECT tenant, currency, sales_platform, sum(amount) AS amount
+    FROM order_money
+    WHERE sales_platform IS NOT NULL AND moved_at > now() - INTERVAL '30 days' AND moved_at <= now()
+    GROUP BY 1, 2, 3
+    HAVING sum(amount) > 0
+), share AS (
+    SELECT tenant, currency, sales_platform, amount / sum(amount) OVER (PARTITION BY tenant, currency) AS share FROM platform
+), availability AS (
+    SELECT tenant, provider, CAST(sum(up) AS DOUBLE) / count(*) AS availability
+    FROM api_slot
+    WHERE minute > now() - INTERVAL '30 days' AND minute <= now()
+    GROUP BY 1, 2
+), pressure AS (
+    SELECT tenant, hdr_quantile(hdr(CAST(10000 * value AS BIGINT), 3), 0.95) / 10000 AS pressure
+    FROM api_rate_limit_used_ratio
+    WHERE value >= 0 AND window_start > now() - INTERVAL '30 days' AND window_start <= now()
+    GROUP BY 1
+), parts AS (
+    SELECT s.tenant, s.currency, sum(s.share * s.share) AS concentration,
+           sum(s.share * (1 - greatest(0.0, least(1.0, (a.availability - 0.99) / 0.009)))) / nullif(sum(s.share) FILTER (WHERE a.availability IS NOT NULL), 0) AS fragility,
+           least(max(p.pressure), 1.0) AS pressure
+    FROM share s
+    LEFT JOIN availability a ON a.tenant = s.tenant AND a.provider = s.sales_platform
+    LEFT JOIN pressure p ON p.tenant = s.tenant
+    GROUP BY 1, 2
+), weighted AS (
+    SELECT c.tenant, c.currency, c.part, coalesce(o.value, d.value) AS weight
+    FROM (
+        SELECT tenant, currency, 'platform_risk.concentration' AS name, concentration AS part FROM parts
+        UNION ALL SELECT tenant, currency, 'platform_risk.fragility', fragility FROM parts
+        UNION ALL SELECT tenant, currency, 'platform_risk.pressure', pressure FROM parts
+    ) c
+    JOIN parameter_default d ON d.name = c.name
+    LEFT JOIN parameter_override o ON o.tenant = c.tenant AND o.name = c.name
+), scored AS (
+    SELECT tenant, currency, sum(weight * part) / nullif(sum(weight) FILTER (WHERE part IS NOT NULL), 0) AS score,
+           sum(weight) FILTER (WHERE part IS NOT NULL) / sum(weight) AS known
+    FROM weighted GROUP BY 1, 2
+)
+SELECT p.tenant, p.currency, CASE WHEN s.known >= 0.5 THEN s.score END AS value, p.concentration, p.fragility, p.pressure
+FROM parts p
+JOIN scored s ON s.tenant = p.tenant AND s.currency IS NOT DISTINCT FROM p.currency;
+
+-- Now: p95 of 7 days against benchmark.set with metric api_p95_seconds and scope provider/api, and against the best of
+-- the weeks of 30 days.
+CREATE VIEW api_benchmark_ratio AS
+WITH week AS (
+    SELECT tenant, provider, api, floor((date_part('epoch', now()) - date_part('epoch', window_start)) / 604800) AS week,
+           quantile(duration_ms, 0.95) / 1000 AS p95
+    FROM api_calls
+    WHERE window_start > now() - INTERVAL '28 days' AND window_start <= now()
+    GROUP BY 1, 2, 3, 4
+), own AS (
+    SELECT tenant, provider, api, max(p95) FILTER (WHERE week = 0) AS p95, min(p95) AS best_p95 FROM week GROUP BY 1, 2, 3
+)
+SELECT o.tenant, o.provider, o.api, o.p95 / nullif(CAST(b.value AS DOUBLE), 0) AS value, o.p95 / nullif(o.best_p95, 0) AS best_week_ratio, o.p95
+FROM own o
+LEFT JOIN reference_values b
+       ON b.tenant = o.tenant AND b.kind = 'benchmark' AND b.metric = 'api_p95_seconds' AND b.scope = concat_ws('/', o.provider, o.api)
+WHERE o.p95 IS NOT NULL;
+
+-- 1 day: attempts after a refusal that was the caller's own mistake. Whether two calls asked for the same entity is not
+-- in the events.
+CREATE VIEW api_calls_saveable_total AS
+SELECT date_bin(INTERVAL '1 day', client_error_at) AS window_start, tenant, provider, sum(greatest(last_attempt - client_error_attempt, 0)) AS value
+FROM api_retries
+WHERE client_error_at IS NOT NULL AND client_error_attempt IS NOT NULL
+GROUP BY 1, 2, 3;
+
+-- Shops with their newest connection and token.
+CREATE VIEW shop_now AS
+SELECT tenant, shop_id,
+       last_value(connection_state ORDER BY changed_at) FILTER (WHERE connection_state IS NOT NULL) AS connection_state,
+       last_value(token_change ORDER BY changed_at) FILTER (WHERE token_change IS NOT NULL) AS token_change,
+       last_value(token_expires_at ORDER BY changed_at) FILTER (WHERE token_expires_at IS NOT NULL) AS token_expires_at
+FROM shop_log
+GROUP BY 1, 2;
+
+-- Now. Negative once it has expired.
+CREATE VIEW oauth_token_expiry_seconds AS
+SELECT tenant, shop_id AS shop, date_part('epoch', token_expires_at) - date_part('epoch', now()) AS value
+FROM shop_now
+WHERE token_expires_at IS NOT NULL;
+
+-- Now: the worst of connection, token, webhooks and synchronisation; 0 nominal, 1 warning, 2 critical.
+CREATE VIEW shop_connection_status AS
+WITH part AS (
+    SELECT tenant, shop_id AS shop, 'connection' AS part,
+           CASE connection_state WHEN 'connected' THEN 0 WHEN 'degraded' THEN 1 ELSE 2 END AS value
+    FROM shop_now WHERE connection_state IS NOT NULL
+    UNION ALL
+    SELECT s.tenant, s.shop_id, 'token',
+           CASE WHEN s.token_change IN ('expired', 'revoked') OR s.token_expires_at <= now() THEN 2
+                WHEN s.token_change = 'refresh_failed'
+                  OR date_part('epoch', s.token_expires_at) - date_part('epoch', now()) < 3600 * coalesce(o.value, d.value) THEN 1
+                ELSE 0 END
+    FROM shop_now s
+    JOIN parameter_default d ON d.name = 'token_expiry_warning_hours'
+    LEFT JOIN parameter_override o ON o.tenant = s.tenant AND o.name = 'token_expiry_warning_hours'
+    WHERE s.token_change IS NOT NULL OR s.token_expires_at IS NOT NULL
+    UNION ALL
+    SELECT tenant, shop, 'webhook', value FROM webhook_status WHERE shop IS NOT NULL
+    UNION ALL
+    SELECT tenant, shop, 'sync', value FROM api_sync_status WHERE shop IS NOT NULL
+)
+SELECT tenant, shop, max(value) AS value, CASE max(value) WHEN 0 THEN 'nominal' WHEN 1 THEN 'warning' ELSE 'critical' END AS status,
+       max(value) FILTER (WHERE part = 'connection') AS connection, max(value) FILTER (WHERE part = 'token') AS token,
+       max(value) FILTER (WHERE part = 'webhook') AS webhook, max(value) FILTER (WHERE part = 'sync') AS sync
+FROM part
+GROUP BY 1, 2;
+
+-- 1 hour.
+CREATE VIEW oauth_refresh_failures_total AS
+SELECT date_bin(INTERVAL '1 hour', changed_at) AS window_start, tenant, shop_id AS shop, count(*) AS value
+FROM shop_log
+WHERE token_change IN ('refresh_failed', 'expired', 'revoked')
+GROUP BY 1, 2, 3;
+
+-- 1 hour, by what was left.
+CREATE VIEW api_failovers_total AS
+SELECT date_bin(INTERVAL '1 hour', window_start) AS window_start, tenant, name AS provider, outcome AS mode, sum(events) AS value
+FROM operations
+WHERE kind = 'failover'
+GROUP BY 1, 2, 3, 4;
+
+-- 2.6 Spikes ---------------------------------------------------------------------------------------------------------
+
+-- Orders per minute of the tenant, of each shop and of each product. An order has one time, so counts add up.
+CREATE VIEW orders_minute AS
+SELECT date_bin(INTERVAL '1 minute', window_start) AS minute, tenant, CAST(NULL AS VARCHAR) AS shop, CAST(NULL AS VARCHAR) AS product,
+       CAST(sum(orders) AS DOUBLE) AS orders
+FROM orders_received GROUP BY 1, 2
+UNION ALL
+SELECT date_bin(INTERVAL '1 minute', window_start), tenant, shop_id, NULL, CAST(sum(orders) AS DOUBLE)
+FROM orders_received WHERE shop_id IS NOT NULL GROUP BY 1, 2, 3
+UNION ALL
+SELECT date_bin(INTERVAL '1 minute', window_start), tenant, NULL, product_id, CAST(sum(distinct_count(orders)) AS DOUBLE)
+FROM product_activity WHERE product_id IS NOT NULL AND orders IS NOT NULL GROUP BY 1, 2, 4;
+
+-- Now, by full minutes: orders of the last 5 and 15 minutes against the median of the same time of the week, one slot
+-- around it, over 4 weeks. With less than two weeks of history, against their own mean with a half-life of 6 hours.
+-- `dispersion` is variance over mean of what the baseline is made of, at least that of chance alone.
+CREATE VIEW orders_spike AS
+WITH slot AS (
+    SELECT w.window, w.seconds, m.tenant, m.shop, m.product,
+           floor((date_part('epoch', date_trunc('minute', now())) - date_part('epoch', m.minute) - 60) / w.seconds) AS slot,
+           sum(m.orders) AS orders
+    FROM orders_minute m
+    CROSS JOIN (VALUES ('5m', 300.0), ('15m', 900.0)) AS w(window, seconds)
+    WHERE m.minute < date_trunc('minute', now()) AND m.minute >= date_trunc('minute', now()) - INTERVAL '29 days'
+    GROUP BY 1, 2, 3, 4, 5, 6
+), series AS (
+    SELECT window, seconds, tenant, shop, product, max(slot) AS history,
+           coalesce(sum(orders) FILTER (WHERE slot = 0), 0) AS orders,
+           sum(orders) AS volume,
+           sum(orders * power(0.5, slot * seconds / 21600)) FILTER (WHERE slot >= 1) AS weighted,
+           sum(orders * orders * power(0.5, slot * seconds / 21600)) FILTER (WHERE slot >= 1) AS weighted_squares,
+           -- Sum of the weights of all slots since the first, also of those without orders.
+           power(0.5, seconds / 21600) * (1 - power(0.5, max(slot) * seconds / 21600)) / (1 - power(0.5, seconds / 21600)) AS weights
+    FROM slot
+    GROUP BY 1, 2, 3, 4, 5
+), ranked AS (
+    SELECT *, row_number() OVER (PARTITION BY window, tenant, product IS NULL ORDER BY volume DESC, product, shop) AS rank FROM series
+), season AS (
+    SELECT s.window, s.tenant, s.shop, s.product,
+           median(coalesce(o.orders, 0)) AS baseline, avg(coalesce(o.orders, 0)) AS mean, var_pop(coalesce(o.orders, 0)) AS variance
+    FROM (
+        SELECT r.window, r.tenant, r.shop, r.product, k.week * 604800 / r.seconds + k.shift AS slot
+        FROM ranked r
+        CROSS JOIN (VALUES (1, -1), (1, 0), (1, 1), (2, -1), (2, 0), (2, 1), (3, -1), (3, 0), (3, 1), (4, -1), (4, 0), (4, 1)) AS k(week, shift)
+        WHERE r.history * r.seconds >= 2 * 604800 AND k.week * 604800 / r.seconds + k.shift <= r.history
+    ) s
+    LEFT JOIN slot o ON o.window = s.window AND o.tenant = s.tenant AND coalesce(o.shop, '') = coalesce(s.shop, '')
+                    AND coalesce(o.product, '') = coalesce(s.product, '') AND o.slot = s.slot
+    GROUP BY 1, 2, 3, 4
+), based AS (
+    SELECT r.window, r.tenant, r.shop, r.product, r.orders, coalesce(s.baseline, r.weighted / nullif(r.weights, 0)) AS baseline,
+           coalesce(CASE WHEN s.baseline IS NOT NULL THEN s.variance / nullif(s.mean, 0)
+                         ELSE (r.weighted_squares / nullif(r.weights, 0) - power(r.weighted / nullif(r.weights, 0), 2))
+                              / nullif(r.weighted / nullif(r.weights, 0), 0) END, 1.0) AS dispersion
+    FROM ranked r
+    LEFT JOIN season s ON s.window = r.window AND s.tenant = r.tenant AND coalesce(s.shop, '') = coalesce(r.shop, '')
+                      AND coalesce(s.product, '') = coalesce(r.product, '')
+    WHERE r.product IS NULL OR r.rank <= 200
+)
+SELECT window, tenant, shop, product, orders, baseline, greatest(dispersion, 1.0) AS dispersion FROM based;
+
+-- Now.
+CREATE VIEW orders_spike_ratio AS
+SELECT tenant, window, shop, product, orders / CASE WHEN baseline < 1 THEN 1.0 ELSE baseline END AS value, orders, baseline
+FROM orders_spike;
+
+-- Now.
+CREATE VIEW orders_spike_zscore AS
+SELECT tenant, window, shop, product,
+       (orders - baseline) / sqrt(dispersion * CASE WHEN baseline < 1 THEN 1.0 ELSE baseline END) AS value, orders, baseline, dispersion
+FROM orders_spike;
+
+-- Milestones -----------------------------------------------------------------------------------------------------------
+
+-- 1 day (UTC): milestones reached that day. A week counts on its Sunday. Days and weeks that are not over may yet fail.
+CREATE VIEW achievements_total AS
+WITH orders_day AS (
+    SELECT tenant, day, orders, sum(orders) OVER (PARTITION BY tenant ORDER BY day) AS total
+    FROM (SELECT tenant, date_bin(INTERVAL '1 day', window_start) AS day, sum(orders) AS orders FROM orders_received GROUP BY 1, 2)
+), saved_day AS (
+    SELECT tenant, day, hours, sum(hours) OVER (PARTITION BY tenant ORDER BY day) AS total
+    FROM (
+        SELECT tenant, date_bin(INTERVAL '1 day', window_start) AS day, sum(value) / 3600 AS hours
+        FROM automation_time_saved_seconds_total GROUP BY 1, 2
+    )
+), revenue_day AS (
+    SELECT tenant, currency, day, amount,
+           max(amount) OVER (PARTITION BY tenant, currency ORDER BY day ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS record
+    FROM (
+        SELECT tenant, currency, date_bin(INTERVAL '1 day', window_start) AS day, sum(value) AS amount
+        FROM order_revenue_amount_total GROUP BY 1, 2, 3
+    )
+), exception_day AS (
+    SELECT tenant, date_bin(INTERVAL '1 day', window_start) AS day, sum(exceptions) AS exceptions FROM order_exceptions GROUP BY 1, 2
+), delivery_week AS (
+    SELECT tenant, date_trunc('week', delivered_at) AS week, count(on_time) AS delivered, count(*) FILTER (WHERE on_time) AS on_time
+    FROM shipment_delivery WHERE delivered_at IS NOT NULL GROUP BY 1, 2
+)
+SELECT d.day AS window_start, d.tenant, concat('orders_', m.mark) AS kind, CAST(1 AS BIGINT) AS value
+FROM orders_day d
+JOIN (VALUES (1), (10), (100), (1000), (10000)) AS m(mark) ON d.total >= m.mark AND d.total - d.orders < m.mark
+UNION ALL
+SELECT d.day, d.tenant, concat('hours_saved_', m.mark), 1
+FROM saved_day d
+JOIN (VALUES (10), (100), (1000)) AS m(mark) ON d.total >= m.mark AND d.total - d.hours < m.mark
+UNION ALL
+SELECT DISTINCT day, tenant, 'record_revenue_day', 1 FROM revenue_day WHERE amount > record AND day < date_trunc('day', now())
+UNION ALL
+SELECT o.day, o.tenant, 'exception_free_day', 1
+FROM orders_day o
+LEFT JOIN exception_day e ON e.tenant = o.tenant AND e.day = o.day
+WHERE o.orders >= 20 AND coalesce(e.exceptions, 0) = 0 AND o.day < date_trunc('day', now())
+UNION ALL
+SELECT week + INTERVAL '6 days', tenant, 'on_time_week', 1
+FROM delivery_week
+WHERE delivered > 0 AND on_time >= 0.99 * delivered AND week + INTERVAL '7 days' <= now();
