@@ -1,6 +1,7 @@
 //! Wiring: catalogue, store, workers, readers and the HTTP server of one process.
 
 use crate::live::Workers;
+use crate::packs::Packs;
 use crate::settings::{LogFormat, MissingRecords, Settings};
 use crate::shutdown::Shutdown;
 use anyhow::{Context, Result, bail};
@@ -16,7 +17,7 @@ use tidewatch_ingest::{Pipeline, WorkerThread};
 use tidewatch_query::http::{Endpoints, router};
 use tidewatch_query::metrics::QueryMetrics;
 use tidewatch_query::scrape::Scrape;
-use tidewatch_query::{Snapshots, SqlEngine};
+use tidewatch_query::{Now, Snapshots, SqlEngine};
 use tidewatch_storage::Store;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
@@ -45,9 +46,9 @@ pub enum Ended {
 
 impl App {
     /// Starts everything; commits run on a runtime of their own. `until_end` makes Kafka a source with an end.
-    pub async fn start(settings: &Settings, catalog: Catalog, commits: &Handle, until_end: bool) -> Result<Self> {
+    pub async fn start(settings: &Settings, packs: Packs, commits: &Handle, until_end: bool) -> Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        let catalog = Arc::new(catalog);
+        let catalog = Arc::new(packs.catalog);
         let registry = Registry::new();
         let metrics = IngestMetrics::register(&registry)?;
         let query_metrics = QueryMetrics::register(&registry)?;
@@ -69,10 +70,10 @@ impl App {
             workers.push(pipeline.start(source).await?);
         }
         let live = Workers(workers.iter().map(|w| w.handle.clone()).collect());
-        let engine = Arc::new(SqlEngine::new(Snapshots::new(store, Arc::new(live)), settings.sql_limits()));
-        let rollups = catalog.tables().iter().map(|t| t.schema.name.clone()).collect();
-        let scrape =
-            Scrape::new(Arc::clone(&engine), rollups, registry, query_metrics.clone(), settings.scrape.series_max);
+        let snapshots = Snapshots::new(store, Arc::new(live));
+        snapshots.define(packs.definitions);
+        let engine = Arc::new(SqlEngine::new(snapshots, settings.sql_limits(), now(&clock)));
+        let scrape = Scrape::new(Arc::clone(&engine), registry, query_metrics.clone(), settings.scrape.series_max);
         let endpoints = Endpoints {
             engine,
             scrape: Arc::new(scrape),
@@ -122,6 +123,12 @@ impl App {
         self.server.await??;
         Ok(result?)
     }
+}
+
+/// What `now()` gives in queries.
+pub fn now(clock: &Arc<dyn Clock>) -> Now {
+    let clock = Arc::clone(clock);
+    Now::new(move || clock.now_us())
 }
 
 /// The store of the settings.

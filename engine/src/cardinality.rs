@@ -108,10 +108,10 @@ impl Admissions {
         let room = if is_fold { self.series_max.saturating_mul(2) } else { self.series_max };
         let day = window_us.div_euclid(DAY_US);
         self.note_day(day);
-        let admitted = self.scopes.entry(Scope { table, tenant: tenant_hash, day }).or_insert_with(|| Admitted {
-            tenant: tenant(),
-            ..Admitted::default()
-        });
+        let admitted = self
+            .scopes
+            .entry(Scope { table, tenant: tenant_hash, day })
+            .or_insert_with(|| Admitted { tenant: tenant(), ..Admitted::default() });
         if admitted.series.contains(&series) {
             return true;
         }

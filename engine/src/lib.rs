@@ -20,11 +20,13 @@
 //! | percentiles and distinct counts | [`sketch`] |
 //! | when a commit may be made | [`commit`] |
 //! | what readers see before a commit | [`live`] |
+//! | whether a window is all there | [`completeness`] |
 //! | our own metrics | [`metrics`] |
 
 pub mod aggregate;
 pub mod cardinality;
 pub mod commit;
+pub mod completeness;
 pub mod functions;
 pub mod live;
 pub mod metrics;

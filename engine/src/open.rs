@@ -9,7 +9,6 @@ use crate::aggregate::{AggregateError, Rows, States, new_states};
 use crate::cardinality::{Admissions, OTHER};
 use crate::rollup::{RollupPlan, SourcePlan};
 use crate::series::{Interner, KeyTable};
-use gate::Gate;
 use crate::time::window_start;
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, new_null_array};
 use arrow::compute::{concat, filter};
@@ -17,6 +16,7 @@ use arrow::datatypes::{Decimal128Type, Float64Type};
 use arrow::record_batch::RecordBatch;
 use datafusion::common::DataFusionError;
 use datafusion::physical_expr::PhysicalExpr;
+use gate::Gate;
 use std::sync::Arc;
 use thiserror::Error;
 

@@ -90,7 +90,12 @@ impl Committer {
         let mut tables = Vec::new();
         for plan in catalog.tables() {
             let table = Table::open_rollup(store, plan.schema).await?;
-            tables.push(Target { table, rollup: Some(plan.schema.clone()), reads: Reads::of(&plan), is_union: plan.branches > 1 });
+            tables.push(Target {
+                table,
+                rollup: Some(plan.schema.clone()),
+                reads: Reads::of(&plan),
+                is_union: plan.branches > 1,
+            });
         }
         // Bytes of dead letters have no place in the statistics of the log.
         let properties = [("delta.dataSkippingNumIndexedCols", "4".to_owned())];
@@ -129,8 +134,7 @@ impl Committer {
         let mut positions = Positions::default();
         for target in &mut self.tables {
             target.table.refresh().await?;
-            let read: Vec<TopicPartition> =
-                partitions.iter().filter(|p| target.reads.covers(p)).cloned().collect();
+            let read: Vec<TopicPartition> = partitions.iter().filter(|p| target.reads.covers(p)).cloned().collect();
             positions.tables.insert(target.table.name().to_owned(), target.table.positions(&read).await?);
             for partition in read {
                 if let Some(watermark) = target.table.watermark(&partition).await? {

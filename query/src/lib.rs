@@ -13,25 +13,32 @@
 //! |---|---|
 //! | what a reader sees of a running worker | [`live`] |
 //! | how commits and memory become one answer | [`snapshot`], [`table`] |
+//! | what packs declare, and views | [`definitions`], [`views`] |
 //! | `quantile`, `approx_distinct` and the like | [`functions`] |
 //! | limits of a query, its errors | [`sql`] |
 //! | table, CSV, JSON, Parquet, Arrow | [`format`] |
 //! | `/metrics` | [`scrape`], [`exposition`] |
 //! | the endpoints | [`http`] |
 
+pub mod definitions;
 pub mod exposition;
 pub mod format;
 pub mod functions;
 pub mod http;
 pub mod live;
+mod message;
 pub mod metrics;
 pub mod scrape;
+mod session;
 pub mod snapshot;
 pub mod sql;
 pub mod table;
 #[cfg(test)]
 mod testing;
+pub mod views;
 
+pub use definitions::{DeclaredTable, Definitions};
 pub use live::{LiveError, LiveStates, LiveView, NoLiveStates};
+pub use session::Now;
 pub use snapshot::{Snapshot, Snapshots};
 pub use sql::{Answer, SqlEngine, SqlError, SqlLimits};

@@ -28,22 +28,20 @@ const SECOND_US: i64 = 1_000_000;
 #[derive(Debug)]
 pub struct Scrape {
     engine: Arc<SqlEngine>,
-    rollups: Vec<String>,
     registry: prometheus::Registry,
     metrics: QueryMetrics,
     series_max: usize,
 }
 
 impl Scrape {
-    /// Shows `registry` and the named rollups, these with at most `series_max` series together.
+    /// Shows `registry` and all declared rollups, these with at most `series_max` series together.
     pub fn new(
         engine: Arc<SqlEngine>,
-        rollups: Vec<String>,
         registry: prometheus::Registry,
         metrics: QueryMetrics,
         series_max: usize,
     ) -> Self {
-        Self { engine, rollups, registry, metrics, series_max }
+        Self { engine, registry, metrics, series_max }
     }
 
     /// All families. When the rollups cannot be read, our own metrics still come, and one says so.
@@ -69,7 +67,9 @@ impl Scrape {
 
     /// Adds every rollup that can be read; the error is that of the first one that cannot.
     async fn rollup_families(&self, families: &mut Families) -> Result<(), SqlError> {
-        let snapshot = self.engine.snapshots().take(&self.rollups).await?;
+        let snapshots = self.engine.snapshots();
+        let rollups: Vec<String> = snapshots.definitions().rollups().map(|r| r.name.clone()).collect();
+        let snapshot = snapshots.take(&rollups).await?;
         let Some(watermark) = snapshot.watermark else { return Ok(()) };
         let mut result = Ok(());
         for (name, table) in &snapshot.tables {

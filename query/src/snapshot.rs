@@ -5,12 +5,14 @@
 //! takes pieces whole, so a piece is either in the table or not. A table that shows commits of states newer
 //! than the pieces would be ahead of the other tables: then the pieces are taken anew.
 
+use crate::definitions::{DeclaredTable, Definitions};
 use crate::live::{LiveError, LiveStates, LiveView};
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use datafusion::catalog::TableProvider;
+use datafusion::datasource::empty::EmptyTable;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use thiserror::Error;
 use tidewatch_engine::commit::TopicPartition;
 use tidewatch_engine::rollup::RollupSchema;
@@ -25,13 +27,14 @@ const ATTEMPTS_MAX: u32 = 5;
 pub struct Snapshots {
     store: Store,
     live: Arc<dyn LiveStates>,
+    definitions: RwLock<Arc<Definitions>>,
     tables: Mutex<BTreeMap<String, Table>>,
 }
 
 /// What a reader sees. Dropping it frees the live pieces.
 #[derive(Debug)]
 pub struct Snapshot {
-    /// The tables that were asked for and exist, by name.
+    /// The tables that were asked for and exist or are declared, by name.
     pub tables: BTreeMap<String, SnapshotTable>,
     /// Windows that end at or before it are closed; `None` while no worker of this process knows.
     pub watermark: Option<i64>,
@@ -44,8 +47,8 @@ pub struct SnapshotTable {
     pub rollup: Option<RollupSchema>,
     /// Its columns.
     pub schema: SchemaRef,
-    /// Version of the committed part.
-    pub version: u64,
+    /// Version of the committed part; `None` while nothing was ever committed.
+    pub version: Option<u64>,
     /// Scan of the committed part.
     pub committed: Arc<dyn TableProvider>,
     /// Rows that are not committed yet.
@@ -66,12 +69,24 @@ pub enum SnapshotError {
 impl Snapshots {
     /// Reads tables of `store` and states of `live`.
     pub fn new(store: Store, live: Arc<dyn LiveStates>) -> Self {
-        Self { store, live, tables: Mutex::new(BTreeMap::new()) }
+        Self { store, live, definitions: RwLock::default(), tables: Mutex::new(BTreeMap::new()) }
     }
 
-    /// Names of all tables, sorted.
+    /// Declares tables and views, instead of those that were declared before.
+    pub fn define(&self, definitions: Definitions) {
+        *self.definitions.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(definitions);
+    }
+
+    /// What is declared now.
+    pub fn definitions(&self) -> Arc<Definitions> {
+        Arc::clone(&self.definitions.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Names of all tables that exist or are declared, sorted.
     pub async fn table_names(&self) -> Result<Vec<String>, SnapshotError> {
-        Ok(self.store.table_names().await?)
+        let mut names: BTreeSet<String> = self.store.table_names().await?.into_iter().collect();
+        names.extend(self.definitions().tables().keys().cloned());
+        Ok(names.into_iter().collect())
     }
 
     /// A snapshot of the named tables; names of no table are left out.
@@ -96,8 +111,15 @@ impl Snapshots {
         accept: bool,
     ) -> Result<Option<Snapshot>, SnapshotError> {
         let mut tables = BTreeMap::new();
+        let definitions = self.definitions();
         for name in names {
-            let Some((mut table, is_fresh)) = self.known(name).await? else { continue };
+            let Some((mut table, is_fresh)) = self.known(name).await? else {
+                if let Some(declared) = definitions.table(name) {
+                    let live = view.pieces.iter().filter_map(|p| p.batch(name)).collect();
+                    tables.insert(name.clone(), SnapshotTable::not_created(declared, live));
+                }
+                continue;
+            };
             if !is_fresh {
                 table.refresh().await?;
             }
@@ -108,7 +130,7 @@ impl Snapshots {
             let missing = view.pieces.iter().filter(|p| p.is_missing_from(name, &positions));
             let live = missing.filter_map(|p| p.batch(name)).collect();
             let committed = table.provider().await?;
-            let (rollup, schema, version) = (table.rollup().cloned(), table.schema(), table.version());
+            let (rollup, schema, version) = (table.rollup().cloned(), table.schema(), Some(table.version()));
             self.remember(table).await;
             if is_behind && !accept {
                 return Ok(None);
@@ -132,6 +154,15 @@ impl Snapshots {
         if tables.get(table.name()).is_none_or(|known| known.version() <= table.version()) {
             tables.insert(table.name().to_owned(), table);
         }
+    }
+}
+
+impl SnapshotTable {
+    /// A declared table before its first commit: live rows are all there is.
+    pub fn not_created(declared: &DeclaredTable, live: Vec<RecordBatch>) -> Self {
+        let schema = Arc::clone(&declared.schema);
+        let committed = Arc::new(EmptyTable::new(Arc::clone(&schema)));
+        Self { rollup: declared.rollup.clone(), schema, version: None, committed, live }
     }
 }
 

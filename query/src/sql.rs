@@ -1,6 +1,8 @@
 //! SQL over a snapshot, read only, within limits of rows, time and memory.
 
-use crate::functions;
+use crate::definitions::Needs;
+use crate::message::plain;
+use crate::session::{self, Now};
 use crate::snapshot::{Snapshot, SnapshotError, Snapshots};
 use crate::table::merged_table;
 use arrow::datatypes::SchemaRef;
@@ -8,11 +10,11 @@ use arrow::record_batch::RecordBatch;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{DataFusionError, TableReference};
 use datafusion::config::Dialect;
+use datafusion::execution::SessionState;
 use datafusion::execution::context::SQLOptions;
-use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
-use datafusion::prelude::{DataFrame, Expr, SessionConfig, SessionContext};
+use datafusion::prelude::{DataFrame, Expr, SessionContext};
 use futures::StreamExt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -110,12 +112,13 @@ impl SqlError {
 pub struct SqlEngine {
     snapshots: Snapshots,
     limits: SqlLimits,
+    now: Now,
 }
 
 impl SqlEngine {
-    /// Answers from `snapshots` within `limits`.
-    pub fn new(snapshots: Snapshots, limits: SqlLimits) -> Self {
-        Self { snapshots, limits }
+    /// Answers from `snapshots` within `limits`; `now` is what `now()` gives in a query.
+    pub fn new(snapshots: Snapshots, limits: SqlLimits, now: Now) -> Self {
+        Self { snapshots, limits, now }
     }
 
     /// Where the answers come from.
@@ -146,27 +149,52 @@ impl SqlEngine {
             return Err(SqlError::Query { message, hint: None });
         }
         let context = self.context()?;
-        let state = context.state();
+        let state = session::state_at(&context, self.now.us()).map_err(|e| self.explain(e, &[]))?;
         let statement = state.sql_to_statement(sql, &Dialect::PostgreSQL).map_err(|e| self.explain(e, &[]))?;
         let references = state.resolve_table_references(&statement).map_err(|e| self.explain(e, &[]))?;
-        let names: Vec<String> = references.iter().map(|r| r.table().to_owned()).collect();
         // What the catalogue of tables shows is what is registered.
-        let is_about_tables = references.iter().any(|r| r.schema() == Some("information_schema"));
-        let snapshot = match is_about_tables {
-            true => self.snapshots.take(&self.snapshots.table_names().await?).await?,
-            false => self.snapshots.take(&names).await?,
+        let names: Vec<String> = match references.iter().any(|r| r.schema() == Some("information_schema")) {
+            true => self.names().await?,
+            false => references.iter().map(|r| r.table().to_owned()).collect(),
         };
+        let needs = self.snapshots.definitions().needs(&names);
+        let snapshot = self.snapshots.take(&needs.tables).await?;
         register_tables(&context, &snapshot).map_err(|e| self.explain(e, &[]))?;
-        let known = match names.iter().all(|n| snapshot.tables.contains_key(n)) {
+        self.register_views(&context, &state, &needs).await?;
+        let known = match needs.tables.iter().all(|n| snapshot.tables.contains_key(n)) {
             true => Vec::new(),
             // Only to say what there is instead.
-            false => self.snapshots.table_names().await?,
+            false => self.names().await?,
         };
         let read_only = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
-        let plan = context.state().statement_to_plan(statement).await.map_err(|e| self.explain(e, &known))?;
+        let plan = state.statement_to_plan(statement).await.map_err(|e| self.explain(e, &known))?;
         read_only.verify_plan(&plan).map_err(|e| self.explain(e, &known))?;
-        let frame = context.execute_logical_plan(plan).await.map_err(|e| self.explain(e, &known))?;
-        self.collect(frame, self.limits.rows_max).await
+        self.collect(DataFrame::new(state, plan), self.limits.rows_max).await
+    }
+
+    /// Names of all tables and views, sorted.
+    pub async fn names(&self) -> Result<Vec<String>, SnapshotError> {
+        let mut names = self.snapshots.table_names().await?;
+        names.extend(self.snapshots.definitions().views().map(|v| v.name.clone()));
+        names.sort();
+        Ok(names)
+    }
+
+    async fn register_views(
+        &self,
+        context: &SessionContext,
+        state: &SessionState,
+        needs: &Needs,
+    ) -> Result<(), SqlError> {
+        for view in &needs.views {
+            view.register(context, state).await.map_err(|e| match self.explain(e, &[]) {
+                SqlError::Query { message, hint } => {
+                    SqlError::Query { message: format!("view {}: {message}", view.name), hint }
+                }
+                other => other,
+            })?;
+        }
+        Ok(())
     }
 
     /// At most `rows_max` rows of one table of a snapshot that fulfil a condition, within the time and
@@ -216,15 +244,7 @@ impl SqlEngine {
     }
 
     fn context(&self) -> Result<SessionContext, SqlError> {
-        let runtime = RuntimeEnvBuilder::new().with_memory_limit(self.limits.memory_bytes_max, 1.0);
-        let runtime = runtime.build_arc().map_err(|e| SqlError::Execution(e.to_string()))?;
-        let mut config = SessionConfig::new().with_information_schema(true);
-        // Sketches are read as plain binary: views would be copied into it once more.
-        config.options_mut().execution.parquet.schema_force_view_types = false;
-        config.options_mut().execution.parquet.pushdown_filters = true;
-        let context = SessionContext::new_with_config_rt(config, runtime);
-        functions::register(&context);
-        Ok(context)
+        session::context(self.limits.memory_bytes_max).map_err(|e| SqlError::Execution(e.to_string()))
     }
 
     fn explain(&self, error: DataFusionError, known: &[String]) -> SqlError {
@@ -265,21 +285,10 @@ fn register_tables(context: &SessionContext, snapshot: &Snapshot) -> Result<(), 
     Ok(())
 }
 
-/// DataFusion's message without the name of its error's kind.
-fn plain(message: &str) -> String {
-    let prefixes =
-        ["Error during planning: ", "SQL error: ", "Schema error: ", "Execution error: ", "External error: "];
-    let mut rest = message;
-    while let Some(stripped) = prefixes.iter().find_map(|p| rest.strip_prefix(p)) {
-        rest = stripped;
-    }
-    rest.replace("datafusion.public.", "")
-}
-
 fn tables_hint(known: &[String]) -> Option<String> {
     match known {
         [] => None,
-        names => Some(format!("the tables are: {}", names.join(", "))),
+        names => Some(format!("the tables and views are: {}", names.join(", "))),
     }
 }
 

@@ -1,6 +1,8 @@
 //! A small rollup, rows for it, and a store, for the tests of this crate.
 
+use crate::definitions::{DeclaredTable, Definitions};
 use crate::live::{LiveError, LiveStates, LiveView};
+use crate::session::Now;
 use crate::snapshot::Snapshots;
 use crate::sql::{SqlEngine, SqlLimits};
 use arrow::array::{ArrayRef, BinaryArray, Decimal128Array, Int64Array, StringArray, TimestampMicrosecondArray};
@@ -15,6 +17,9 @@ use tidewatch_engine::rollup::{Dimension, DimensionType, Measure, MeasureKind, R
 use tidewatch_engine::sketch::distinct::hash_value;
 use tidewatch_engine::sketch::{DistinctSketch, HdrSketch};
 use tidewatch_storage::{Rows, Store, Table};
+
+/// What `now()` gives: 2026-03-14T12:00:00Z.
+pub const NOW_US: i64 = 1_773_489_600_000_000;
 
 /// One partial: window, api, durations, users.
 pub struct Partial(pub i64, pub Option<&'static str>, pub &'static [u64], pub &'static [&'static str]);
@@ -38,6 +43,12 @@ pub fn rollup() -> RollupSchema {
         tiers: Vec::new(),
         retain_us: None,
     }
+}
+
+/// The small rollup as packs declare it.
+pub fn declared() -> Definitions {
+    let table = DeclaredTable { schema: rollup().arrow_schema(), rollup: Some(rollup()) };
+    Definitions::default().with_table("calls", table)
 }
 
 pub fn hdr(values: &[u64]) -> Option<Vec<u8>> {
@@ -143,7 +154,7 @@ pub fn engine(store: &Store, live: Arc<dyn LiveStates>) -> SqlEngine {
         memory_bytes_max: 64 << 20,
         query_bytes_max: 10_000,
     };
-    SqlEngine::new(Snapshots::new(store.clone(), live), limits)
+    SqlEngine::new(Snapshots::new(store.clone(), live), limits, Now::fixed(NOW_US))
 }
 
 /// The answer as CSV without its header.

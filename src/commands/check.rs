@@ -1,19 +1,19 @@
 //! `tidewatch check`: settings and definitions, without touching a broker or a store.
 
 use crate::cli::Check;
-use crate::packs;
+use crate::packs::{self, Packs};
 use crate::settings::{DEFAULT_TOML, Settings};
 use anyhow::Result;
-use tidewatch_engine::rollup::{TablePlan, Tier};
 use std::process::ExitCode;
+use tidewatch_engine::rollup::{TablePlan, Tier};
 
-pub fn check(options: &Check) -> Result<ExitCode> {
+pub async fn check(options: Check) -> Result<ExitCode> {
     if options.defaults {
         print!("{DEFAULT_TOML}");
         return Ok(ExitCode::SUCCESS);
     }
     let settings = Settings::load(&options.config.config)?;
-    let catalog = packs::load(&settings.packs)?;
+    let Packs { catalog, definitions } = packs::load(&settings.packs).await?;
     println!("{}: settings are valid", options.config.config.display());
     println!("packs: {}", settings.packs.join(", "));
     for TablePlan { schema, topics, .. } in catalog.tables() {
@@ -30,6 +30,14 @@ pub fn check(options: &Check) -> Result<ExitCode> {
             },
             if columns.is_empty() { "nothing else".to_owned() } else { columns.join(", ") },
             measures.join(", "),
+        );
+    }
+    for view in definitions.views() {
+        println!(
+            "  {} ← {}, view: {}",
+            view.name,
+            view.reads.join(", "),
+            view.columns().collect::<Vec<_>>().join(", ")
         );
     }
     if !catalog.unused.is_empty() {

@@ -29,10 +29,10 @@ pub async fn demo(options: Demo, commits: Handle) -> Result<ExitCode> {
     };
     let broker = DemoBroker::start(&TOPICS.map(|topic| (topic, PARTITIONS)))?;
     let settings = settings(&options, &data, broker.bootstrap_servers());
-    let catalog = packs::load(&settings.packs)?;
+    let packs = packs::load(&settings.packs).await?;
     start_log(&settings)?;
     let mut shutdown = Shutdown::listen()?;
-    let mut app = App::start(&settings, catalog, &commits, false).await?;
+    let mut app = App::start(&settings, packs, &commits, false).await?;
     let producer = Producer::start(&options, broker.bootstrap_servers())?;
     print_welcome(&options, &settings, &app, &data);
     let status = tokio::spawn(Status::new(app.metrics.clone(), app.clock.clone()).run());

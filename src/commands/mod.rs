@@ -22,7 +22,7 @@ pub fn execute(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         Command::Demo(options) => block_on(|commits| demo::demo(options, commits)),
         Command::Run(options) => block_on(|commits| run::run(options, commits)),
-        Command::Check(options) => check::check(&options),
+        Command::Check(options) => block_on(|_| check::check(options)),
         Command::Sql(options) => block_on(|_| sql::sql(options)),
         Command::Simulate(options) => simulate::simulate(&options),
     }

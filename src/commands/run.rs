@@ -12,10 +12,10 @@ use tokio::runtime::Handle;
 
 pub async fn run(options: Run, commits: Handle) -> Result<ExitCode> {
     let settings = Settings::load(&options.config.config)?;
-    let catalog = packs::load(&settings.packs)?;
+    let packs = packs::load(&settings.packs).await?;
     start_log(&settings)?;
     let mut shutdown = Shutdown::listen()?;
-    let mut app = App::start(&settings, catalog, &commits, options.until_caught_up).await?;
+    let mut app = App::start(&settings, packs, &commits, options.until_caught_up).await?;
     tracing::info!(address = %app.address, data = settings.storage.location, "listening");
     let status = tokio::spawn(Status::new(app.metrics.clone(), app.clock.clone()).run());
     let ended = app.work(&mut shutdown, options.until_caught_up).await?;

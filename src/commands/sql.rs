@@ -1,13 +1,15 @@
 //! `tidewatch sql`: a query over the committed tables.
 
-use crate::app::open_store;
+use crate::app::{now, open_store};
 use crate::cli::{Sql, SqlFormat};
+use crate::packs;
 use crate::settings::Settings;
 use anyhow::{Context, Result, bail};
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use tidewatch_ingest::clock::{Clock, SystemClock};
 use tidewatch_query::format::Format;
 use tidewatch_query::{NoLiveStates, Snapshots, SqlEngine};
 use tidewatch_storage::Store;
@@ -15,8 +17,16 @@ use tidewatch_storage::Store;
 const DEFAULT_CONFIG: &str = "tidewatch.toml";
 
 pub async fn sql(options: Sql) -> Result<ExitCode> {
-    let (settings, store) = open(&options)?;
-    let engine = SqlEngine::new(Snapshots::new(store.clone(), Arc::new(NoLiveStates)), settings.sql_limits());
+    let (settings, store, are_given) = open(&options)?;
+    let definitions = packs::load(&settings.packs).await?.definitions;
+    let snapshots = Snapshots::new(store.clone(), Arc::new(NoLiveStates));
+    snapshots.define(match are_given {
+        true => definitions,
+        // A folder of tables that the usual packs may know nothing of.
+        false => definitions.over_existing(&store.table_names().await?),
+    });
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let engine = SqlEngine::new(snapshots, settings.sql_limits(), now(&clock));
     let answer = match engine.query(&options.query).await {
         Ok(answer) => answer,
         Err(error) => {
@@ -45,9 +55,11 @@ pub async fn sql(options: Sql) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn open(options: &Sql) -> Result<(Settings, Store)> {
+/// Settings and store, and whether the settings are somebody's or only the defaults.
+fn open(options: &Sql) -> Result<(Settings, Store, bool)> {
     let config = options.config.as_deref().or_else(|| Some(Path::new(DEFAULT_CONFIG)).filter(|p| p.exists()));
     let settings = config.map(Settings::load).transpose()?;
+    let are_given = settings.is_some();
     match (&options.data, settings) {
         (Some(location), settings) => {
             let settings = settings.unwrap_or_default();
@@ -56,11 +68,11 @@ fn open(options: &Sql) -> Result<(Settings, Store)> {
                 bail!("{location}: there is no such folder");
             }
             let store = Store::open(location, settings.storage.options.clone())?;
-            Ok((settings, store))
+            Ok((settings, store, are_given))
         }
         (None, Some(settings)) => {
             let store = open_store(&settings)?;
-            Ok((settings, store))
+            Ok((settings, store, are_given))
         }
         (None, None) => bail!("which tables?\n  hint: --data FOLDER, or -c FILE, or a {DEFAULT_CONFIG} in this folder"),
     }

@@ -44,7 +44,8 @@ where
 {
     fn update(&mut self, rows: &Rows<'_>, values: &[ArrayRef]) -> Result<(), AggregateError> {
         let column = values.first().and_then(|v| v.as_primitive_opt::<T>());
-        let column = column.ok_or_else(|| type_error("min/max", &self.value.data_type().to_string(), values.first()))?;
+        let column =
+            column.ok_or_else(|| type_error("min/max", &self.value.data_type().to_string(), values.first()))?;
         self.extremes.resize(rows.slot_count, None);
         rows.for_each_valid(Some(column as &dyn Array), |row, slot| {
             let (new, kept) = (column.value(row), &mut self.extremes[slot]);

@@ -81,9 +81,7 @@ pub(super) fn to_column<'a>(
     let int = |s: &Scalar| if let Scalar::Int(v) = s { Some(*v) } else { None };
     Ok(match value {
         ValueType::Int64 => Arc::new(pick(values, int).collect::<Int64Array>()),
-        ValueType::Timestamp => {
-            Arc::new(pick(values, int).collect::<TimestampMicrosecondArray>().with_timezone("UTC"))
-        }
+        ValueType::Timestamp => Arc::new(pick(values, int).collect::<TimestampMicrosecondArray>().with_timezone("UTC")),
         ValueType::Float64 => {
             let float = |s: &Scalar| if let Scalar::Float(v) = s { Some(*v) } else { None };
             Arc::new(pick(values, float).collect::<Float64Array>())

@@ -3,7 +3,7 @@
 use crate::cardinality::Admissions;
 use crate::rollup::{DimensionType, RollupPlan};
 use crate::series::Interner;
-use arrow::array::AsArray;
+use arrow::array::{Array, AsArray};
 
 /// The number that [`crate::cardinality::OTHER`] has in every interner of texts: it is the first one.
 const OTHER_NUMBER: u32 = 1;

@@ -63,7 +63,10 @@ pub(super) fn combine(definition: &Definition, parts: Vec<Validated>) -> Result<
             let found = part.dimensions.iter().find(|(d, _)| d == wanted);
             found.map(|(_, expr)| expr.clone()).ok_or_else(|| {
                 statement
-                    .error("select", format!("dimension `{}` of the first branch is missing, or has another type", wanted.name))
+                    .error(
+                        "select",
+                        format!("dimension `{}` of the first branch is missing, or has another type", wanted.name),
+                    )
                     .hint("every branch of a UNION ALL BY NAME selects the same dimensions")
             })
         });
@@ -90,20 +93,27 @@ const CURRENCY: &str = "currency";
 fn folding(definition: &Definition, schema: &mut RollupSchema) -> Result<Option<Folding>, DefinitionError> {
     let taken = schema.dimensions.iter().map(|d| &d.name).chain(schema.measures.iter().map(|m| &m.name));
     if taken.into_iter().any(|name| name == OTHER_SERIES) {
-        return Err(definition.error(definition.position, format!("no column can be named `{OTHER_SERIES}`"))
+        return Err(definition
+            .error(definition.position, format!("no column can be named `{OTHER_SERIES}`"))
             .hint("it counts the series that were folded into a row for want of budget"));
     }
     let index_of = |name: &str| schema.dimensions.iter().position(|d| d.name == name);
     let folded = match definition.options.iter().find(|o| o.0 == FOLD) {
-        Some((_, names, at)) => names.split(',').map(str::trim).map(|name| {
-            index_of(name).filter(|_| name != TENANT).ok_or_else(|| {
-                definition.error(*at, format!("{FOLD}: `{name}` is not a dimension that can give up its value"))
+        Some((_, names, at)) => names
+            .split(',')
+            .map(str::trim)
+            .map(|name| {
+                index_of(name).filter(|_| name != TENANT).ok_or_else(|| {
+                    definition.error(*at, format!("{FOLD}: `{name}` is not a dimension that can give up its value"))
+                })
             })
-        }).collect::<Result<Vec<_>, _>>()?,
-        None => (0..schema.dimensions.len()).filter(|&d| {
-            let dimension = &schema.dimensions[d];
-            ![TENANT, CURRENCY].contains(&dimension.name.as_str()) && dimension.value != DimensionType::Boolean
-        }).collect(),
+            .collect::<Result<Vec<_>, _>>()?,
+        None => (0..schema.dimensions.len())
+            .filter(|&d| {
+                let dimension = &schema.dimensions[d];
+                ![TENANT, CURRENCY].contains(&dimension.name.as_str()) && dimension.value != DimensionType::Boolean
+            })
+            .collect(),
     };
     if schema.pane_us.is_none() || folded.is_empty() {
         return Ok(None);
@@ -123,14 +133,27 @@ fn apply_options(definition: &Definition, schema: &mut RollupSchema) -> Result<(
             ("tiers", Some(pane_us)) => {
                 let parsed = options::parse_tiers(value, pane_us);
                 schema.tiers = parsed.map_err(|e| {
-                    fail(e).hint("finest first, as in '10s 2d, 1m 30d, 1h 400d, 1d forever': width, and how long it is kept")
+                    fail(e).hint(
+                        "finest first, as in '10s 2d, 1m 30d, 1h 400d, 1d forever': width, and how long it is kept",
+                    )
                 })?;
             }
             ("retention", None) => schema.retain_us = options::parse_retention(value).map_err(fail)?,
-            ("tiers", None) => return Err(fail("a keyed table has no windows".to_owned()).hint("retention = '400d' says how long a key is kept that gets no events")),
-            ("retention", Some(_)) => return Err(fail("windows are kept by tier".to_owned()).hint("tiers = '10s 2d, 1m 30d, 1h 400d, 1d forever'")),
+            ("tiers", None) => {
+                return Err(fail("a keyed table has no windows".to_owned())
+                    .hint("retention = '400d' says how long a key is kept that gets no events"));
+            }
+            ("retention", Some(_)) => {
+                return Err(
+                    fail("windows are kept by tier".to_owned()).hint("tiers = '10s 2d, 1m 30d, 1h 400d, 1d forever'")
+                );
+            }
             (FOLD, Some(_)) => {}
-            _ => return Err(definition.error(*at, format!("no option `{key}`")).hint("tiers and fold for windows, retention for keyed tables")),
+            _ => {
+                return Err(definition
+                    .error(*at, format!("no option `{key}`"))
+                    .hint("tiers and fold for windows, retention for keyed tables"));
+            }
         }
     }
     Ok(())

@@ -13,6 +13,6 @@ pub use error::DefinitionError;
 pub use merge::{merge_batches, sorted_by_key};
 pub use plan::{Catalog, Folding, MeasurePlan, RollupPlan, SourcePlan, TablePlan};
 pub use schema::{
-    Dimension, DimensionType, Measure, MeasureKind, OTHER_SERIES, RollupSchema, SUM_PRECISION, Tier, UPDATED_AT, ValueType,
-    WINDOW_START, timestamp_type,
+    Dimension, DimensionType, Measure, MeasureKind, OTHER_SERIES, RollupSchema, SUM_PRECISION, Tier, UPDATED_AT,
+    ValueType, WINDOW_START, timestamp_type,
 };

@@ -3,7 +3,6 @@
 use super::Tier;
 use crate::time::{DAY_US, HOUR_US, MINUTE_US, SECOND_US};
 
-
 /// Widths beyond the rollup's own, and how long each is kept, unless the definition says otherwise.
 const DEFAULT_TIERS: [(i64, i64); 3] = [(MINUTE_US, 30 * DAY_US), (HOUR_US, 400 * DAY_US), (DAY_US, 1830 * DAY_US)];
 /// How long windows of the rollup's own width are kept by default, if a wider one follows.
@@ -78,7 +77,8 @@ mod tests {
     #[test]
     fn tiers_are_read_and_default_to_wider_ones() {
         let names = |tiers: &[Tier]| {
-            let name = |t: &Tier| format!("{} {}", width_name(t.pane_us), t.retain_us.map_or("forever".into(), width_name));
+            let name =
+                |t: &Tier| format!("{} {}", width_name(t.pane_us), t.retain_us.map_or("forever".into(), width_name));
             tiers.iter().map(name).collect::<Vec<_>>().join(", ")
         };
         assert_eq!(names(&default_tiers(10 * SECOND_US)), "10s 2d, 1m 30d, 1h 400d, 1d 1830d");

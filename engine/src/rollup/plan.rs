@@ -186,7 +186,10 @@ fn check_name(
     }
     if !is_plain(name) || RESERVED.contains(&name.as_str()) {
         return fail(format!("a rollup cannot be named `{name}`")).map_err(|e| {
-            e.hint(format!("the name is that of its table and folder: lower-case letters, digits and underscores, not {}", RESERVED.join(", ")))
+            e.hint(format!(
+                "the name is that of its table and folder: lower-case letters, digits and underscores, not {}",
+                RESERVED.join(", ")
+            ))
         });
     }
     Ok(())
@@ -264,7 +267,8 @@ fn explain(statement: &Statement, error: &DataFusionError) -> DefinitionError {
     statement.error(&word, message)
 }
 
-const FUNCTIONS: &str = "any DataFusion scalar function; aggregates: count, sum, min, max, avg, hdr, approx_distinct, last";
+const FUNCTIONS: &str =
+    "any DataFusion scalar function; aggregates: count, sum, min, max, avg, hdr, approx_distinct, last";
 
 fn compile(
     context: &SessionContext,

@@ -138,9 +138,7 @@ fn read_options(part: &[TokenWithSpan], mut at: usize) -> Result<(Options, usize
 
 /// The parts between `UNION ALL BY NAME` outside of parentheses.
 fn split_union(tokens: &[TokenWithSpan]) -> Vec<&[TokenWithSpan]> {
-    let is = |at: usize, keyword: &str| {
-        matches!(tokens.get(at).map(|t| &t.token), Some(Token::Word(w)) if w.value.eq_ignore_ascii_case(keyword))
-    };
+    let is = |at: usize, keyword: &str| matches!(tokens.get(at).map(|t| &t.token), Some(Token::Word(w)) if w.value.eq_ignore_ascii_case(keyword));
     let (mut depth, mut start) = (0usize, 0);
     let mut parts = Vec::new();
     for (at, token) in tokens.iter().enumerate() {

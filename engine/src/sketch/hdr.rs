@@ -181,6 +181,13 @@ impl HdrSketch {
         })
     }
 
+    /// How many values were at most `value`, or fell into its bucket: none is missing, and none counted
+    /// is more than 10^-digits above `value`.
+    pub fn count_at_or_below(&self, value: u64) -> u64 {
+        let last = self.layout.index_of(value.min(VALUE_MAX));
+        self.buckets().take_while(|&(index, _)| index <= last).fold(0, |sum, (_, count)| sum.saturating_add(count))
+    }
+
     /// Heap and inline bytes in use.
     pub fn size_bytes(&self) -> usize {
         size_of::<Self>()

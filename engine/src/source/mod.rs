@@ -64,9 +64,14 @@ pub struct SourceDef {
     pub name: String,
     /// Kafka topic that carries it.
     pub topic: String,
-    /// CloudEvents `type`; a reverse-DNS prefix on the event's own type is ignored.
+    /// CloudEvents `type`; a reverse-DNS prefix on the event's own type is ignored. Several sources of one
+    /// topic may share it: an event is rows of all of them, or of none.
     #[serde(rename = "type")]
     pub event_type: String,
+    /// An array in `data` (a dot reaches into an object): the event is one row per element. Fields whose
+    /// path lies below it are read from the element, the others are the same in each row.
+    #[serde(default)]
+    pub explode: Option<String>,
     /// Fields of `data` that stand in for a missing `time`, first one present wins.
     #[serde(default)]
     pub time_fallback: Vec<String>,
@@ -79,6 +84,11 @@ impl SourceDef {
     /// Where a field lies in `data`; a dot reaches into an object.
     pub fn path<'a>(&'a self, field: &'a str) -> &'a str {
         self.fields.get(field).and_then(|def| def.path.as_deref()).unwrap_or(field)
+    }
+
+    /// Is a field read from each element of the exploded array?
+    pub fn is_of_element(&self, field: &str) -> bool {
+        self.explode.as_deref().is_some_and(|array| parse::is_below(self.path(field), array))
     }
 
     /// Every column a definition may name: the envelope's, then the fields by name.

@@ -48,7 +48,32 @@ pub(super) struct Envelope<'a> {
     has_data_base64: bool,
 }
 
+/// The attributes that every event must have.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Identity<'e> {
+    pub id: &'e str,
+    pub source: &'e str,
+    pub tenant_kind: &'e str,
+    pub tenant_id: &'e str,
+}
+
 impl<'a> Envelope<'a> {
+    /// Who sent what about whom, or what is missing.
+    pub fn identity(&self) -> Result<Identity<'_>, Box<Reject>> {
+        fn text<'t>(attribute: &'t Text<'_>) -> Option<&'t str> {
+            attribute.as_deref().filter(|t| !t.is_empty())
+        }
+        let id = text(&self.id).ok_or_else(|| Reject::missing("id"))?;
+        let source = text(&self.source).ok_or_else(|| Reject::missing("source"))?;
+        match (text(&self.tenant_kind), text(&self.tenant_id)) {
+            (Some(tenant_kind), Some(tenant_id)) => Ok(Identity { id, source, tenant_kind, tenant_id }),
+            _ => Err(Reject::new(
+                Reason::MissingTenant,
+                "tenantkind and tenantid are required; there is no default tenant",
+            )),
+        }
+    }
+
     pub fn read(payload: &'a [u8], headers: &'a dyn Headers) -> Result<Self, Box<Reject>> {
         let mode = Mode::of(headers)?;
         let body = std::str::from_utf8(payload)

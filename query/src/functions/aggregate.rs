@@ -1,6 +1,8 @@
 //! The aggregate functions: their names, types and mistakes.
 
-use super::sketch::{Bytes, Distinct, Estimate, Finish, Hdr, Quantile, Sketch, SketchAccumulator};
+use super::sketch::{
+    Bytes, Distinct, Estimate, Finish, FractionBelow, Hdr, Input, Quantile, Sketch, SketchAccumulator, Stored, Values,
+};
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{Result, ScalarValue, plan_err};
 use datafusion::functions_aggregate::approx_distinct::approx_distinct_udaf;
@@ -11,6 +13,9 @@ use datafusion::logical_expr::{
 use datafusion::physical_expr::expressions::Literal;
 use std::sync::{Arc, LazyLock};
 
+/// Significant digits of `hdr(x)`, as in rollups.
+const DIGITS: u8 = 2;
+
 static HDR_MERGE: LazyLock<Arc<AggregateUDF>> = LazyLock::new(|| SketchAggregate::udf("hdr_merge", Role::HdrMerge));
 static DISTINCT_MERGE: LazyLock<Arc<AggregateUDF>> =
     LazyLock::new(|| SketchAggregate::udf("distinct_merge", Role::DistinctMerge));
@@ -18,7 +23,10 @@ static DISTINCT_MERGE: LazyLock<Arc<AggregateUDF>> =
 pub(super) fn all() -> Vec<AggregateUDF> {
     let quantile = SketchAggregate::udf("quantile", Role::Quantile);
     let distinct = SketchAggregate::udf("approx_distinct", Role::Distinct);
-    [quantile, distinct, Arc::clone(&HDR_MERGE), Arc::clone(&DISTINCT_MERGE)].map(Arc::unwrap_or_clone).into()
+    let hdr = SketchAggregate::udf("hdr", Role::Hdr);
+    let fraction = SketchAggregate::udf("fraction_below", Role::FractionBelow);
+    let all = [quantile, fraction, distinct, hdr, Arc::clone(&HDR_MERGE), Arc::clone(&DISTINCT_MERGE)];
+    all.map(Arc::unwrap_or_clone).into()
 }
 
 /// `hdr_merge(sketch)` as an expression.
@@ -34,6 +42,8 @@ pub fn distinct_merge(sketch: Expr) -> Expr {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Role {
     Quantile,
+    FractionBelow,
+    Hdr,
     HdrMerge,
     Distinct,
     DistinctMerge,
@@ -60,6 +70,10 @@ impl SketchAggregate {
     }
 }
 
+fn is_number(data_type: &DataType) -> bool {
+    data_type.is_numeric() || data_type.is_null()
+}
+
 fn is_binary(data_type: &DataType) -> bool {
     matches!(data_type, DataType::Binary | DataType::BinaryView | DataType::LargeBinary | DataType::Null)
 }
@@ -75,9 +89,23 @@ impl AggregateUDFImpl for SketchAggregate {
 
     fn coerce_types(&self, arguments: &[DataType]) -> Result<Vec<DataType>> {
         match (self.role, arguments) {
-            (Role::Quantile, [sketch, q]) if is_binary(sketch) && (q.is_numeric() || q.is_null()) => {
+            (Role::Quantile | Role::FractionBelow, [sketch, x]) if is_binary(sketch) && is_number(x) => {
                 Ok(vec![DataType::Binary, DataType::Float64])
             }
+            (Role::Hdr, [x]) if x.is_integer() || x.is_null() => Ok(vec![DataType::Int64]),
+            (Role::Hdr, [x, digits]) if (x.is_integer() || x.is_null()) && digits.is_integer() => {
+                Ok(vec![DataType::Int64, DataType::Int64])
+            }
+            (Role::Hdr, [other] | [other, _]) if is_binary(other) => {
+                plan_err!("hdr counts plain integers; histograms of a rollup are merged by hdr_merge(column)")
+            }
+            (Role::Hdr, [other] | [other, _]) if !other.is_integer() => {
+                plan_err!("hdr counts integers, found {other}; round and cast it, as in hdr(CAST(round(x) AS BIGINT))")
+            }
+            (Role::Hdr, _) => plan_err!("hdr takes integers and the number of digits, 1 to 3, as in hdr(age_s, 2)"),
+            (Role::FractionBelow, _) => plan_err!(
+                "fraction_below takes a histogram column and a number, as in fraction_below(duration_ms, 250)"
+            ),
             (Role::Quantile, [other, _]) if !is_binary(other) => plan_err!(
                 "quantile takes a histogram column, found {other}; percentiles are merged from histograms, never \
                  averaged or taken of percentiles: use the hdr(…) column of a rollup, as in quantile(duration_ms, 0.95)"
@@ -98,9 +126,9 @@ impl AggregateUDFImpl for SketchAggregate {
 
     fn return_type(&self, _arguments: &[DataType]) -> Result<DataType> {
         Ok(match self.role {
-            Role::Quantile => DataType::Float64,
+            Role::Quantile | Role::FractionBelow => DataType::Float64,
             Role::Distinct => DataType::UInt64,
-            Role::HdrMerge | Role::DistinctMerge => DataType::Binary,
+            Role::Hdr | Role::HdrMerge | Role::DistinctMerge => DataType::Binary,
         })
     }
 
@@ -145,32 +173,53 @@ where
     Boxed: Make<A>,
 {
     Ok(match role {
-        Role::HdrMerge => Boxed::make::<Hdr, _>(Bytes),
-        Role::DistinctMerge => Boxed::make::<Distinct, _>(Bytes),
-        Role::Distinct => Boxed::make::<Distinct, _>(Estimate),
-        Role::Quantile => Boxed::make::<Hdr, _>(Quantile(constant_quantile(args)?)),
+        Role::HdrMerge => Boxed::make::<Hdr, _, _>(Stored, Bytes),
+        Role::Hdr => Boxed::make::<Hdr, _, _>(Values { digits: constant_digits(args)? }, Bytes),
+        Role::DistinctMerge => Boxed::make::<Distinct, _, _>(Stored, Bytes),
+        Role::Distinct => Boxed::make::<Distinct, _, _>(Stored, Estimate),
+        Role::Quantile => Boxed::make::<Hdr, _, _>(Stored, Quantile(constant_quantile(args)?)),
+        Role::FractionBelow => Boxed::make::<Hdr, _, _>(Stored, FractionBelow(constant_bound(args)?)),
     })
 }
 
 trait Make<A: ?Sized> {
-    fn make<S: Sketch, F: Finish<S>>(finish: F) -> Box<A>;
+    fn make<S: Sketch, I: Input<S>, F: Finish<S>>(input: I, finish: F) -> Box<A>;
 }
 
 impl Make<dyn Accumulator> for Boxed {
-    fn make<S: Sketch, F: Finish<S>>(finish: F) -> Box<dyn Accumulator> {
-        Box::new(SketchAccumulator::<S, F>::new(finish))
+    fn make<S: Sketch, I: Input<S>, F: Finish<S>>(input: I, finish: F) -> Box<dyn Accumulator> {
+        Box::new(SketchAccumulator::<S, I, F>::new(input, finish))
     }
 }
 
 impl Make<dyn GroupsAccumulator> for Boxed {
-    fn make<S: Sketch, F: Finish<S>>(finish: F) -> Box<dyn GroupsAccumulator> {
-        Box::new(SketchAccumulator::<S, F>::new(finish))
+    fn make<S: Sketch, I: Input<S>, F: Finish<S>>(input: I, finish: F) -> Box<dyn GroupsAccumulator> {
+        Box::new(SketchAccumulator::<S, I, F>::new(input, finish))
+    }
+}
+
+/// The second argument when it is a constant.
+fn second<'a>(args: &'a AccumulatorArgs) -> Option<&'a ScalarValue> {
+    args.exprs.get(1).and_then(|e| e.downcast_ref::<Literal>()).map(Literal::value)
+}
+
+fn constant_bound(args: &AccumulatorArgs) -> Result<f64> {
+    match second(args) {
+        Some(ScalarValue::Float64(Some(x))) if !x.is_nan() => Ok(*x),
+        _ => plan_err!("fraction_below: the bound is a constant number, as in fraction_below(duration_ms, 250)"),
+    }
+}
+
+fn constant_digits(args: &AccumulatorArgs) -> Result<u8> {
+    match second(args) {
+        None if args.exprs.len() < 2 => Ok(DIGITS),
+        Some(ScalarValue::Int64(Some(digits @ 1..=3))) => Ok(*digits as u8),
+        _ => plan_err!("hdr: the number of significant digits is a constant from 1 to 3, as in hdr(age_s, 2)"),
     }
 }
 
 fn constant_quantile(args: &AccumulatorArgs) -> Result<f64> {
-    let literal = args.exprs.get(1).and_then(|e| e.downcast_ref::<Literal>());
-    match literal.map(Literal::value) {
+    match second(args) {
         Some(ScalarValue::Float64(Some(q))) if (0.0..=1.0).contains(q) => Ok(*q),
         Some(ScalarValue::Float64(Some(q))) => {
             plan_err!("quantile: q lies between 0 and 1, found {q}; the 95th percentile is 0.95")

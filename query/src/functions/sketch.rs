@@ -1,6 +1,7 @@
 //! The accumulator behind all sketch aggregates: one sketch per group, merged in place.
 
 use arrow::array::{Array, ArrayRef, AsArray, BinaryBuilder, BooleanArray, Float64Builder, UInt64Builder};
+use arrow::datatypes::Int64Type;
 use datafusion::common::{DataFusionError, Result, ScalarValue, exec_err};
 use datafusion::logical_expr::{Accumulator, EmitTo, GroupsAccumulator};
 use std::fmt::Debug;
@@ -51,6 +52,50 @@ impl Sketch for Distinct {
     }
 }
 
+/// What a row of the argument adds to the sketch of its group.
+pub(super) trait Input<S>: Debug + Copy + Send + Sync + 'static {
+    /// Is a row its own state, as stored sketches are?
+    const IS_STATE: bool;
+
+    /// Adds a row that is not null.
+    fn add(self, column: &ArrayRef, row: usize, sketch: &mut S) -> Result<()>;
+}
+
+/// Stored sketches.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stored;
+
+/// Plain integers, counted into a histogram. It has no bucket for negative ones.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Values {
+    pub digits: u8,
+}
+
+impl<S: Sketch> Input<S> for Stored {
+    const IS_STATE: bool = true;
+
+    fn add(self, column: &ArrayRef, row: usize, sketch: &mut S) -> Result<()> {
+        let Some(sketches) = column.as_binary_opt::<i32>() else {
+            return exec_err!("a sketch column is binary, found {}", column.data_type());
+        };
+        sketch.merge_bytes(sketches.value(row)).map_err(|e| DataFusionError::External(Box::new(e)))
+    }
+}
+
+impl Input<Hdr> for Values {
+    const IS_STATE: bool = false;
+
+    fn add(self, column: &ArrayRef, row: usize, sketch: &mut Hdr) -> Result<()> {
+        let Some(values) = column.as_primitive_opt::<Int64Type>() else {
+            return exec_err!("hdr counts integers, found {}", column.data_type());
+        };
+        if let Ok(value) = u64::try_from(values.value(row)) {
+            sketch.0.get_or_insert_with(|| HdrSketch::new(self.digits)).record_n(value, 1);
+        }
+        Ok(())
+    }
+}
+
 /// What becomes of the merged sketches.
 pub(super) trait Finish<S>: Debug + Copy + Send + Sync + 'static {
     fn finish(self, sketches: &[S]) -> ArrayRef;
@@ -63,6 +108,10 @@ pub(super) struct Bytes;
 /// The value at rank ⌈q·n⌉.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Quantile(pub f64);
+
+/// The share of values up to a bound.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct FractionBelow(pub f64);
 
 /// The number of distinct values.
 #[derive(Debug, Clone, Copy)]
@@ -85,6 +134,18 @@ impl Finish<Hdr> for Quantile {
     }
 }
 
+impl Finish<Hdr> for FractionBelow {
+    fn finish(self, sketches: &[Hdr]) -> ArrayRef {
+        let mut builder = Float64Builder::with_capacity(sketches.len());
+        let fraction = |sketch: &HdrSketch| {
+            let below = if self.0 < 0.0 { 0 } else { sketch.count_at_or_below(self.0 as u64) };
+            (sketch.count() > 0).then(|| below as f64 / sketch.count() as f64)
+        };
+        sketches.iter().for_each(|s| builder.append_option(s.0.as_ref().and_then(fraction)));
+        Arc::new(builder.finish())
+    }
+}
+
 impl Finish<Distinct> for Estimate {
     fn finish(self, sketches: &[Distinct]) -> ArrayRef {
         let mut builder = UInt64Builder::with_capacity(sketches.len());
@@ -95,27 +156,27 @@ impl Finish<Distinct> for Estimate {
 
 /// Sketches by group. Without groups it is one group.
 #[derive(Debug)]
-pub(super) struct SketchAccumulator<S, F> {
+pub(super) struct SketchAccumulator<S, I, F> {
     sketches: Vec<S>,
     bytes: usize,
+    input: I,
     finish: F,
 }
 
-impl<S: Sketch, F: Finish<S>> SketchAccumulator<S, F> {
-    pub fn new(finish: F) -> Self {
-        Self { sketches: Vec::new(), bytes: 0, finish }
+impl<S: Sketch, I: Input<S>, F: Finish<S>> SketchAccumulator<S, I, F> {
+    pub fn new(input: I, finish: F) -> Self {
+        Self { sketches: Vec::new(), bytes: 0, input, finish }
     }
 
-    fn merge(
+    fn add(
         &mut self,
+        input: impl Input<S>,
         values: &[ArrayRef],
         group_of: impl Fn(usize) -> usize,
         filter: Option<&BooleanArray>,
         groups: usize,
     ) -> Result<()> {
-        let Some(column) = values.first().and_then(|v| v.as_binary_opt::<i32>()) else {
-            return exec_err!("a sketch column is binary, found {:?}", values.first().map(|v| v.data_type().clone()));
-        };
+        let Some(column) = values.first() else { return exec_err!("an aggregate of sketches has an argument") };
         let grown = groups.saturating_sub(self.sketches.len());
         self.bytes += grown * size_of::<S>();
         self.sketches.resize_with(groups.max(self.sketches.len()), S::default);
@@ -125,7 +186,7 @@ impl<S: Sketch, F: Finish<S>> SketchAccumulator<S, F> {
             }
             let sketch = &mut self.sketches[group_of(row)];
             let before = sketch.size_bytes();
-            sketch.merge_bytes(column.value(row)).map_err(|e| DataFusionError::External(Box::new(e)))?;
+            input.add(column, row, sketch)?;
             self.bytes = (self.bytes + sketch.size_bytes()).saturating_sub(before);
         }
         Ok(())
@@ -138,7 +199,7 @@ impl<S: Sketch, F: Finish<S>> SketchAccumulator<S, F> {
     }
 }
 
-impl<S: Sketch, F: Finish<S>> GroupsAccumulator for SketchAccumulator<S, F> {
+impl<S: Sketch, I: Input<S>, F: Finish<S>> GroupsAccumulator for SketchAccumulator<S, I, F> {
     fn update_batch(
         &mut self,
         values: &[ArrayRef],
@@ -146,10 +207,10 @@ impl<S: Sketch, F: Finish<S>> GroupsAccumulator for SketchAccumulator<S, F> {
         filter: Option<&BooleanArray>,
         total: usize,
     ) -> Result<()> {
-        self.merge(values, |row| groups[row], filter, total)
+        self.add(self.input, values, |row| groups[row], filter, total)
     }
     fn merge_batch(&mut self, values: &[ArrayRef], groups: &[usize], total: usize) -> Result<()> {
-        self.merge(values, |row| groups[row], None, total)
+        self.add(Stored, values, |row| groups[row], None, total)
     }
     fn evaluate(&mut self, emit_to: EmitTo) -> Result<ArrayRef> {
         let sketches = self.take(emit_to);
@@ -160,7 +221,11 @@ impl<S: Sketch, F: Finish<S>> GroupsAccumulator for SketchAccumulator<S, F> {
         Ok(vec![Bytes.finish(&sketches)])
     }
     fn convert_to_state(&self, values: &[ArrayRef], filter: Option<&BooleanArray>) -> Result<Vec<ArrayRef>> {
-        // A stored sketch is its own state.
+        if !I::IS_STATE {
+            let mut each = Self::new(self.input, self.finish);
+            each.add(self.input, values, |row| row, filter, values[0].len())?;
+            return Ok(vec![Bytes.finish(&each.sketches)]);
+        }
         let column = match filter {
             None => Arc::clone(&values[0]),
             Some(filter) => {
@@ -176,12 +241,12 @@ impl<S: Sketch, F: Finish<S>> GroupsAccumulator for SketchAccumulator<S, F> {
     }
 }
 
-impl<S: Sketch, F: Finish<S>> Accumulator for SketchAccumulator<S, F> {
+impl<S: Sketch, I: Input<S>, F: Finish<S>> Accumulator for SketchAccumulator<S, I, F> {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        self.merge(values, |_| 0, None, 1)
+        self.add(self.input, values, |_| 0, None, 1)
     }
     fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
-        self.merge(states, |_| 0, None, 1)
+        self.add(Stored, states, |_| 0, None, 1)
     }
     fn evaluate(&mut self) -> Result<ScalarValue> {
         self.sketches.resize_with(1, S::default);

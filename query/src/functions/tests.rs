@@ -64,6 +64,11 @@ async fn a_percentile_of_percentiles_is_refused_with_the_reason() {
         ("SELECT quantile(duration_ms, requests) FROM calls GROUP BY requests", "constant between 0 and 1"),
         ("SELECT quantile(duration_ms) FROM calls", "as in quantile(duration_ms, 0.95)"),
         ("SELECT hdr_merge(requests) FROM calls", "hdr_merge takes one histogram column"),
+        ("SELECT hdr(duration_ms) FROM calls", "merged by hdr_merge(column)"),
+        ("SELECT hdr(mean) FROM calls", "round and cast it"),
+        ("SELECT hdr(requests, 4) FROM calls", "a constant from 1 to 3"),
+        ("SELECT fraction_below(requests, 4) FROM calls", "as in fraction_below(duration_ms, 250)"),
+        ("SELECT growth(api, 4) FROM calls", "growth takes two numbers"),
     ] {
         match engine.query(sql).await {
             Err(SqlError::Query { message, .. }) => {
@@ -72,6 +77,39 @@ async fn a_percentile_of_percentiles_is_refused_with_the_reason() {
             other => panic!("{sql}: {other:?}"),
         }
     }
+}
+
+#[tokio::test]
+async fn plain_integers_become_a_histogram() {
+    let (_folder, engine) = filled().await;
+    let of = |rest: &str| {
+        format!("FROM (VALUES ('a', 10), ('a', 20), ('a', -5), ('a', NULL), ('b', 1000), ('c', -1)) AS t(k, x) {rest}")
+    };
+    let quantiles = format!("SELECT hdr_quantile(hdr(x), 0.5), hdr_count(hdr(x, 3)) {}", of(""));
+    assert_eq!(csv(&engine, &quantiles).await, "20.0,3\n");
+    let grouped = format!("SELECT k, hdr_quantile(hdr(x), 1) {}", of("GROUP BY k ORDER BY k"));
+    assert_eq!(csv(&engine, &grouped).await, "a,20.0\nb,1003.0\nc,\n");
+    let above = format!("SELECT quantile(h, 0.5) FROM (SELECT k, hdr(x) AS h {})", of("GROUP BY k"));
+    assert_eq!(csv(&engine, &above).await, "20.0\n");
+    let filtered = format!("SELECT hdr_count(hdr(x) FILTER (WHERE k = 'b')) {}", of(""));
+    assert_eq!(csv(&engine, &filtered).await, "1\n");
+    let many = "SELECT hdr_count(hdr_merge(h)), quantile(h, 0.5) FROM (SELECT v % 1000 AS k, hdr(v, 3) AS h FROM generate_series(1, 100000) AS g(v) GROUP BY 1)";
+    assert_eq!(csv(&engine, many).await, "100000,50015.0\n", "over partitions and partial aggregates");
+}
+
+#[tokio::test]
+async fn the_share_of_values_up_to_a_bound() {
+    let (_folder, engine) = filled().await;
+    let shares = "SELECT api, fraction_below(duration_ms, 20), fraction_below(duration_ms, 9.9), fraction_below(duration_ms, -1), fraction_below(duration_ms, 1e30) FROM calls GROUP BY api ORDER BY api";
+    assert_eq!(csv(&engine, shares).await, "auth,1.0,1.0,0.0,1.0\nnone,,,,\norders,0.4,0.0,0.0,1.0\n");
+    assert_eq!(csv(&engine, "SELECT fraction_below(duration_ms, 1) FROM calls WHERE api = 'nowhere'").await, "\"\"\n");
+}
+
+#[tokio::test]
+async fn growth_has_no_number_for_what_is_new() {
+    let (_folder, engine) = filled().await;
+    let sql = "SELECT growth(cur, prev) FROM (VALUES (3, 2.0), (1, -2.0), (0, 0.0), (5, 0.0), (NULL, 1.0), (0, 4.0)) AS t(cur, prev)";
+    assert_eq!(csv(&engine, sql).await, "0.5\n1.5\n0.0\n\"\"\n\"\"\n-1.0\n");
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ pub(super) async fn index(State(endpoints): State<Endpoints>, headers: HeaderMap
         .and_then(|h| h.to_str().ok())
         .filter(|h| h.bytes().all(is_of_host))
         .unwrap_or("HOST:PORT");
-    let tables = match endpoints.engine.snapshots().table_names().await {
+    let tables = match endpoints.engine.names().await {
         Ok(names) if names.is_empty() => "none yet".to_owned(),
         Ok(names) => names.iter().fold(String::new(), |mut text, name| {
             let _ = write!(text, "<code>{name}</code> ");
@@ -30,7 +30,7 @@ pub(super) async fn index(State(endpoints): State<Endpoints>, headers: HeaderMap
 <li><code>POST /api/v1/sql</code>: SQL over the rollups, as JSON, CSV, Parquet or an Arrow stream</li>
 <li><a href="/-/ready">/-/ready</a>, <a href="/-/healthy">/-/healthy</a></li>
 </ul>
-<p>Tables: {tables}</p>
+<p>Tables and views: {tables}</p>
 <pre>curl -s {host}/api/v1/sql -H 'content-type: text/plain' -H 'accept: text/csv' \
   -d 'SELECT table_name, column_name, data_type FROM information_schema.columns'</pre></html>
 "#

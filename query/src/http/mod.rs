@@ -5,7 +5,7 @@
 //! | `GET /` | what is here, as a page |
 //! | `GET /metrics` | Prometheus text or OpenMetrics, by `Accept` |
 //! | `POST /api/v1/sql` | a query: JSON `{"sql": …, "format": …}`, or its bare text |
-//! | `GET /api/v1/tables` | names and columns |
+//! | `GET /api/v1/tables` | names, kinds and columns of rollups, tables and views |
 //! | `GET /-/healthy` | 200 while the process lives |
 //! | `GET /-/ready` | 200 when workers and store answer, else 503 with the reason |
 

@@ -2,13 +2,16 @@
 
 use super::{ApiError, Endpoints};
 use crate::format::{Format, columns};
+use crate::table::merged_table;
+use arrow::datatypes::SchemaRef;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
+use std::sync::Arc;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -84,11 +87,23 @@ pub(super) async fn tables(State(endpoints): State<Endpoints>) -> Result<Respons
     let snapshots = endpoints.engine.snapshots();
     let names = snapshots.table_names().await.map_err(unavailable)?;
     let snapshot = snapshots.take(&names).await.map_err(unavailable)?;
+    let definitions = snapshots.definitions();
     let tables = snapshot.tables.iter().map(|(name, table)| {
-        let columns: Vec<_> = columns(&table.schema).into_iter().map(|(name, sql)| json!({ "name": name, "type": sql })).collect();
+        let kind = if table.rollup.is_some() { "rollup" } else { "table" };
         let window_seconds = table.rollup.as_ref().and_then(|r| r.pane_us).map(|p| p as f64 / 1e6);
         let sources = table.rollup.as_ref().map(|r| r.sources.as_slice());
-        json!({ "name": name, "columns": columns, "version": table.version, "sources": sources, "window_seconds": window_seconds })
+        // What queries see of it, which is not quite what is stored.
+        let schema = merged_table(name, table).map_or_else(|_| Arc::clone(&table.schema), |t| t.schema());
+        json!({ "name": name, "kind": kind, "columns": described(&schema), "version": table.version, "sources": sources, "window_seconds": window_seconds })
     });
-    Ok(Json(json!({ "tables": tables.collect::<Vec<_>>() })).into_response())
+    let views = definitions.views().map(|view| {
+        json!({ "name": view.name, "kind": "view", "columns": described(&view.schema), "reads": view.reads, "query": view.query() })
+    });
+    let mut all: Vec<_> = tables.chain(views).collect();
+    all.sort_by(|a, b| a["name"].as_str().cmp(&b["name"].as_str()));
+    Ok(Json(json!({ "tables": all })).into_response())
+}
+
+fn described(schema: &SchemaRef) -> Vec<Value> {
+    columns(schema).into_iter().map(|(name, sql)| json!({ "name": name, "type": sql })).collect()
 }

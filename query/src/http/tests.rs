@@ -1,5 +1,5 @@
 use super::*;
-use crate::testing::{FakeWorkers, Partial, commit, engine, store};
+use crate::testing::{FakeWorkers, Partial, commit, declared, engine, store};
 use axum::body::Body;
 use axum::http::{Method, Request};
 use http_body_util::BodyExt;
@@ -12,7 +12,8 @@ async fn routes(queries: usize) -> (tempfile::TempDir, Arc<FakeWorkers>, Router)
     let engine = Arc::new(engine(&store, workers.clone()));
     let registry = prometheus::Registry::new();
     let metrics = QueryMetrics::register(&registry).unwrap();
-    let scrape = Arc::new(Scrape::new(engine.clone(), vec!["calls".to_owned()], registry, metrics.clone(), 100));
+    engine.snapshots().define(declared());
+    let scrape = Arc::new(Scrape::new(engine.clone(), registry, metrics.clone(), 100));
     let endpoints = Endpoints { engine, scrape, metrics, queries: Arc::new(Semaphore::new(queries)) };
     (folder, workers, router(endpoints))
 }

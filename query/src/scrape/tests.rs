@@ -1,6 +1,6 @@
 use super::*;
 use crate::exposition::Exposition;
-use crate::testing::{FakePiece, FakeWorkers, Partial, commit, engine, store};
+use crate::testing::{FakePiece, FakeWorkers, Partial, commit, declared, engine, store};
 
 async fn scrape_text(watermark: Option<i64>, series_max: usize) -> (String, f64) {
     let (_folder, store) = store();
@@ -17,8 +17,9 @@ async fn scrape_text(watermark: Option<i64>, series_max: usize) -> (String, f64)
     *workers.watermark.lock().unwrap() = watermark;
     let registry = prometheus::Registry::new();
     let metrics = QueryMetrics::register(&registry).unwrap();
-    let scrape =
-        Scrape::new(Arc::new(engine(&store, workers)), vec!["calls".to_owned()], registry, metrics.clone(), series_max);
+    let engine = engine(&store, workers);
+    engine.snapshots().define(declared());
+    let scrape = Scrape::new(Arc::new(engine), registry, metrics.clone(), series_max);
     let text = Exposition::Text.write(&scrape.families().await);
     let rollups = text.lines().filter(|l| l.starts_with("calls_")).map(|l| format!("{l}\n")).collect();
     (rollups, metrics.truncated.with_label_values(&["calls"]).get() as f64)

@@ -29,7 +29,7 @@ async fn messages_are_for_people() {
     let engine = engine(&store, Arc::new(FakeWorkers::default()));
     let error = engine.query("SELECT * FROM cals").await.unwrap_err();
     assert_eq!(error.to_string(), "table 'cals' not found");
-    assert_eq!(error.hint(), Some("the tables are: calls"));
+    assert_eq!(error.hint(), Some("the tables and views are: calls"));
     let error = engine.query("SELECT apu FROM calls").await.unwrap_err();
     assert!(error.to_string().contains("apu"), "{error}");
     assert!(!error.to_string().contains("datafusion"), "{error}");
@@ -53,4 +53,12 @@ async fn names_of_tables_may_be_quoted_and_joined() {
     let engine = engine(&store, Arc::new(FakeWorkers::default()));
     let sql = "WITH c AS (SELECT * FROM \"calls\") SELECT count(*) FROM c JOIN calls ON c.api = calls.api WHERE c.api IN (SELECT api FROM calls)";
     assert_eq!(csv(&engine, sql).await, "1\n");
+}
+
+#[tokio::test]
+async fn now_is_the_moment_that_the_engine_is_told() {
+    let (_folder, store) = store();
+    let engine = engine(&store, Arc::new(FakeWorkers::default()));
+    let sql = "SELECT now() = TIMESTAMP '2026-03-14T12:00:00Z' AND (SELECT now()) = now() AND current_date = DATE '2026-03-14'";
+    assert_eq!(csv(&engine, sql).await, "true\n");
 }

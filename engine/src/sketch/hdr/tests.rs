@@ -92,3 +92,14 @@ fn fifty_buckets_stay_below_six_hundred_bytes() {
     let values: Vec<u64> = (0..50).map(|i| 1000 + i * 37).collect();
     assert!(ours(2, &values).to_v2().len() <= 600);
 }
+
+#[test]
+fn values_up_to_a_bound_are_counted_with_those_of_its_bucket() {
+    let mut sketch = HdrSketch::new(2);
+    for value in [0, 5, 255, 256, 257, 1_000_000] {
+        sketch.record_n(value, 1);
+    }
+    let counted = [0, 4, 5, 254, 255, 256, 300, 1_000_000, u64::MAX].map(|v| sketch.count_at_or_below(v));
+    assert_eq!(counted, [1, 1, 2, 2, 3, 5, 5, 6, 6]);
+    assert_eq!(HdrSketch::new(2).count_at_or_below(7), 0);
+}

