@@ -631,7 +631,7 @@ GROUP BY tenant, shop_id, event_time;
 -- of a database that states none.
 CREATE ROLLUP capacity AS
 SELECT tenant, resource, host AS name,
-       hdr(CAST(10000 * used / nullif(capacity, 0) AS BIGINT)) AS used_per_10000
+       hdr(CAST(round(10000 * used / nullif(capacity, 0)) AS BIGINT)) AS used_per_10000
 FROM resource_sampled
 GROUP BY tumble(INTERVAL '10 seconds'), tenant, resource, host
 UNION ALL BY NAME

@@ -2,9 +2,11 @@
 --
 -- Every view has `tenant`, its labels and `value`; durations are seconds, money is major units beside `currency`,
 -- shares are 0 to 1. Quantiles stand in p50, p90, p95, p99 with mean and count. Views with `window_start` have one row
--- per window (the width is said at each), the others speak of now. What has no denominator has no value: NULL, never 0.
--- A score leaves out what it lacks and rescales the weights; with more than half of the weight missing it has no value.
--- Where a metric is a share, a label says 'all' in the rows that do not split by it.
+-- per window (the width is said at each), the others speak of now. Where a metric is a share, a label says 'all' in the
+-- rows that do not split by it.
+--
+-- What has no denominator has no value: NULL, never 0. A score leaves out what it lacks and rescales the weights; with
+-- more than half of the weight missing it has no value. (greatest and least skip NULLs, hence the CASE around them.)
 
 -- Parameters -------------------------------------------------------------------------------------------------------
 
@@ -22,6 +24,8 @@ SELECT name, value, meaning FROM (VALUES
     ('token_expiry_warning_hours', 24.0, 'a token that expires sooner is a warning'),
     ('safety_days', 7.0, 'days of demand kept beyond the lead time'),
     ('capacity_limit', 0.85, 'utilisation at which a resource is full'),
+    ('automation_health_min_runs', 20.0, 'runs in 15 minutes below which automation is judged by the hour'),
+    ('rule_lift_min_runs', 50.0, 'runs in 7 days below which a rule is not compared'),
     ('automation_health.success', 0.45, 'weight'),
     ('automation_health.timely', 0.25, 'weight'),
     ('automation_health.recovery', 0.15, 'weight'),
@@ -911,7 +915,7 @@ FROM capacity
 WHERE resource = 'queue_workers' AND window_start > now() - INTERVAL '1 hour' AND window_start <= now()
 GROUP BY 1, 2, 3;
 
--- Now, by system and for all: 15 minutes, or an hour where fewer than 20 runs finished. Paused automation is at most 0.5.
+-- Now, by system and for all: 15 minutes, or an hour where too few runs finished. Paused automation is at most 0.5.
 CREATE VIEW automation_health_score_ratio AS
 WITH job AS (
     SELECT tenant, system, coalesce(succeeded_at, failed_at) AS finished_at, successes, first_failed_at, succeeded_at
@@ -935,8 +939,11 @@ WITH job AS (
     SELECT tenant, system FROM run UNION SELECT tenant, system FROM waiting
 ), width AS (
     SELECT s.tenant, s.system,
-           CASE WHEN coalesce(sum(r.runs) FILTER (WHERE r.window_start > now() - INTERVAL '15 minutes'), 0) >= 20 THEN 15 ELSE 60 END AS minutes
+           CASE WHEN coalesce(sum(r.runs) FILTER (WHERE r.window_start > now() - INTERVAL '15 minutes'), 0) >= max(coalesce(o.value, d.value))
+                THEN 15 ELSE 60 END AS minutes
     FROM series s
+    JOIN parameter_default d ON d.name = 'automation_health_min_runs'
+    LEFT JOIN parameter_override o ON o.tenant = s.tenant AND o.name = 'automation_health_min_runs'
     LEFT JOIN run r ON r.tenant = s.tenant AND r.system = s.system
     GROUP BY 1, 2
 ), timely AS (
@@ -954,7 +961,7 @@ WITH job AS (
     GROUP BY 1, 2
 ), parts AS (
     SELECT w.tenant, w.system, w.minutes, coalesce(t.runs, 0) AS runs, s.success, t.timely, s.recovery,
-           greatest(0.0, least(1.0, (300 - q.age) / 300)) AS freshness
+           CASE WHEN q.age IS NOT NULL THEN greatest(0.0, least(1.0, (300 - q.age) / 300)) END AS freshness
     FROM width w
     LEFT JOIN timely t ON t.tenant = w.tenant AND t.system = w.system
     LEFT JOIN success s ON s.tenant = w.tenant AND s.system = w.system
@@ -1089,7 +1096,7 @@ GROUP BY 1, 2
 UNION ALL
 SELECT tenant, 'api_rate_limit', max(p95), 'capacity_limit'
 FROM (
-    SELECT tenant, provider, api, shop_id, hdr_quantile(hdr(CAST(10000 * used AS BIGINT)), 0.95) / 10000 AS p95
+    SELECT tenant, provider, api, shop_id, hdr_quantile(hdr(CAST(round(10000 * used) AS BIGINT)), 0.95) / 10000 AS p95
     FROM (
         SELECT tenant, provider, api, shop_id, date_bin(INTERVAL '1 minute', window_start) AS minute, max(rate_limit_used_max) AS used
         FROM api_shops
@@ -1230,18 +1237,20 @@ FROM (
 )
 WHERE rank <= 20;
 
--- Now, over 7 days: a rule against the median of the rules of its type, of those with 50 runs.
+-- Now, over 7 days: a rule against the median of the rules of its type, of those with enough runs.
 CREATE VIEW automation_rule_lift_ratio AS
 WITH rule AS (
     SELECT r.tenant, r.rule_id, coalesce(t.rule_type, max(r.automation_type)) AS rule_type,
            sum(r.runs) AS runs,
            CAST(sum(CASE WHEN r.outcome = 'success' THEN r.runs ELSE 0 END) AS DOUBLE) / nullif(sum(r.runs), 0) AS success
     FROM automation_runs r
+    JOIN parameter_default d ON d.name = 'rule_lift_min_runs'
+    LEFT JOIN parameter_override o ON o.tenant = r.tenant AND o.name = 'rule_lift_min_runs'
     LEFT JOIN automation_rules t ON t.tenant = r.tenant AND t.rule_id = r.rule_id
     WHERE r.outcome IN ('success', 'failed') AND r.rule_id IS NOT NULL
       AND r.window_start > now() - INTERVAL '7 days' AND r.window_start <= now()
     GROUP BY r.tenant, r.rule_id, t.rule_type
-    HAVING sum(r.runs) >= 50
+    HAVING sum(r.runs) >= max(coalesce(o.value, d.value))
 )
 SELECT rule.tenant, rule.rule_id AS rule, rule.success / nullif(m.success, 0) - 1 AS value, rule.success, m.success AS median_success
 FROM rule
@@ -1382,7 +1391,7 @@ SELECT coalesce(s.tenant, p.tenant) AS tenant, coalesce(s.product_id, p.product_
        coalesce(s.unit_price_minor, p.base_price_minor) AS unit_price_minor,
        coalesce(s.currency, p.currency) AS currency,
        r.units_per_day, r.velocity_units_per_day, coalesce(i.inbound, 0) AS inbound,
-       greatest(s.available, 0) / nullif(r.units_per_day, 0) AS cover_days
+       CASE WHEN s.available IS NOT NULL THEN greatest(s.available, 0) END / nullif(r.units_per_day, 0) AS cover_days
 FROM (
     SELECT tenant, product_id, max(sku) AS sku, max(category) AS category,
            sum(on_hand) AS on_hand, sum(reserved) AS reserved, sum(available) AS available,
@@ -1493,7 +1502,7 @@ UNION ALL SELECT tenant, sku, product_id, 'available', available FROM product_no
 CREATE VIEW inventory_low_stock_skus AS
 SELECT tenant, CASE WHEN available <= 0 OR available <= 0.25 * low_threshold THEN 'critical' ELSE 'low' END AS severity, count(*) AS value
 FROM product_now
-WHERE status = 'active' AND (available <= low_threshold OR cover_days < lead_time_days)
+WHERE status = 'active' AND (available <= low_threshold OR cover_days < lead_time_days OR available <= 0)
 GROUP BY 1, 2;
 
 -- Now.
@@ -1602,7 +1611,8 @@ FROM compared;
 
 -- Now: what should be ordered, and what lies there beyond need.
 CREATE VIEW inventory_reorder_gap_units AS
-SELECT tenant, sku, product, greatest(gap, 0) AS value, greatest(-gap, 0) AS excess_units
+SELECT tenant, sku, product, CASE WHEN gap IS NOT NULL THEN greatest(gap, 0) END AS value,
+       CASE WHEN gap IS NOT NULL THEN greatest(-gap, 0) END AS excess_units
 FROM (
     SELECT p.tenant, p.sku, p.product_id AS product,
            p.units_per_day * (p.lead_time_days + coalesce(o.value, d.value)) - p.available - p.inbound AS gap
@@ -1632,7 +1642,7 @@ WITH sold AS (
     FROM product_now
     WHERE status = 'active' AND unit_price_minor IS NOT NULL AND unit_cost_minor IS NOT NULL
 ), parts AS (
-    SELECT p.tenant, p.product_id, g.growth, m.margin, greatest(0.0, least(1.0, p.cover_days / 14)) AS availability
+    SELECT p.tenant, p.product_id, g.growth, m.margin, CASE WHEN p.cover_days IS NOT NULL THEN least(1.0, p.cover_days / 14) END AS availability
     FROM product_now p
     LEFT JOIN growth g ON g.tenant = p.tenant AND g.product_id = p.product_id
     LEFT JOIN margin m ON m.tenant = p.tenant AND m.product_id = p.product_id
@@ -2365,14 +2375,15 @@ WITH platform AS (
     WHERE minute > now() - INTERVAL '30 days' AND minute <= now()
     GROUP BY 1, 2
 ), pressure AS (
-    SELECT tenant, hdr_quantile(hdr(CAST(10000 * value AS BIGINT), 3), 0.95) / 10000 AS pressure
+    SELECT tenant, hdr_quantile(hdr(CAST(round(10000 * value) AS BIGINT), 3), 0.95) / 10000 AS pressure
     FROM api_rate_limit_used_ratio
     WHERE value >= 0 AND window_start > now() - INTERVAL '30 days' AND window_start <= now()
     GROUP BY 1
 ), parts AS (
     SELECT s.tenant, s.currency, sum(s.share * s.share) AS concentration,
-           sum(s.share * (1 - greatest(0.0, least(1.0, (a.availability - 0.99) / 0.009)))) / nullif(sum(s.share) FILTER (WHERE a.availability IS NOT NULL), 0) AS fragility,
-           least(max(p.pressure), 1.0) AS pressure
+           sum(s.share * (1 - greatest(0.0, least(1.0, (a.availability - 0.99) / 0.009)))) FILTER (WHERE a.availability IS NOT NULL)
+               / nullif(sum(s.share) FILTER (WHERE a.availability IS NOT NULL), 0) AS fragility,
+           CASE WHEN max(p.pressure) > 1 THEN 1.0 ELSE max(p.pressure) END AS pressure
     FROM share s
     LEFT JOIN availability a ON a.tenant = s.tenant AND a.provider = s.sales_platform
     LEFT JOIN pressure p ON p.tenant = s.tenant
