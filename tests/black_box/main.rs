@@ -32,3 +32,4 @@ mod retail;
 mod scrape;
 mod support;
 mod transactions;
+mod verify;

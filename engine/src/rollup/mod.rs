@@ -1,6 +1,7 @@
 //! Rollups: their definitions in SQL, the plan that counts events into them, their tables.
 
 mod combine;
+mod digests;
 mod error;
 mod merge;
 mod options;
@@ -9,6 +10,7 @@ mod schema;
 mod statement;
 mod validate;
 
+pub use digests::{DIGESTS, digests_schema};
 pub use error::DefinitionError;
 pub use merge::{merge_batches, sorted_by_key};
 pub use plan::{Catalog, Folding, MeasurePlan, RollupPlan, SourcePlan, TablePlan};
