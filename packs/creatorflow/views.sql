@@ -82,40 +82,11 @@ SELECT tenant, CAST(commission_rate AS DOUBLE) AS commission_rate, valid_from,
 FROM tenant_log
 WHERE commission_rate IS NOT NULL;
 
--- Midnight in the zones of the shop platform's markets. A zone must be a literal, hence the list; another zone counts
--- as UTC.
-CREATE VIEW zone_today AS
-SELECT 'America/New_York' AS time_zone, date_trunc('day', (now() AT TIME ZONE 'UTC') AT TIME ZONE 'America/New_York') AT TIME ZONE 'UTC' AS starts_at
-UNION ALL SELECT 'America/Chicago', date_trunc('day', (now() AT TIME ZONE 'UTC') AT TIME ZONE 'America/Chicago') AT TIME ZONE 'UTC'
-UNION ALL SELECT 'America/Denver', date_trunc('day', (now() AT TIME ZONE 'UTC') AT TIME ZONE 'America/Denver') AT TIME ZONE 'UTC'
-UNION ALL SELECT 'America/Phoenix', date_trunc('day', (now() AT TIME ZONE 'UTC') AT TIME ZONE 'America/Phoenix') AT TIME ZONE 'UTC'
-UNION ALL SELECT 'America/Los_Angeles', date_trunc('day', (now() AT TIME ZONE 'UTC') AT TIME ZONE 'America/Los_Angeles') AT TIME ZONE 'UTC'
-UNION ALL SELECT 'America/Mexico_City', date_trunc('day', (now() AT TIME ZONE 'UTC') AT TIME ZONE 'America/Mexico_City') AT TIME ZONE 'UTC'
-UNION ALL SELECT 'America/Sao_Paulo', date_trunc('day', (now() AT TIME ZONE 'UTC') AT TIME ZONE 'America/Sao_Paulo') AT TIME ZONE 'UTC'
-UNION ALL SELECT 'Europe/London', date_trunc('day', (now() AT TIME ZONE 'UTC') AT TIME ZONE 'Europe/London') AT TIME ZONE 'UTC'
-UNION ALL SELECT 'Europe/Dublin', date_trunc('day', (now() AT TIME ZONE 'UTC') AT TIME ZONE 'Europe/Dublin') AT TIME ZONE 'UTC'
-UNION ALL SELECT 'Europe/Madrid', date_trunc('day', (now() AT TIME ZONE 'UTC') AT TIME ZONE 'Europe/Madrid') AT TIME ZONE 'UTC'
-UNION ALL SELECT 'Europe/Paris', date_trunc('day', (now() AT TIME ZONE 'UTC') AT TIME ZONE 'Europe/Paris') AT TIME ZONE 'UTC'
-UNION ALL SELECT 'Europe/Berlin', date_trunc('day', (now() AT TIME ZONE 'UTC') AT TIME ZONE 'Europe/Berlin') AT TIME ZONE 'UTC'
-UNION ALL SELECT 'Europe/Amsterdam', date_trunc('day', (now() AT TIME ZONE 'UTC') AT TIME ZONE 'Europe/Amsterdam') AT TIME ZONE 'UTC'
-UNION ALL SELECT 'Europe/Rome', date_trunc('day', (now() AT TIME ZONE 'UTC') AT TIME ZONE 'Europe/Rome') AT TIME ZONE 'UTC'
-UNION ALL SELECT 'Asia/Jakarta', date_trunc('day', (now() AT TIME ZONE 'UTC') AT TIME ZONE 'Asia/Jakarta') AT TIME ZONE 'UTC'
-UNION ALL SELECT 'Asia/Bangkok', date_trunc('day', (now() AT TIME ZONE 'UTC') AT TIME ZONE 'Asia/Bangkok') AT TIME ZONE 'UTC'
-UNION ALL SELECT 'Asia/Ho_Chi_Minh', date_trunc('day', (now() AT TIME ZONE 'UTC') AT TIME ZONE 'Asia/Ho_Chi_Minh') AT TIME ZONE 'UTC'
-UNION ALL SELECT 'Asia/Kuala_Lumpur', date_trunc('day', (now() AT TIME ZONE 'UTC') AT TIME ZONE 'Asia/Kuala_Lumpur') AT TIME ZONE 'UTC'
-UNION ALL SELECT 'Asia/Manila', date_trunc('day', (now() AT TIME ZONE 'UTC') AT TIME ZONE 'Asia/Manila') AT TIME ZONE 'UTC'
-UNION ALL SELECT 'Asia/Singapore', date_trunc('day', (now() AT TIME ZONE 'UTC') AT TIME ZONE 'Asia/Singapore') AT TIME ZONE 'UTC'
-UNION ALL SELECT 'Asia/Shanghai', date_trunc('day', (now() AT TIME ZONE 'UTC') AT TIME ZONE 'Asia/Shanghai') AT TIME ZONE 'UTC'
-UNION ALL SELECT 'Asia/Tokyo', date_trunc('day', (now() AT TIME ZONE 'UTC') AT TIME ZONE 'Asia/Tokyo') AT TIME ZONE 'UTC';
-
--- Since when it is "today" for a tenant: sum an hourly view from here. What its clocks are ahead of UTC follows from
--- where its midnight lies.
+-- Since when it is "today" for a tenant: sum an hourly view from here. A zone that does not exist counts as UTC.
 CREATE VIEW tenant_today AS
-SELECT t.tenant, t.time_zone,
-       coalesce(z.starts_at, date_trunc('day', now() AT TIME ZONE 'UTC')) AS starts_at,
-       coalesce((2160 - CAST(60 * date_part('hour', z.starts_at) + date_part('minute', z.starts_at) AS BIGINT)) % 1440 - 720, 0) AS ahead_minutes
-FROM tenant_current t
-LEFT JOIN zone_today z ON z.time_zone = t.time_zone;
+SELECT tenant, time_zone,
+       coalesce(time_bucket(INTERVAL '1 day', now(), time_zone), time_bucket(INTERVAL '1 day', now())) AS starts_at
+FROM tenant_current;
 
 -- 2.1 Orders, revenue, customers -------------------------------------------------------------------------------------
 
@@ -1561,14 +1532,14 @@ FROM stock_state
 WHERE available IS NOT NULL
 GROUP BY 1, 2, 3;
 
--- Now, over 8 weeks: mean units sold in that hour of that weekday (0 is Sunday) by the tenant's clock of today.
+-- Now, over 8 weeks: mean units sold in that hour of that weekday (0 is Sunday) by the tenant's clock.
 CREATE VIEW inventory_demand_profile_units AS
 SELECT tenant, CAST(date_part('dow', local) AS BIGINT) AS weekday, CAST(date_part('hour', local) AS BIGINT) AS hour, category,
        CAST(sum(units) AS DOUBLE) / 8 AS value
 FROM (
-    SELECT a.tenant, a.category, a.units, to_timestamp(date_part('epoch', a.window_start) + 60 * coalesce(t.ahead_minutes, 0)) AS local
+    SELECT a.tenant, a.category, a.units, coalesce(local_time(a.window_start, t.time_zone), local_time(a.window_start, 'UTC')) AS local
     FROM product_activity a
-    LEFT JOIN tenant_today t ON t.tenant = a.tenant
+    LEFT JOIN tenant_current t ON t.tenant = a.tenant
     WHERE a.units IS NOT NULL AND a.window_start > now() - INTERVAL '56 days' AND a.window_start <= now()
 )
 GROUP BY 1, 2, 3, 4;
