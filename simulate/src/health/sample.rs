@@ -53,7 +53,7 @@ pub(crate) fn sample_resource(tick: &mut Tick<'_>, scene: &mut Scene<'_>, number
         180 + 20 * (number / RESOURCES.len()) as i64 + (scene.now_us - scene.world.start_us) / (3 * 3_600_000_000)
     } else {
         let busy = activity(scene.now_us) / 1.8 * (0.8 + 0.4 * tick.random.unit());
-        (capacity * peak) as i64 / 100 * (busy * 1000.0) as i64 / 1000
+        capacity * peak / 100 * (busy * 1000.0) as i64 / 1000
     };
     tell(tick, scene, RESOURCE, ("host", host), Truth::Normal, |o| {
         o.text("host", host);

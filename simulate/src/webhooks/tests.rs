@@ -36,12 +36,12 @@ fn a_webhook_is_received_and_then_processed() {
 #[test]
 fn every_order_comes_by_a_webhook() {
     let mut announced: HashMap<String, String> = HashMap::new();
-    for event in of_type(steady(), "webhook.received").map(|event| json(event)) {
+    for event in of_type(steady(), "webhook.received").map(json) {
         if let Some(order) = event["correlationid"].as_str() {
             announced.insert(order.to_owned(), event["time"].as_str().unwrap().to_owned());
         }
     }
-    for order in of_type(steady(), "order.created").map(|event| json(event)) {
+    for order in of_type(steady(), "order.created").map(json) {
         let announced = announced.remove(order["data"]["order_id"].as_str().unwrap()).unwrap();
         assert!(announced.as_str() < order["time"].as_str().unwrap());
     }
