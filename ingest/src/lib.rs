@@ -9,6 +9,7 @@
 //! |---|---|
 //! | Kafka, rebalances, replay of files | [`source`] |
 //! | CloudEvents to columns, what is refused | [`decode`], [`dead_letter`] |
+//! | how dead letters are read and put back | [`letters`] |
 //! | the life of a worker | [`worker`] |
 //! | how a flush becomes commits | [`committer`], [`piece`] |
 //! | how tables are kept small and fast | [`maintenance`] |
@@ -17,6 +18,7 @@ pub mod clock;
 pub mod committer;
 pub mod dead_letter;
 pub mod decode;
+pub mod letters;
 pub mod maintenance;
 pub mod metrics;
 pub mod piece;

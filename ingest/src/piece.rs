@@ -1,6 +1,7 @@
 //! A piece of a worker: frozen states of all tables and the offsets they cover.
 
 use crate::dead_letter::DEAD_LETTERS;
+use crate::source::{FILE_TOPIC, JOURNAL_TOPIC};
 use arrow::compute::concat_batches;
 use arrow::record_batch::RecordBatch;
 use std::collections::{BTreeMap, BTreeSet};
@@ -77,7 +78,7 @@ impl WorkerPiece {
 pub(crate) enum Reads {
     /// Those of every topic.
     All,
-    /// Those of these topics, and every replayed file.
+    /// Those of these topics, every replayed file, and the journal of letters that are put back.
     Topics(BTreeSet<String>),
 }
 
@@ -91,7 +92,9 @@ impl Reads {
         match self {
             Self::All => true,
             Self::Topics(topics) => {
-                topics.contains(&*partition.topic) || partition.topic.starts_with(crate::source::FILE_TOPIC)
+                topics.contains(&*partition.topic)
+                    || partition.topic.starts_with(FILE_TOPIC)
+                    || *partition.topic == *JOURNAL_TOPIC
             }
         }
     }

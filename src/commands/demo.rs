@@ -29,7 +29,7 @@ pub async fn demo(options: Demo, commits: Handle) -> Result<ExitCode> {
     };
     let broker = DemoBroker::start(&TOPICS.map(|topic| (topic, PARTITIONS)))?;
     let settings = settings(&options, &data, broker.bootstrap_servers());
-    let packs = packs::load(&settings.packs).await?;
+    let packs = packs::load(&settings.packs, tidewatch_query::Checking::Names).await?;
     start_log(&settings)?;
     let mut shutdown = Shutdown::listen()?;
     let mut app = App::start(&settings, packs, &commits, false).await?;

@@ -4,7 +4,9 @@
 //! | to see proved | read |
 //! |---|---|
 //! | commands, mistakes and hints | `cli` |
+//! | views, and the tests of packs | `packs` |
 //! | every kind of bad input, and nothing stops | `bad_input` |
+//! | dead letters: looked at, repaired, put back once, through kills and side by side | `dead_letters` |
 //! | what was generated is what is counted; files resume | `replay` |
 //! | groups: handing over, and fencing a member that slept | `rebalance` |
 //! | committed and uncommitted count once, while it runs | `live` |
@@ -23,9 +25,11 @@
 mod bad_input;
 mod cli;
 mod crash;
+mod dead_letters;
 mod live;
 mod nezha;
 mod object_store;
+mod packs;
 mod rebalance;
 mod replay;
 mod retail;

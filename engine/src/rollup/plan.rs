@@ -12,7 +12,9 @@ use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, DataFusionError};
 use datafusion::datasource::empty::EmptyTable;
+use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{Expr, LogicalPlan, cast};
+use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::BinaryExpr;
 use datafusion::prelude::{SessionConfig, SessionContext};
@@ -310,11 +312,17 @@ fn compile(
     let df_schema = DFSchema::try_from_qualified_schema(def.name.as_str(), &columns)?;
     let mut source = SourcePlan { def, columns, exprs: Vec::new(), dimensions: Vec::new(), rollups: Vec::new() };
     let mut known: BTreeMap<String, usize> = BTreeMap::new();
+    let options = context.state().config_options().clone();
+    let simplifier = ExprSimplifier::new(
+        SimplifyContext::builder().with_config_options(options).with_schema(Arc::new(df_schema.clone())).build(),
+    );
     let mut add = |exprs: &mut Vec<Arc<dyn PhysicalExpr>>, expr: &Expr| -> Result<usize, DataFusionError> {
         if let Some(&index) = known.get(&expr.to_string()) {
             return Ok(index);
         }
-        exprs.push(checked(context.create_physical_expr(expr.clone(), &df_schema)?)?);
+        // Some functions have no meaning of their own until they are rewritten: coalesce becomes CASE.
+        let simplified = simplifier.simplify(expr.clone())?;
+        exprs.push(checked(context.create_physical_expr(simplified, &df_schema)?)?);
         known.insert(expr.to_string(), exprs.len() - 1);
         Ok(exprs.len() - 1)
     };

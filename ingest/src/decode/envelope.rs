@@ -169,7 +169,7 @@ impl Mode {
 }
 
 /// Is the body nested deeper than [`DEPTH_MAX`]?
-fn is_too_deep(body: &[u8]) -> bool {
+pub(crate) fn is_too_deep(body: &[u8]) -> bool {
     // Counting the brackets is many times cheaper than following them, and clears almost every body.
     let brackets = body.iter().filter(|&&b| b == b'[' || b == b'{').count();
     brackets > DEPTH_MAX && depth(body) > DEPTH_MAX

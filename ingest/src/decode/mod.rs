@@ -10,6 +10,7 @@ mod rows;
 mod tree;
 mod value;
 
+pub(crate) use envelope::is_too_deep;
 pub use envelope::{Headers, NoHeaders};
 pub use reject::{Notice, Reason, Reject};
 

@@ -6,7 +6,7 @@ use crate::dead_letter::{DEAD_LETTERS, DeadLetters, Letter};
 use crate::decode::{Decoded, Decoder};
 use crate::metrics::IngestMetrics;
 use crate::piece::{Ranges, Reads, WorkerPiece};
-use crate::source::SourceRecord;
+use crate::source::{JOURNAL_TOPIC, SourceRecord};
 use arrow::array::BooleanArray;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -123,7 +123,10 @@ impl Counting {
                 Some(known) => *known = partition,
                 None => self.partitions.push(partition),
             }
-            self.watermarks.assign(name.clone(), positions.watermarks.get(&name).copied(), now_us);
+            // Letters that are put back say nothing about how far event time has come.
+            if *name.topic != *JOURNAL_TOPIC {
+                self.watermarks.assign(name.clone(), positions.watermarks.get(&name).copied(), now_us);
+            }
             starts.insert(name, start);
         }
         starts
