@@ -7,7 +7,7 @@ use super::statement::{self, Definition, Statement};
 use super::validate::validate;
 use super::{DefinitionError, DimensionType, MeasureKind, RollupSchema};
 use crate::functions::register_definition_functions;
-use crate::source::{SourceDef, is_plain, parse_sources};
+use crate::source::{PersonalKeys, SourceDef, Sources, is_plain, parse_sources};
 use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, DataFusionError};
@@ -29,6 +29,8 @@ pub struct Catalog {
     pub sources: Vec<Arc<SourcePlan>>,
     /// Sources that no rollup reads; their events are counted and let go.
     pub unused: Vec<SourceDef>,
+    /// Keys of events that are personal data.
+    pub personal: PersonalKeys,
 }
 
 /// How the events of one source are decoded and counted.
@@ -96,7 +98,7 @@ pub struct TablePlan<'a> {
 }
 
 /// Tables that are no rollups.
-const RESERVED: [&str; 4] = ["dead_letters", DIGESTS, "event_ids", "series"];
+const RESERVED: [&str; 5] = ["dead_letters", DIGESTS, "event_ids", "redriven", "series"];
 
 /// A named text: file name for messages, content.
 pub type NamedText = crate::source::NamedText;
@@ -121,7 +123,7 @@ impl Catalog {
         with_digests: bool,
     ) -> Result<Self, Vec<DefinitionError>> {
         let mut errors = Vec::new();
-        let defs = parse_sources(sources, &mut errors);
+        let Sources { defs, personal } = parse_sources(sources, &mut errors);
         let context = planning_context(&defs);
         let mut by_source: BTreeMap<String, Vec<(RollupSchema, Branch)>> = BTreeMap::new();
         let mut names = BTreeSet::new();
@@ -140,7 +142,7 @@ impl Catalog {
                 }
             }
         }
-        let mut catalog = Self::default();
+        let mut catalog = Self { personal, ..Self::default() };
         for (name, def) in defs {
             match by_source.remove(&name) {
                 None => catalog.unused.push(def),

@@ -167,8 +167,9 @@ impl Table {
     /// without tiers.
     pub async fn retained(&mut self, tier: &str) -> Result<Option<i64>, StorageError> {
         self.follow().await?;
-        if !self.known.retained.contains_key(tier) {
-            // A young table is looked through as a whole, which answers for every tier at once.
+        if !self.known.retained.contains_key(tier) && self.known.version < SCAN_BACK_MAX as u64 {
+            // A young table is looked through as a whole, which answers for every tier at once. In an old one
+            // boundaries are too rare to be met by chance.
             self.scan_back(|known| known.retained.contains_key(tier)).await?;
         }
         if let Some(&boundary) = self.known.retained.get(tier) {
