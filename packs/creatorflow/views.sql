@@ -50,6 +50,49 @@ SELECT tenant, metric AS name, CAST(value AS DOUBLE) AS value
 FROM reference_values
 WHERE kind = 'parameter';
 
+-- The same as one row of defaults and one row per tenant that has its own: what a score multiplies with.
+CREATE VIEW weight_default AS
+SELECT max(value) FILTER (WHERE name = 'automation_health.success') AS health_success,
+       max(value) FILTER (WHERE name = 'automation_health.timely') AS health_timely,
+       max(value) FILTER (WHERE name = 'automation_health.recovery') AS health_recovery,
+       max(value) FILTER (WHERE name = 'automation_health.freshness') AS health_freshness,
+       max(value) FILTER (WHERE name = 'workflow_efficiency.touchless') AS workflow_touchless,
+       max(value) FILTER (WHERE name = 'workflow_efficiency.on_time') AS workflow_on_time,
+       max(value) FILTER (WHERE name = 'workflow_efficiency.first_pass') AS workflow_first_pass,
+       max(value) FILTER (WHERE name = 'workflow_efficiency.flow') AS workflow_flow,
+       max(value) FILTER (WHERE name = 'stress_reduction.averted') AS stress_averted,
+       max(value) FILTER (WHERE name = 'stress_reduction.calm') AS stress_calm,
+       max(value) FILTER (WHERE name = 'stress_reduction.quiet') AS stress_quiet,
+       max(value) FILTER (WHERE name = 'market_opportunity.growth') AS market_growth,
+       max(value) FILTER (WHERE name = 'market_opportunity.margin') AS market_margin,
+       max(value) FILTER (WHERE name = 'market_opportunity.availability') AS market_availability,
+       max(value) FILTER (WHERE name = 'platform_risk.concentration') AS platform_concentration,
+       max(value) FILTER (WHERE name = 'platform_risk.fragility') AS platform_fragility,
+       max(value) FILTER (WHERE name = 'platform_risk.pressure') AS platform_pressure
+FROM parameter_default;
+
+CREATE VIEW weight_override AS
+SELECT tenant,
+       max(value) FILTER (WHERE name = 'automation_health.success') AS health_success,
+       max(value) FILTER (WHERE name = 'automation_health.timely') AS health_timely,
+       max(value) FILTER (WHERE name = 'automation_health.recovery') AS health_recovery,
+       max(value) FILTER (WHERE name = 'automation_health.freshness') AS health_freshness,
+       max(value) FILTER (WHERE name = 'workflow_efficiency.touchless') AS workflow_touchless,
+       max(value) FILTER (WHERE name = 'workflow_efficiency.on_time') AS workflow_on_time,
+       max(value) FILTER (WHERE name = 'workflow_efficiency.first_pass') AS workflow_first_pass,
+       max(value) FILTER (WHERE name = 'workflow_efficiency.flow') AS workflow_flow,
+       max(value) FILTER (WHERE name = 'stress_reduction.averted') AS stress_averted,
+       max(value) FILTER (WHERE name = 'stress_reduction.calm') AS stress_calm,
+       max(value) FILTER (WHERE name = 'stress_reduction.quiet') AS stress_quiet,
+       max(value) FILTER (WHERE name = 'market_opportunity.growth') AS market_growth,
+       max(value) FILTER (WHERE name = 'market_opportunity.margin') AS market_margin,
+       max(value) FILTER (WHERE name = 'market_opportunity.availability') AS market_availability,
+       max(value) FILTER (WHERE name = 'platform_risk.concentration') AS platform_concentration,
+       max(value) FILTER (WHERE name = 'platform_risk.fragility') AS platform_fragility,
+       max(value) FILTER (WHERE name = 'platform_risk.pressure') AS platform_pressure
+FROM parameter_override
+GROUP BY tenant;
+
 -- What one item takes by hand, in seconds, where neither the run nor baseline.set (metric manual_seconds) says it.
 CREATE VIEW manual_baseline_default AS
 SELECT automation_type, seconds FROM (VALUES
@@ -82,40 +125,11 @@ SELECT tenant, CAST(commission_rate AS DOUBLE) AS commission_rate, valid_from,
 FROM tenant_log
 WHERE commission_rate IS NOT NULL;
 
--- Midnight in the zones of the shop platform's markets. A zone must be a literal, hence the list; another zone counts
--- as UTC.
-CREATE VIEW zone_today AS
-SELECT 'America/New_York' AS time_zone, date_trunc('day', (now() AT TIME ZONE 'UTC') AT TIME ZONE 'America/New_York') AT TIME ZONE 'UTC' AS starts_at
-UNION ALL SELECT 'America/Chicago', date_trunc('day', (now() AT TIME ZONE 'UTC') AT TIME ZONE 'America/Chicago') AT TIME ZONE 'UTC'
-UNION ALL SELECT 'America/Denver', date_trunc('day', (now() AT TIME ZONE 'UTC') AT TIME ZONE 'America/Denver') AT TIME ZONE 'UTC'
-UNION ALL SELECT 'America/Phoenix', date_trunc('day', (now() AT TIME ZONE 'UTC') AT TIME ZONE 'America/Phoenix') AT TIME ZONE 'UTC'
-UNION ALL SELECT 'America/Los_Angeles', date_trunc('day', (now() AT TIME ZONE 'UTC') AT TIME ZONE 'America/Los_Angeles') AT TIME ZONE 'UTC'
-UNION ALL SELECT 'America/Mexico_City', date_trunc('day', (now() AT TIME ZONE 'UTC') AT TIME ZONE 'America/Mexico_City') AT TIME ZONE 'UTC'
-UNION ALL SELECT 'America/Sao_Paulo', date_trunc('day', (now() AT TIME ZONE 'UTC') AT TIME ZONE 'America/Sao_Paulo') AT TIME ZONE 'UTC'
-UNION ALL SELECT 'Europe/London', date_trunc('day', (now() AT TIME ZONE 'UTC') AT TIME ZONE 'Europe/London') AT TIME ZONE 'UTC'
-UNION ALL SELECT 'Europe/Dublin', date_trunc('day', (now() AT TIME ZONE 'UTC') AT TIME ZONE 'Europe/Dublin') AT TIME ZONE 'UTC'
-UNION ALL SELECT 'Europe/Madrid', date_trunc('day', (now() AT TIME ZONE 'UTC') AT TIME ZONE 'Europe/Madrid') AT TIME ZONE 'UTC'
-UNION ALL SELECT 'Europe/Paris', date_trunc('day', (now() AT TIME ZONE 'UTC') AT TIME ZONE 'Europe/Paris') AT TIME ZONE 'UTC'
-UNION ALL SELECT 'Europe/Berlin', date_trunc('day', (now() AT TIME ZONE 'UTC') AT TIME ZONE 'Europe/Berlin') AT TIME ZONE 'UTC'
-UNION ALL SELECT 'Europe/Amsterdam', date_trunc('day', (now() AT TIME ZONE 'UTC') AT TIME ZONE 'Europe/Amsterdam') AT TIME ZONE 'UTC'
-UNION ALL SELECT 'Europe/Rome', date_trunc('day', (now() AT TIME ZONE 'UTC') AT TIME ZONE 'Europe/Rome') AT TIME ZONE 'UTC'
-UNION ALL SELECT 'Asia/Jakarta', date_trunc('day', (now() AT TIME ZONE 'UTC') AT TIME ZONE 'Asia/Jakarta') AT TIME ZONE 'UTC'
-UNION ALL SELECT 'Asia/Bangkok', date_trunc('day', (now() AT TIME ZONE 'UTC') AT TIME ZONE 'Asia/Bangkok') AT TIME ZONE 'UTC'
-UNION ALL SELECT 'Asia/Ho_Chi_Minh', date_trunc('day', (now() AT TIME ZONE 'UTC') AT TIME ZONE 'Asia/Ho_Chi_Minh') AT TIME ZONE 'UTC'
-UNION ALL SELECT 'Asia/Kuala_Lumpur', date_trunc('day', (now() AT TIME ZONE 'UTC') AT TIME ZONE 'Asia/Kuala_Lumpur') AT TIME ZONE 'UTC'
-UNION ALL SELECT 'Asia/Manila', date_trunc('day', (now() AT TIME ZONE 'UTC') AT TIME ZONE 'Asia/Manila') AT TIME ZONE 'UTC'
-UNION ALL SELECT 'Asia/Singapore', date_trunc('day', (now() AT TIME ZONE 'UTC') AT TIME ZONE 'Asia/Singapore') AT TIME ZONE 'UTC'
-UNION ALL SELECT 'Asia/Shanghai', date_trunc('day', (now() AT TIME ZONE 'UTC') AT TIME ZONE 'Asia/Shanghai') AT TIME ZONE 'UTC'
-UNION ALL SELECT 'Asia/Tokyo', date_trunc('day', (now() AT TIME ZONE 'UTC') AT TIME ZONE 'Asia/Tokyo') AT TIME ZONE 'UTC';
-
--- Since when it is "today" for a tenant: sum an hourly view from here. What its clocks are ahead of UTC follows from
--- where its midnight lies.
+-- Since when it is "today" for a tenant: sum an hourly view from here. A zone that does not exist counts as UTC.
 CREATE VIEW tenant_today AS
-SELECT t.tenant, t.time_zone,
-       coalesce(z.starts_at, date_trunc('day', now() AT TIME ZONE 'UTC')) AS starts_at,
-       coalesce((2160 - CAST(60 * date_part('hour', z.starts_at) + date_part('minute', z.starts_at) AS BIGINT)) % 1440 - 720, 0) AS ahead_minutes
-FROM tenant_current t
-LEFT JOIN zone_today z ON z.time_zone = t.time_zone;
+SELECT tenant, time_zone,
+       coalesce(time_bucket(INTERVAL '1 day', now(), time_zone), time_bucket(INTERVAL '1 day', now())) AS starts_at
+FROM tenant_current;
 
 -- 2.1 Orders, revenue, customers -------------------------------------------------------------------------------------
 
@@ -915,83 +929,79 @@ FROM capacity
 WHERE resource = 'queue_workers' AND window_start > now() - INTERVAL '1 hour' AND window_start <= now()
 GROUP BY 1, 2, 3;
 
+-- Finished runs and jobs of the last hour, each for its system and for all.
+CREATE VIEW automation_recent AS
+SELECT tenant, CASE WHEN scope.is_all THEN 'all' ELSE system END AS system, at, runs, timely_runs, jobs, succeeded, first_failures, rescued
+FROM (
+    SELECT tenant, system, window_start AS at, runs, timely_runs, CAST(NULL AS BIGINT) AS jobs, CAST(NULL AS BIGINT) AS succeeded,
+           CAST(NULL AS BIGINT) AS first_failures, CAST(NULL AS BIGINT) AS rescued
+    FROM automation_runs
+    WHERE outcome IN ('success', 'failed') AND window_start > now() - INTERVAL '1 hour' AND window_start <= now()
+    UNION ALL
+    SELECT tenant, system, coalesce(succeeded_at, failed_at), NULL, NULL, 1, CASE WHEN successes > 0 THEN 1 ELSE 0 END,
+           CASE WHEN first_failed_at IS NOT NULL THEN 1 ELSE 0 END,
+           CASE WHEN succeeded_at BETWEEN first_failed_at AND first_failed_at + INTERVAL '30 seconds' THEN 1 ELSE 0 END
+    FROM automation_jobs
+    WHERE coalesce(succeeded_at, failed_at) > now() - INTERVAL '1 hour' AND coalesce(succeeded_at, failed_at) <= now()
+)
+CROSS JOIN (VALUES (true), (false)) AS scope(is_all);
+
 -- Now, by system and for all: 15 minutes, or an hour where too few runs finished. Paused automation is at most 0.5.
 CREATE VIEW automation_health_score_ratio AS
-WITH job AS (
-    SELECT tenant, system, coalesce(succeeded_at, failed_at) AS finished_at, successes, first_failed_at, succeeded_at
-    FROM automation_jobs
-    WHERE coalesce(succeeded_at, failed_at) > now() - INTERVAL '1 hour' AND coalesce(succeeded_at, failed_at) <= now()
-    UNION ALL
-    SELECT tenant, 'all', coalesce(succeeded_at, failed_at), successes, first_failed_at, succeeded_at
-    FROM automation_jobs
-    WHERE coalesce(succeeded_at, failed_at) > now() - INTERVAL '1 hour' AND coalesce(succeeded_at, failed_at) <= now()
-), run AS (
-    SELECT tenant, system, window_start, runs, timely_runs FROM automation_runs
-    WHERE outcome IN ('success', 'failed') AND window_start > now() - INTERVAL '1 hour' AND window_start <= now()
-    UNION ALL
-    SELECT tenant, 'all', window_start, runs, timely_runs FROM automation_runs
-    WHERE outcome IN ('success', 'failed') AND window_start > now() - INTERVAL '1 hour' AND window_start <= now()
-), waiting AS (
-    SELECT tenant, system, max(oldest_age_seconds) AS age FROM queue_now WHERE system IS NOT NULL GROUP BY 1, 2
-    UNION ALL
-    SELECT tenant, 'all', max(oldest_age_seconds) FROM queue_now GROUP BY 1
-), series AS (
-    SELECT tenant, system FROM run UNION SELECT tenant, system FROM waiting
-), width AS (
-    SELECT s.tenant, s.system,
-           CASE WHEN coalesce(sum(r.runs) FILTER (WHERE r.window_start > now() - INTERVAL '15 minutes'), 0) >= max(coalesce(o.value, d.value))
-                THEN 15 ELSE 60 END AS minutes
-    FROM series s
+WITH recent AS (
+    SELECT r.tenant, r.system,
+           coalesce(sum(r.runs) FILTER (WHERE r.at > now() - INTERVAL '15 minutes'), 0) >= max(coalesce(o.value, d.value)) AS is_busy,
+           sum(r.runs) FILTER (WHERE r.at > now() - INTERVAL '15 minutes') AS runs_15m, sum(r.runs) AS runs_1h,
+           sum(r.timely_runs) FILTER (WHERE r.at > now() - INTERVAL '15 minutes') AS timely_15m, sum(r.timely_runs) AS timely_1h,
+           sum(r.jobs) FILTER (WHERE r.at > now() - INTERVAL '15 minutes') AS jobs_15m, sum(r.jobs) AS jobs_1h,
+           sum(r.succeeded) FILTER (WHERE r.at > now() - INTERVAL '15 minutes') AS succeeded_15m, sum(r.succeeded) AS succeeded_1h,
+           sum(r.first_failures) FILTER (WHERE r.at > now() - INTERVAL '15 minutes') AS failures_15m, sum(r.first_failures) AS failures_1h,
+           sum(r.rescued) FILTER (WHERE r.at > now() - INTERVAL '15 minutes') AS rescued_15m, sum(r.rescued) AS rescued_1h
+    FROM automation_recent r
     JOIN parameter_default d ON d.name = 'automation_health_min_runs'
-    LEFT JOIN parameter_override o ON o.tenant = s.tenant AND o.name = 'automation_health_min_runs'
-    LEFT JOIN run r ON r.tenant = s.tenant AND r.system = s.system
+    LEFT JOIN parameter_override o ON o.tenant = r.tenant AND o.name = 'automation_health_min_runs'
+    WHERE r.system IS NOT NULL
     GROUP BY 1, 2
-), timely AS (
-    SELECT w.tenant, w.system, sum(r.runs) AS runs, CAST(sum(r.timely_runs) AS DOUBLE) / nullif(sum(r.runs), 0) AS timely
-    FROM width w
-    JOIN run r ON r.tenant = w.tenant AND r.system = w.system AND (w.minutes = 60 OR r.window_start > now() - INTERVAL '15 minutes')
-    GROUP BY 1, 2
-), success AS (
-    SELECT w.tenant, w.system,
-           CAST(count(*) FILTER (WHERE j.successes > 0) AS DOUBLE) / nullif(count(*), 0) AS success,
-           coalesce(CAST(count(*) FILTER (WHERE j.succeeded_at BETWEEN j.first_failed_at AND j.first_failed_at + INTERVAL '30 seconds') AS DOUBLE)
-                    / nullif(count(j.first_failed_at), 0), 1.0) AS recovery
-    FROM width w
-    JOIN job j ON j.tenant = w.tenant AND j.system = w.system AND (w.minutes = 60 OR j.finished_at > now() - INTERVAL '15 minutes')
+), waiting AS (
+    SELECT tenant, CASE WHEN scope.is_all THEN 'all' ELSE system END AS system, max(oldest_age_seconds) AS age
+    FROM queue_now
+    CROSS JOIN (VALUES (true), (false)) AS scope(is_all)
+    WHERE scope.is_all OR system IS NOT NULL
     GROUP BY 1, 2
 ), parts AS (
-    SELECT w.tenant, w.system, w.minutes, coalesce(t.runs, 0) AS runs, s.success, t.timely, s.recovery,
+    SELECT coalesce(r.tenant, q.tenant) AS tenant, coalesce(r.system, q.system) AS system,
+           CASE WHEN r.is_busy THEN 15 ELSE 60 END AS window_minutes,
+           coalesce(CASE WHEN r.is_busy THEN r.runs_15m ELSE r.runs_1h END, 0) AS runs,
+           CASE WHEN r.is_busy THEN CAST(r.succeeded_15m AS DOUBLE) / nullif(r.jobs_15m, 0)
+                ELSE CAST(r.succeeded_1h AS DOUBLE) / nullif(r.jobs_1h, 0) END AS success,
+           CASE WHEN r.is_busy THEN CAST(r.timely_15m AS DOUBLE) / nullif(CAST(r.runs_15m AS DOUBLE), 0)
+                ELSE CAST(r.timely_1h AS DOUBLE) / nullif(CAST(r.runs_1h AS DOUBLE), 0) END AS timely,
+           -- Where nothing failed there was nothing to recover from.
+           CASE WHEN r.is_busy AND r.failures_15m > 0 THEN CAST(r.rescued_15m AS DOUBLE) / r.failures_15m
+                WHEN NOT r.is_busy AND r.failures_1h > 0 THEN CAST(r.rescued_1h AS DOUBLE) / r.failures_1h
+                WHEN CASE WHEN r.is_busy THEN r.jobs_15m ELSE r.jobs_1h END > 0 THEN 1.0 END AS recovery,
            CASE WHEN q.age IS NOT NULL THEN greatest(0.0, least(1.0, (300 - q.age) / 300)) END AS freshness
-    FROM width w
-    LEFT JOIN timely t ON t.tenant = w.tenant AND t.system = w.system
-    LEFT JOIN success s ON s.tenant = w.tenant AND s.system = w.system
-    LEFT JOIN waiting q ON q.tenant = w.tenant AND q.system = w.system
+    FROM recent r
+    FULL JOIN waiting q ON q.tenant = r.tenant AND q.system = r.system
+), weighed AS (
+    SELECT p.tenant, p.system, p.window_minutes, p.runs, p.success, p.timely, p.recovery, p.freshness,
+           coalesce(o.health_success, d.health_success) AS w_success, coalesce(o.health_timely, d.health_timely) AS w_timely,
+           coalesce(o.health_recovery, d.health_recovery) AS w_recovery, coalesce(o.health_freshness, d.health_freshness) AS w_freshness,
+           coalesce(z.paused, 0) = 1 AS is_paused
+    FROM parts p
+    CROSS JOIN weight_default d
+    LEFT JOIN weight_override o ON o.tenant = p.tenant
+    LEFT JOIN (SELECT tenant, max(value) AS paused FROM automation_paused GROUP BY 1) z ON z.tenant = p.tenant
 ), scored AS (
-    SELECT p.tenant, p.system, sum(x.weight * x.part) / nullif(sum(x.weight) FILTER (WHERE x.part IS NOT NULL), 0) AS score,
-           sum(x.weight) FILTER (WHERE x.part IS NOT NULL) / sum(x.weight) AS known
-    FROM parts p
-    JOIN (
-        SELECT c.tenant, c.system, c.part, coalesce(o.value, d.value) AS weight
-        FROM (
-            SELECT tenant, system, 'automation_health.success' AS name, success AS part FROM parts
-            UNION ALL SELECT tenant, system, 'automation_health.timely', timely FROM parts
-            UNION ALL SELECT tenant, system, 'automation_health.recovery', recovery FROM parts
-            UNION ALL SELECT tenant, system, 'automation_health.freshness', freshness FROM parts
-        ) c
-        JOIN parameter_default d ON d.name = c.name
-        LEFT JOIN parameter_override o ON o.tenant = c.tenant AND o.name = c.name
-    ) x ON x.tenant = p.tenant AND x.system = p.system
-    GROUP BY 1, 2
-), paused AS (
-    SELECT tenant, max(value) AS paused FROM automation_paused GROUP BY 1
+    SELECT *, coalesce(w_success * success, 0) + coalesce(w_timely * timely, 0) + coalesce(w_recovery * recovery, 0)
+                  + coalesce(w_freshness * freshness, 0) AS total,
+           CASE WHEN success IS NULL THEN 0 ELSE w_success END + CASE WHEN timely IS NULL THEN 0 ELSE w_timely END
+               + CASE WHEN recovery IS NULL THEN 0 ELSE w_recovery END + CASE WHEN freshness IS NULL THEN 0 ELSE w_freshness END AS known
+    FROM weighed
 ), final AS (
-    SELECT p.tenant, p.system, coalesce(z.paused, 0) = 1 AS is_paused,
-           CASE WHEN s.known < 0.5 THEN NULL
-                WHEN coalesce(z.paused, 0) = 1 THEN least(s.score, 0.5) ELSE s.score END AS value,
-           p.success, p.timely, p.recovery, p.freshness, p.runs, p.minutes AS window_minutes
-    FROM parts p
-    JOIN scored s ON s.tenant = p.tenant AND s.system = p.system
-    LEFT JOIN paused z ON z.tenant = p.tenant
+    SELECT *, CASE WHEN known >= 0.5 * (w_success + w_timely + w_recovery + w_freshness)
+                   THEN CASE WHEN is_paused THEN least(total / known, 0.5) ELSE total / known END END AS value
+    FROM scored
 )
 SELECT tenant, system, value,
        CASE WHEN value IS NULL THEN 'unknown' WHEN is_paused THEN 'paused' WHEN value >= 0.95 THEN 'nominal'
@@ -1012,25 +1022,23 @@ WITH parts AS (
     FROM order_state
     WHERE processed_at IS NOT NULL
     GROUP BY 1, 2
-), weighted AS (
-    SELECT c.window_start, c.tenant, c.part, coalesce(o.value, d.value) AS weight
-    FROM (
-        SELECT window_start, tenant, 'workflow_efficiency.touchless' AS name, touchless AS part FROM parts
-        UNION ALL SELECT window_start, tenant, 'workflow_efficiency.on_time', on_time FROM parts
-        UNION ALL SELECT window_start, tenant, 'workflow_efficiency.first_pass', first_pass FROM parts
-        UNION ALL SELECT window_start, tenant, 'workflow_efficiency.flow', flow FROM parts
-    ) c
-    JOIN parameter_default d ON d.name = c.name
-    LEFT JOIN parameter_override o ON o.tenant = c.tenant AND o.name = c.name
+), weighed AS (
+    SELECT p.*, coalesce(o.workflow_touchless, d.workflow_touchless) AS w_touchless, coalesce(o.workflow_on_time, d.workflow_on_time) AS w_on_time,
+           coalesce(o.workflow_first_pass, d.workflow_first_pass) AS w_first_pass, coalesce(o.workflow_flow, d.workflow_flow) AS w_flow
+    FROM parts p
+    CROSS JOIN weight_default d
+    LEFT JOIN weight_override o ON o.tenant = p.tenant
 ), scored AS (
-    SELECT window_start, tenant, sum(weight * part) / nullif(sum(weight) FILTER (WHERE part IS NOT NULL), 0) AS score,
-           sum(weight) FILTER (WHERE part IS NOT NULL) / sum(weight) AS known
-    FROM weighted GROUP BY 1, 2
+    SELECT *, coalesce(w_touchless * touchless, 0) + coalesce(w_on_time * on_time, 0) + coalesce(w_first_pass * first_pass, 0)
+                  + coalesce(w_flow * flow, 0) AS total,
+           CASE WHEN touchless IS NULL THEN 0 ELSE w_touchless END + CASE WHEN on_time IS NULL THEN 0 ELSE w_on_time END
+               + CASE WHEN first_pass IS NULL THEN 0 ELSE w_first_pass END + CASE WHEN flow IS NULL THEN 0 ELSE w_flow END AS known
+    FROM weighed
 )
-SELECT p.window_start, p.tenant, CASE WHEN s.known >= 0.5 THEN s.score END AS value,
-       p.touchless, p.on_time, p.first_pass, p.flow, p.orders
-FROM parts p
-JOIN scored s ON s.window_start = p.window_start AND s.tenant = p.tenant;
+SELECT window_start, tenant,
+       CASE WHEN known >= 0.5 * (w_touchless + w_on_time + w_first_pass + w_flow) THEN total / known END AS value,
+       touchless, on_time, first_pass, flow, orders
+FROM scored;
 
 -- Share of orders lost where people had to resolve the exception, over 90 days: what automation saves by resolving it.
 CREATE VIEW exception_loss AS
@@ -1152,23 +1160,21 @@ WITH day AS (
            CAST(sum(in_time) AS DOUBLE) / nullif(sum(due), 0) AS calm,
            CAST(NULL AS DOUBLE) AS quiet
     FROM day GROUP BY 1, 2
-), weighted AS (
-    SELECT c.window_start, c.tenant, c.part, coalesce(o.value, d.value) AS weight
-    FROM (
-        SELECT window_start, tenant, 'stress_reduction.averted' AS name, averted AS part FROM parts
-        UNION ALL SELECT window_start, tenant, 'stress_reduction.calm', calm FROM parts
-        UNION ALL SELECT window_start, tenant, 'stress_reduction.quiet', quiet FROM parts
-    ) c
-    JOIN parameter_default d ON d.name = c.name
-    LEFT JOIN parameter_override o ON o.tenant = c.tenant AND o.name = c.name
+), weighed AS (
+    SELECT p.*, coalesce(o.stress_averted, d.stress_averted) AS w_averted, coalesce(o.stress_calm, d.stress_calm) AS w_calm,
+           coalesce(o.stress_quiet, d.stress_quiet) AS w_quiet
+    FROM parts p
+    CROSS JOIN weight_default d
+    LEFT JOIN weight_override o ON o.tenant = p.tenant
 ), scored AS (
-    SELECT window_start, tenant, 100 * sum(weight * part) / nullif(sum(weight) FILTER (WHERE part IS NOT NULL), 0) AS score,
-           sum(weight) FILTER (WHERE part IS NOT NULL) / sum(weight) AS known
-    FROM weighted GROUP BY 1, 2
+    SELECT *, coalesce(w_averted * averted, 0) + coalesce(w_calm * calm, 0) + coalesce(w_quiet * quiet, 0) AS total,
+           CASE WHEN averted IS NULL THEN 0 ELSE w_averted END + CASE WHEN calm IS NULL THEN 0 ELSE w_calm END
+               + CASE WHEN quiet IS NULL THEN 0 ELSE w_quiet END AS known
+    FROM weighed
 )
-SELECT p.window_start, p.tenant, 'computed' AS origin, CASE WHEN s.known >= 0.5 THEN s.score END AS value, p.averted, p.calm, p.quiet
-FROM parts p
-JOIN scored s ON s.window_start = p.window_start AND s.tenant = p.tenant
+SELECT window_start, tenant, 'computed' AS origin,
+       CASE WHEN known >= 0.5 * (w_averted + w_calm + w_quiet) THEN 100 * total / known END AS value, averted, calm, quiet
+FROM scored
 UNION ALL
 SELECT date_trunc('day', CAST(metric_date AS TIMESTAMP) AT TIME ZONE 'UTC'), tenant, 'reported', avg(CAST(stress_reduction_score AS DOUBLE)), NULL, NULL, NULL
 FROM automation_reports
@@ -1561,14 +1567,14 @@ FROM stock_state
 WHERE available IS NOT NULL
 GROUP BY 1, 2, 3;
 
--- Now, over 8 weeks: mean units sold in that hour of that weekday (0 is Sunday) by the tenant's clock of today.
+-- Now, over 8 weeks: mean units sold in that hour of that weekday (0 is Sunday) by the tenant's clock.
 CREATE VIEW inventory_demand_profile_units AS
 SELECT tenant, CAST(date_part('dow', local) AS BIGINT) AS weekday, CAST(date_part('hour', local) AS BIGINT) AS hour, category,
        CAST(sum(units) AS DOUBLE) / 8 AS value
 FROM (
-    SELECT a.tenant, a.category, a.units, to_timestamp(date_part('epoch', a.window_start) + 60 * coalesce(t.ahead_minutes, 0)) AS local
+    SELECT a.tenant, a.category, a.units, coalesce(local_time(a.window_start, t.time_zone), local_time(a.window_start, 'UTC')) AS local
     FROM product_activity a
-    LEFT JOIN tenant_today t ON t.tenant = a.tenant
+    LEFT JOIN tenant_current t ON t.tenant = a.tenant
     WHERE a.units IS NOT NULL AND a.window_start > now() - INTERVAL '56 days' AND a.window_start <= now()
 )
 GROUP BY 1, 2, 3, 4;
@@ -1647,24 +1653,22 @@ WITH sold AS (
     LEFT JOIN growth g ON g.tenant = p.tenant AND g.product_id = p.product_id
     LEFT JOIN margin m ON m.tenant = p.tenant AND m.product_id = p.product_id
     WHERE p.status = 'active'
-), weighted AS (
-    SELECT c.tenant, c.product_id, c.part, coalesce(o.value, d.value) AS weight
-    FROM (
-        SELECT tenant, product_id, 'market_opportunity.growth' AS name, growth AS part FROM parts
-        UNION ALL SELECT tenant, product_id, 'market_opportunity.margin', margin FROM parts
-        UNION ALL SELECT tenant, product_id, 'market_opportunity.availability', availability FROM parts
-    ) c
-    JOIN parameter_default d ON d.name = c.name
-    LEFT JOIN parameter_override o ON o.tenant = c.tenant AND o.name = c.name
+), weighed AS (
+    SELECT p.*, coalesce(o.market_growth, d.market_growth) AS w_growth, coalesce(o.market_margin, d.market_margin) AS w_margin,
+           coalesce(o.market_availability, d.market_availability) AS w_availability
+    FROM parts p
+    CROSS JOIN weight_default d
+    LEFT JOIN weight_override o ON o.tenant = p.tenant
 ), scored AS (
-    SELECT tenant, product_id, 100 * sum(weight * part) / nullif(sum(weight) FILTER (WHERE part IS NOT NULL), 0) AS score,
-           sum(weight) FILTER (WHERE part IS NOT NULL) / sum(weight) AS known
-    FROM weighted GROUP BY 1, 2
+    SELECT *, coalesce(w_growth * growth, 0) + coalesce(w_margin * margin, 0) + coalesce(w_availability * availability, 0) AS total,
+           CASE WHEN growth IS NULL THEN 0 ELSE w_growth END + CASE WHEN margin IS NULL THEN 0 ELSE w_margin END
+               + CASE WHEN availability IS NULL THEN 0 ELSE w_availability END AS known
+    FROM weighed
 )
-SELECT p.tenant, p.product_id AS product, CASE WHEN s.known >= 0.5 THEN s.score END AS value,
-       p.growth, p.margin, p.availability, coalesce(p.growth >= 0.8 AND p.availability < 0.5, false) AS restock_winner
-FROM parts p
-JOIN scored s ON s.tenant = p.tenant AND s.product_id = p.product_id;
+SELECT tenant, product_id AS product,
+       CASE WHEN known >= 0.5 * (w_growth + w_margin + w_availability) THEN 100 * total / known END AS value,
+       growth, margin, availability, coalesce(growth >= 0.8 AND availability < 0.5, false) AS restock_winner
+FROM scored;
 
 -- 2.4 Shipping -------------------------------------------------------------------------------------------------------
 
@@ -2388,23 +2392,21 @@ WITH platform AS (
     LEFT JOIN availability a ON a.tenant = s.tenant AND a.provider = s.sales_platform
     LEFT JOIN pressure p ON p.tenant = s.tenant
     GROUP BY 1, 2
-), weighted AS (
-    SELECT c.tenant, c.currency, c.part, coalesce(o.value, d.value) AS weight
-    FROM (
-        SELECT tenant, currency, 'platform_risk.concentration' AS name, concentration AS part FROM parts
-        UNION ALL SELECT tenant, currency, 'platform_risk.fragility', fragility FROM parts
-        UNION ALL SELECT tenant, currency, 'platform_risk.pressure', pressure FROM parts
-    ) c
-    JOIN parameter_default d ON d.name = c.name
-    LEFT JOIN parameter_override o ON o.tenant = c.tenant AND o.name = c.name
+), weighed AS (
+    SELECT p.*, coalesce(o.platform_concentration, d.platform_concentration) AS w_concentration,
+           coalesce(o.platform_fragility, d.platform_fragility) AS w_fragility, coalesce(o.platform_pressure, d.platform_pressure) AS w_pressure
+    FROM parts p
+    CROSS JOIN weight_default d
+    LEFT JOIN weight_override o ON o.tenant = p.tenant
 ), scored AS (
-    SELECT tenant, currency, sum(weight * part) / nullif(sum(weight) FILTER (WHERE part IS NOT NULL), 0) AS score,
-           sum(weight) FILTER (WHERE part IS NOT NULL) / sum(weight) AS known
-    FROM weighted GROUP BY 1, 2
+    SELECT *, coalesce(w_concentration * concentration, 0) + coalesce(w_fragility * fragility, 0) + coalesce(w_pressure * pressure, 0) AS total,
+           CASE WHEN concentration IS NULL THEN 0 ELSE w_concentration END + CASE WHEN fragility IS NULL THEN 0 ELSE w_fragility END
+               + CASE WHEN pressure IS NULL THEN 0 ELSE w_pressure END AS known
+    FROM weighed
 )
-SELECT p.tenant, p.currency, CASE WHEN s.known >= 0.5 THEN s.score END AS value, p.concentration, p.fragility, p.pressure
-FROM parts p
-JOIN scored s ON s.tenant = p.tenant AND s.currency IS NOT DISTINCT FROM p.currency;
+SELECT tenant, currency, CASE WHEN known >= 0.5 * (w_concentration + w_fragility + w_pressure) THEN total / known END AS value,
+       concentration, fragility, pressure
+FROM scored;
 
 -- Now: p95 of 7 days against benchmark.set with metric api_p95_seconds and scope provider/api, and against the best of
 -- the weeks of 30 days.
