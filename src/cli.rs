@@ -26,6 +26,8 @@ pub enum Command {
     /// Ask the tables. Sees what is committed; a running process also answers for what is not yet,
     /// on POST /api/v1/sql.
     Sql(Sql),
+    /// Replay what the tables have counted and compare every window: exit code 1 when one differs.
+    Verify(Verify),
     /// Generate events with known trouble.
     Simulate(Simulate),
 }
@@ -66,6 +68,16 @@ pub struct Run {
     /// Stop when everything that was there at the end of the sources is counted and committed.
     #[arg(long)]
     pub until_caught_up: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Verify {
+    #[command(flatten)]
+    pub config: Config,
+    /// Where the replay may put its tables; they are removed at the end [default: the system's folder for
+    /// temporary files].
+    #[arg(long, value_name = "FOLDER")]
+    pub scratch: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

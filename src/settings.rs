@@ -10,7 +10,7 @@ use std::time::Duration;
 use tidewatch_engine::watermark::WatermarkSettings;
 use tidewatch_ingest::decode::DecodeLimits;
 use tidewatch_ingest::source::KafkaSource;
-use tidewatch_ingest::worker::WorkerSettings;
+use tidewatch_ingest::worker::{BATCH_ROWS, WorkerSettings};
 use tidewatch_query::SqlLimits;
 
 /// Every setting with its default, commented.
@@ -66,7 +66,9 @@ pub struct Ingest {
     pub drain_timeout: Duration,
     pub record_bytes_max: usize,
     pub string_bytes_max: usize,
+    pub explode_max: usize,
     pub dead_letter_bytes_max: usize,
+    pub series_max_per_tenant: usize,
     #[serde(with = "humantime_serde")]
     pub future_max: Duration,
 }
@@ -163,7 +165,9 @@ impl Default for Ingest {
             drain_timeout: Duration::from_secs(30),
             record_bytes_max: MIB,
             string_bytes_max: 4096,
+            explode_max: 1000,
             dead_letter_bytes_max: 64 * 1024,
+            series_max_per_tenant: 20_000,
             future_max: Duration::from_secs(300),
         }
     }
@@ -286,6 +290,7 @@ impl Settings {
             ("ingest.flush_bytes", self.ingest.flush_bytes),
             ("ingest.record_bytes_max", self.ingest.record_bytes_max),
             ("ingest.string_bytes_max", self.ingest.string_bytes_max),
+            ("ingest.explode_max", self.ingest.explode_max),
             ("sql.rows_max", self.sql.rows_max),
             ("sql.memory_bytes_max", self.sql.memory_bytes_max),
             ("sql.query_bytes_max", self.sql.query_bytes_max),
@@ -293,6 +298,11 @@ impl Settings {
         ];
         for (key, _) in positive.iter().filter(|(_, value)| *value == 0) {
             mistake(key, "expected at least 1, found 0".to_owned());
+        }
+        let text = self.ingest.explode_max.saturating_add(BATCH_ROWS).saturating_mul(self.ingest.string_bytes_max);
+        if text > i32::MAX as usize {
+            let message = "a column of text would not fit into memory\n  hint: keep (explode_max + 65536) × string_bytes_max below 2 GiB";
+            mistake("ingest.explode_max", message.to_owned());
         }
         let durations = [
             ("ingest.flush_interval", self.ingest.flush_interval),
@@ -313,9 +323,11 @@ impl Settings {
             flush_bytes: self.ingest.flush_bytes,
             drain_timeout: self.ingest.drain_timeout,
             dead_letter_bytes_max: self.ingest.dead_letter_bytes_max,
+            series_max: self.ingest.series_max_per_tenant,
             decode: DecodeLimits {
                 record_bytes_max: self.ingest.record_bytes_max,
                 string_bytes_max: self.ingest.string_bytes_max,
+                explode_max: self.ingest.explode_max,
                 future_max_us: us(self.ingest.future_max),
             },
             watermark: WatermarkSettings {

@@ -16,13 +16,17 @@
 //! | what an event looks like | [`source`] |
 //! | how SQL becomes a rollup, and what is refused | [`rollup`] |
 //! | how events are counted | [`open`], [`series`], [`aggregate`] |
+//! | how many series a tenant may have | [`cardinality`] |
 //! | percentiles and distinct counts | [`sketch`] |
 //! | when a commit may be made | [`commit`] |
 //! | what readers see before a commit | [`live`] |
+//! | whether a window is all there | [`completeness`] |
 //! | our own metrics | [`metrics`] |
 
 pub mod aggregate;
+pub mod cardinality;
 pub mod commit;
+pub mod completeness;
 pub mod functions;
 pub mod live;
 pub mod metrics;

@@ -51,6 +51,8 @@ metrics! {
     LATE_EVENTS = Counter "tidewatch_ingest_late_events_total" ["source"] "Events older than the watermark of their partition; they count all the same.";
     HISTOGRAM_REFUSED = Counter "tidewatch_ingest_histogram_refused_total" ["rollup"] "Negative values that a histogram has no bucket for.";
     WITHOUT_VALUE = Counter "tidewatch_ingest_expressions_without_value_total" ["source"] "Expressions of rollups that have no value for an event (overflow, division by zero, a failing cast) and count as null.";
+    FOLDED = Counter "tidewatch_ingest_series_folded_events_total" ["rollup"] "Events counted under __other__ because their tenant has as many series of the rollup and day as its budget allows.";
+    SERIES = Gauge "tidewatch_ingest_series_admitted" [] "Series of the newest days that have rows of their own, all rollups together.";
     COMMITS = Counter "tidewatch_commit_total" ["table", "outcome"] "Commits by outcome: committed, already_committed, must_replay, failed.";
     COMMIT_ROWS = Counter "tidewatch_commit_rows_total" ["table"] "Rows of partials committed.";
     COMMIT_SECONDS = Histogram "tidewatch_commit_duration_seconds" [] "Time from handing a flush to the committer until all tables have it.";

@@ -3,16 +3,20 @@
 //! One pass over a batch feeds all rollups of its source: each distinct expression is evaluated once,
 //! each distinct dimension interned once, then every rollup looks up slots and updates its measures.
 
+mod gate;
+
 use crate::aggregate::{AggregateError, Rows, States, new_states};
+use crate::cardinality::{Admissions, OTHER};
 use crate::rollup::{RollupPlan, SourcePlan};
 use crate::series::{Interner, KeyTable};
 use crate::time::window_start;
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, new_null_array};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, new_null_array};
 use arrow::compute::{concat, filter};
 use arrow::datatypes::{Decimal128Type, Float64Type};
 use arrow::record_batch::RecordBatch;
 use datafusion::common::DataFusionError;
 use datafusion::physical_expr::PhysicalExpr;
+use gate::Gate;
 use std::sync::Arc;
 use thiserror::Error;
 
@@ -69,12 +73,17 @@ struct OpenRollup {
 impl OpenStates {
     /// Nothing counted yet.
     pub fn new(plan: Arc<SourcePlan>) -> Self {
-        let interners = plan.dimensions.iter().map(|&(_, kind)| Interner::new(kind)).collect();
+        let interners = plan.dimensions.iter().map(|&(_, kind)| Interner::new(kind));
+        // The value that folded series share must have its number before the first of them comes.
+        let interners = interners.map(|mut i| {
+            i.number_of(OTHER);
+            i
+        });
         let rollups = plan.rollups.iter().map(|r| OpenRollup {
             keys: KeyTable::new(r.dimensions.len()),
             measures: r.schema.measures.iter().map(|m| new_states(m.kind)).collect(),
         });
-        Self { rollups: rollups.collect(), interners, rows: 0, without_value: 0, plan }
+        Self { rollups: rollups.collect(), interners: interners.collect(), rows: 0, without_value: 0, plan }
     }
 
     /// The plan these states follow.
@@ -104,6 +113,7 @@ impl OpenStates {
     pub fn count(
         &mut self,
         batch: &EventBatch,
+        admissions: &mut Admissions,
         accept: impl Fn(&RollupPlan) -> Option<BooleanArray>,
     ) -> Result<(), CountError> {
         let plan = Arc::clone(&self.plan);
@@ -115,7 +125,8 @@ impl OpenStates {
         for (rollup, open) in plan.rollups.iter().zip(&mut self.rollups) {
             let predicate = rollup.predicate.map(|p| values[p].as_boolean().clone());
             let mask = both(predicate, accept(rollup));
-            open.count(rollup, &batch.event_time_us, &lanes, &values, mask.as_ref())
+            let mut gate = Gate::new(rollup, &self.interners, admissions);
+            open.count(rollup, &batch.event_time_us, &lanes, &values, mask.as_ref(), &mut gate)
                 .map_err(|error| CountError::Aggregate { rollup: rollup.schema.name.clone(), error })?;
         }
         self.rows += batch.event_time_us.len() as u64;
@@ -209,6 +220,7 @@ impl OpenRollup {
         lanes: &[Vec<u32>],
         values: &[ArrayRef],
         mask: Option<&BooleanArray>,
+        gate: &mut Gate<'_>,
     ) -> Result<(), AggregateError> {
         let passing: Option<Vec<u32>> = mask.map(|m| m.values().set_indices().map(|row| row as u32).collect());
         // Rows of a keyed table have no window: all of them lie in the same one.
@@ -225,8 +237,15 @@ impl OpenRollup {
             None => plan.dimensions.iter().map(|&d| lanes[d].as_slice()).collect(),
             Some(_) => picked.iter().map(Vec::as_slice).collect(),
         };
-        let mut slots = Vec::with_capacity(windows.len());
-        self.keys.assign(&windows, &key_lanes, &mut slots);
+        let (mut slots, mut folded) = (Vec::with_capacity(windows.len()), Vec::new());
+        self.keys.assign(&windows, &key_lanes, &mut slots, &mut folded, |window, key| gate.ask(window, key));
+        if let (Some(folding), false) = (&plan.folding, folded.is_empty()) {
+            gate.admissions.note_folded(gate.table, folded.len() as u64);
+            let (slots, series): (Vec<u32>, Vec<i64>) = folded.into_iter().map(|(s, h)| (s, h as i64)).unzip();
+            let rows = Rows { slots: &slots, slot_count: self.keys.len(), filter: None };
+            let series: ArrayRef = Arc::new(Int64Array::from(series));
+            self.measures[folding.other_series].update(&rows, &[series])?;
+        }
         let pick = |index: Option<usize>| -> Result<Option<ArrayRef>, AggregateError> {
             Ok(match (index, mask) {
                 (None, _) => None,

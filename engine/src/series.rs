@@ -22,7 +22,7 @@ pub struct Interner {
 
 #[derive(Debug)]
 enum Values {
-    Utf8 { bytes: Vec<u8>, ends: Vec<usize> },
+    Utf8 { bytes: Vec<u8>, ends: Vec<usize>, hashes: Vec<u64> },
     Int64(Vec<i64>),
     Timestamp(Vec<i64>),
     Boolean,
@@ -32,7 +32,7 @@ impl Interner {
     /// An empty interner for one type of dimension.
     pub fn new(kind: DimensionType) -> Self {
         let values = match kind {
-            DimensionType::Utf8 => Values::Utf8 { bytes: Vec::new(), ends: vec![0] },
+            DimensionType::Utf8 => Values::Utf8 { bytes: Vec::new(), ends: vec![0], hashes: Vec::new() },
             DimensionType::Int64 => Values::Int64(Vec::new()),
             DimensionType::Timestamp => Values::Timestamp(Vec::new()),
             DimensionType::Boolean => Values::Boolean,
@@ -46,7 +46,7 @@ impl Interner {
         let is_null = |row: usize| nulls.is_some_and(|n| n.is_null(row));
         let numbers = &mut self.numbers;
         match &mut self.values {
-            Values::Utf8 { bytes, ends } => {
+            Values::Utf8 { bytes, ends, hashes } => {
                 let column = column.as_string::<i32>();
                 // Neighbouring events often share a value: compare with the last one before hashing.
                 let mut last: Option<(&str, u32)> = None;
@@ -58,7 +58,7 @@ impl Interner {
                     let text = column.value(row);
                     let number = match last {
                         Some((same, number)) if same == text => number,
-                        _ => intern_text(numbers, bytes, ends, text),
+                        _ => intern_text(numbers, bytes, ends, hashes, text),
                     };
                     last = Some((text, number));
                     out.push(number);
@@ -86,10 +86,30 @@ impl Interner {
         }
     }
 
+    /// A hash of the value behind a number, the same in every process.
+    pub fn hash_of(&self, number: u32) -> u64 {
+        let index = (number as usize).checked_sub(1);
+        match &self.values {
+            Values::Utf8 { hashes, .. } => index.and_then(|i| hashes.get(i)).copied().unwrap_or_default(),
+            Values::Int64(list) | Values::Timestamp(list) => {
+                index.and_then(|i| list.get(i)).map_or(0, |&v| mix(1, v as u64))
+            }
+            Values::Boolean => u64::from(number),
+        }
+    }
+
+    /// The number of a text, for interners of texts; that of null for others.
+    pub fn number_of(&mut self, text: &str) -> u32 {
+        match &mut self.values {
+            Values::Utf8 { bytes, ends, hashes } => intern_text(&mut self.numbers, bytes, ends, hashes, text),
+            _ => NULL,
+        }
+    }
+
     /// The values of some numbers, as an Arrow column.
     pub fn resolve(&self, numbers: impl Iterator<Item = u32>) -> ArrayRef {
         match &self.values {
-            Values::Utf8 { bytes, ends } => {
+            Values::Utf8 { bytes, ends, .. } => {
                 let mut builder = StringBuilder::new();
                 for number in numbers {
                     // Only whole `&str`s were ever appended, so the slice is valid UTF-8.
@@ -121,7 +141,9 @@ impl Interner {
     /// Heap bytes in use.
     pub fn size_bytes(&self) -> usize {
         let values = match &self.values {
-            Values::Utf8 { bytes, ends } => bytes.capacity() + ends.capacity() * size_of::<usize>(),
+            Values::Utf8 { bytes, ends, hashes } => {
+                bytes.capacity() + ends.capacity() * size_of::<usize>() + hashes.capacity() * size_of::<u64>()
+            }
             Values::Int64(list) | Values::Timestamp(list) => list.capacity() * size_of::<i64>(),
             Values::Boolean => 0,
         };
@@ -134,16 +156,25 @@ fn text_of<'a>(bytes: &'a [u8], ends: &[usize], number: u32) -> Option<&'a [u8]>
     (number > 0).then(|| &bytes[ends[number - 1]..ends[number]])
 }
 
-fn intern_text(numbers: &mut HashTable<u32>, bytes: &mut Vec<u8>, ends: &mut Vec<usize>, text: &str) -> u32 {
+fn intern_text(
+    numbers: &mut HashTable<u32>,
+    bytes: &mut Vec<u8>,
+    ends: &mut Vec<usize>,
+    hashes: &mut Vec<u64>,
+    text: &str,
+) -> u32 {
     let hash = xxh3_64(text.as_bytes());
-    let same = |&number: &u32| text_of(bytes, ends, number) == Some(text.as_bytes());
+    let same = |&number: &u32| {
+        hashes.get(number as usize - 1) == Some(&hash) && text_of(bytes, ends, number) == Some(text.as_bytes())
+    };
     if let Some(&number) = numbers.find(hash, same) {
         return number;
     }
     bytes.extend_from_slice(text.as_bytes());
     ends.push(bytes.len());
     let number = (ends.len() - 1) as u32;
-    numbers.insert_unique(hash, number, |&n| xxh3_64(text_of(bytes, ends, n).unwrap_or_default()));
+    hashes.push(hash);
+    numbers.insert_unique(hash, number, |&n| hashes[n as usize - 1]);
     number
 }
 
@@ -192,8 +223,17 @@ impl KeyTable {
         self.windows.is_empty()
     }
 
-    /// Appends the slot of each row to `out`; `windows` and every lane have one entry per row.
-    pub fn assign(&mut self, windows: &[i64], lanes: &[&[u32]], out: &mut Vec<u32>) {
+    /// Appends the slot of each row to `out`; `windows` and every lane have one entry per row. `gate` is
+    /// asked about keys that have no slot yet and may rewrite them; it then returns the series that was
+    /// hidden so, which is appended to `folded` with the slot that takes its row.
+    pub fn assign(
+        &mut self,
+        windows: &[i64],
+        lanes: &[&[u32]],
+        out: &mut Vec<u32>,
+        folded: &mut Vec<(u32, u64)>,
+        mut gate: impl FnMut(i64, &mut [u32]) -> Option<u64>,
+    ) {
         debug_assert_eq!(lanes.len(), self.dimensions);
         let mut key = vec![0u32; self.dimensions];
         let mut last: Option<u32> = None;
@@ -203,7 +243,17 @@ impl KeyTable {
             }
             let slot = match last {
                 Some(slot) if self.is_at(slot, window, &key) => slot,
-                _ => self.slot(window, &key),
+                _ => match self.find(window, &key) {
+                    Some(slot) => slot,
+                    None => match gate(window, &mut key) {
+                        None => self.insert(window, &key),
+                        Some(series) => {
+                            let slot = self.find(window, &key).unwrap_or_else(|| self.insert(window, &key));
+                            folded.push((slot, series));
+                            slot
+                        }
+                    },
+                },
             };
             last = Some(slot);
             out.push(slot);
@@ -216,11 +266,12 @@ impl KeyTable {
         self.windows[slot] == window && &self.lanes[slot * self.dimensions..][..self.dimensions] == key
     }
 
-    fn slot(&mut self, window: i64, key: &[u32]) -> u32 {
+    fn find(&self, window: i64, key: &[u32]) -> Option<u32> {
+        self.slots.find(hash_key(window, key), |&slot| self.is_at(slot, window, key)).copied()
+    }
+
+    fn insert(&mut self, window: i64, key: &[u32]) -> u32 {
         let hash = hash_key(window, key);
-        if let Some(&slot) = self.slots.find(hash, |&slot| self.is_at(slot, window, key)) {
-            return slot;
-        }
         let slot = self.windows.len() as u32;
         self.windows.push(window);
         self.lanes.extend_from_slice(key);

@@ -80,6 +80,18 @@ pub fn parse_rfc3339(text: &str) -> Option<i64> {
     Some(seconds * SECOND_US + micros)
 }
 
+/// Writes an instant as RFC 3339 in UTC: whole seconds, or as many digits more as it has.
+pub fn format_rfc3339(time_us: i64) -> String {
+    let (days, of_day) = (time_us.div_euclid(DAY_US), time_us.rem_euclid(DAY_US));
+    let (year, month, day) = civil_from_days(days);
+    let (hour, minute, second) = (of_day / HOUR_US, of_day % HOUR_US / MINUTE_US, of_day % MINUTE_US / SECOND_US);
+    let text = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}");
+    match of_day % SECOND_US {
+        0 => format!("{text}Z"),
+        micros => format!("{text}.{}Z", format!("{micros:06}").trim_end_matches('0')),
+    }
+}
+
 fn days_in(year: i64, month: i64) -> i64 {
     match month {
         2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
@@ -97,6 +109,19 @@ fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     let day_of_year = (153 * (month + if month > 2 { -3 } else { 9 }) + 2) / 5 + day - 1;
     let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
     era * 146_097 + day_of_era - 719_468
+}
+
+/// The inverse of [`days_from_civil`], from the same source.
+fn civil_from_days(days: i64) -> (i64, i64, i64) {
+    let days = days + 719_468;
+    let era = days.div_euclid(146_097);
+    let day_of_era = days.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * day_of_year + 2) / 153;
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    (year, month, day_of_year - (153 * shifted + 2) / 5 + 1)
 }
 
 #[cfg(test)]

@@ -120,8 +120,14 @@ impl DeadLetters {
     pub fn notice(&mut self, letter: &Letter<'_>, notice: &Notice) {
         self.event_id.append_null();
         self.event_type.append_null();
-        let detail =
-            format!("data.{}: {:?} is not one of the listed values; counted as other", notice.field, notice.found);
+        let others = match notice.rows {
+            0 | 1 => String::new(),
+            rows => format!(", nor are those of {} other elements", rows - 1),
+        };
+        let detail = format!(
+            "data.{}: {:?} is not one of the listed values{others}; counted as other",
+            notice.field, notice.found
+        );
         self.add(letter, crate::decode::Reason::UnknownEnum.as_str(), &detail, KEPT_AS_OTHER);
     }
 

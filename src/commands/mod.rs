@@ -6,6 +6,7 @@ mod run;
 mod simulate;
 mod sql;
 mod test;
+mod verify;
 
 use crate::cli::{Cli, Command};
 use anyhow::Result;
@@ -26,6 +27,7 @@ pub fn execute(cli: Cli) -> Result<ExitCode> {
         Command::Check(options) => block_on(|_| check::check(options)),
         Command::Test(options) => block_on(|_| test::test(options)),
         Command::Sql(options) => block_on(|_| sql::sql(options)),
+        Command::Verify(options) => block_on(|commits| verify::verify(options, commits)),
         Command::Simulate(options) => simulate::simulate(&options),
     }
 }

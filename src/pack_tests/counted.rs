@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail};
 use arrow::compute::concat_batches;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use tidewatch_engine::cardinality::Admissions;
 use tidewatch_engine::commit::{OffsetRange, TopicPartition};
 use tidewatch_engine::live::Piece;
 use tidewatch_engine::open::{EventBatch, OpenStates};
@@ -62,7 +63,7 @@ impl DecodedEvents {
             for (source, batches) in by_source {
                 let plan = &sources[source];
                 let mut states = OpenStates::new(Arc::clone(plan));
-                states.count(&joined(&batches)?, |_| None)?;
+                states.count(&joined(&batches)?, &mut Admissions::unlimited(), |_| None)?;
                 frozen.push(states.freeze());
                 for rollup in &plan.rollups {
                     let covered = [(TopicPartition::new("test", 0), range)].into();

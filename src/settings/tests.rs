@@ -33,6 +33,7 @@ fn mistakes_name_their_line() {
         ("[kafka.properties]\n\"bootstrap.servers\" = \"a:1\"\n\"grup.id\" = \"x\"", "t.toml:3: grup.id: "),
         ("[storage.options]\nkey = \"${NOWHERE}\"", "t.toml:2: key: the environment variable NOWHERE is not set"),
         ("[files]\npaths = [\"a/x\", \"b/x\"]", "t.toml:2: files.paths: two files are named x"),
+        ("[ingest]\nexplode_max = 1000000", "t.toml:2: ingest.explode_max: a column of text would not fit"),
         ("packs = []", "t.toml:1: packs: at least one pack"),
         ("listen = 3", "t.toml:1:1: unknown field `listen`"),
     ];

@@ -1,6 +1,7 @@
 //! Counting told as stories: events in, rows of the table out.
 
 use super::*;
+use crate::cardinality::Admissions;
 use crate::rollup::{Catalog, merge_batches, sorted_by_key};
 use crate::sketch::{DistinctSketch, HdrSketch};
 use crate::time::SECOND_US;
@@ -70,9 +71,8 @@ fn lines(batch: &RecordBatch) -> Vec<String> {
             _ => array_value_to_string(values, row).unwrap(),
         }
     };
-    (0..batch.num_rows())
-        .map(|row| (0..batch.num_columns()).map(|c| cell(c, row)).collect::<Vec<_>>().join(" "))
-        .collect()
+    let shown: Vec<usize> = (0..batch.num_columns()).filter(|&c| schema.field(c).name() != "other_series").collect();
+    (0..batch.num_rows()).map(|row| shown.iter().map(|&c| cell(c, row)).collect::<Vec<_>>().join(" ")).collect()
 }
 
 /// The rows of one rollup, sorted by key.
@@ -104,7 +104,7 @@ const EVENTS: &str = "
 fn events_become_rows_by_window_and_dimensions() {
     let plan = plan(CALLS);
     let mut open = OpenStates::new(Arc::clone(&plan));
-    open.count(&batch(&plan, EVENTS), ALL).unwrap();
+    open.count(&batch(&plan, EVENTS), &mut Admissions::unlimited(), ALL).unwrap();
     assert_eq!((open.event_count(), open.row_count()), (6, 5 + 2));
     assert!(open.size_bytes() > 0);
     let frozen = open.freeze();
@@ -131,9 +131,11 @@ fn rows_that_a_table_has_already_are_left_out_of_that_table_only() {
         (rollup.schema.name == "calls")
             .then(|| BooleanArray::from(vec![Some(false), Some(true), None, Some(false), Some(false), Some(false)]))
     };
-    open.count(&batch(&plan, EVENTS), accept).unwrap();
-    open.count(&batch(&plan, EVENTS), |r| (r.schema.name == "failures").then(|| BooleanArray::from(vec![false; 6])))
-        .unwrap();
+    open.count(&batch(&plan, EVENTS), &mut Admissions::unlimited(), accept).unwrap();
+    open.count(&batch(&plan, EVENTS), &mut Admissions::unlimited(), |r| {
+        (r.schema.name == "failures").then(|| BooleanArray::from(vec![false; 6]))
+    })
+    .unwrap();
     let frozen = open.freeze();
     assert_eq!(rows(&frozen, 0)[2], "0 orders 3 3 70 10 1 30 2");
     assert_eq!(rows(&frozen, 1), ["-60 false 1", "0 false 1"], "WHERE and mask both hold");
@@ -147,7 +149,7 @@ fn a_late_event_is_one_more_partial_of_its_window() {
     let mut open = OpenStates::new(Arc::clone(&plan));
     let mut partials = Vec::new();
     for lines in ["1 a true 5 s x\n25 b true 6 s x", "41 a true 7 s x\n2 a true 8 s x", "3 c true 9 s x"] {
-        open.count(&batch(&plan, lines), ALL).unwrap();
+        open.count(&batch(&plan, lines), &mut Admissions::unlimited(), ALL).unwrap();
         partials.push(open.freeze());
     }
     assert_eq!(rows(&partials[0], 0), ["0 a 1 5", "20 b 1 6"]);
@@ -162,7 +164,7 @@ fn a_rollup_without_dimensions_or_columns_counts_all_the_same() {
     let plan = plan("CREATE ROLLUP all_calls AS SELECT count(*) AS n FROM call GROUP BY tumble(INTERVAL '1 second');");
     assert!(plan.columns.fields().is_empty());
     let mut open = OpenStates::new(Arc::clone(&plan));
-    open.count(&batch(&plan, "1 a\n1.5 b\n2 c"), ALL).unwrap();
+    open.count(&batch(&plan, "1 a\n1.5 b\n2 c"), &mut Admissions::unlimited(), ALL).unwrap();
     assert_eq!(rows(&open.freeze(), 0), ["1 2", "2 1"]);
     assert_eq!(open.freeze().batch(0).unwrap().num_rows(), 0);
 }
@@ -171,7 +173,7 @@ fn a_rollup_without_dimensions_or_columns_counts_all_the_same() {
 fn negative_durations_are_refused_and_counted_by_rollup() {
     let plan = plan(CALLS);
     let mut open = OpenStates::new(Arc::clone(&plan));
-    open.count(&batch(&plan, "1 a true -5 s x\n1 a true 5 s x"), ALL).unwrap();
+    open.count(&batch(&plan, "1 a true -5 s x\n1 a true 5 s x"), &mut Admissions::unlimited(), ALL).unwrap();
     let mut frozen = open.freeze();
     assert_eq!(frozen.take_refused().collect::<Vec<_>>(), [("calls", 1), ("failures", 0)]);
     assert_eq!(frozen.take_refused().map(|(_, n)| n).sum::<u64>(), 0);
@@ -188,7 +190,7 @@ CREATE ROLLUP quick AS SELECT count(*) AS n FROM call WHERE 100 / ms > 10 GROUP 
     let count = |batches: &[&[&str]]| {
         let mut open = OpenStates::new(Arc::clone(&plan));
         for lines in batches {
-            open.count(&batch(&plan, &lines.join("\n")), ALL).unwrap();
+            open.count(&batch(&plan, &lines.join("\n")), &mut Admissions::unlimited(), ALL).unwrap();
         }
         let frozen = open.freeze();
         (rows(&frozen, 0), rows(&frozen, 1))
@@ -200,8 +202,46 @@ CREATE ROLLUP quick AS SELECT count(*) AS n FROM call WHERE 100 / ms > 10 GROUP 
         assert_eq!(count(&[&events[..cut], &events[cut..]]), together, "the batch an event came in does not show");
     }
     let mut open = OpenStates::new(Arc::clone(&plan));
-    open.count(&batch(&plan, &events.join("\n")), ALL).unwrap();
+    open.count(&batch(&plan, &events.join("\n")), &mut Admissions::unlimited(), ALL).unwrap();
     assert_eq!(open.freeze().without_value(), 3, "one cast, one division, one comparison of it");
+}
+
+#[test]
+fn series_beyond_a_tenants_budget_share_a_row_that_counts_them() {
+    let plan = plan(
+        "CREATE ROLLUP r AS SELECT shop AS tenant, api, text, count(*) AS n FROM call GROUP BY tumble(INTERVAL '1 second'), shop, api, text;",
+    );
+    let mut admissions = Admissions::new(2);
+    let mut open = OpenStates::new(Arc::clone(&plan));
+    let mut count = |open: &mut OpenStates, lines: &str| {
+        open.count(&batch(&plan, lines), &mut admissions, ALL).unwrap();
+    };
+    count(
+        &mut open,
+        "1 a - - s x\n1 b - - s x\n1 c - - s x\n1 d - - s x\n1 c - - s x\n2 e - - s x\n1 e - - t x\n1 a - - s x",
+    );
+    let shown = |frozen: &FrozenStates| {
+        let batch = sorted_by_key(&plan.rollups[0].schema, &frozen.batch(0).unwrap()).unwrap();
+        let folded = batch.column_by_name("other_series").unwrap().as_binary::<i32>().clone();
+        let count = |row| DistinctSketch::from_bytes(folded.value(row)).unwrap().estimate();
+        rows(frozen, 0)
+            .iter()
+            .enumerate()
+            .map(|(row, text)| {
+                let key: Vec<&str> = text.split_whitespace().take(5).collect();
+                let hidden = if folded.is_null(row) { String::new() } else { format!(" of {}", count(row)) };
+                format!("{}{hidden}", key.join(" "))
+            })
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        shown(&open.freeze()),
+        ["1 s __other__ __other__ 3 of 2", "1 s a x 2", "1 s b x 1", "1 t e x 1", "2 s __other__ __other__ 1 of 1",]
+    );
+    // The next flush goes on where this one stopped.
+    count(&mut open, "3 b - - s x\n3 f - - s x");
+    assert_eq!(shown(&open.freeze()), ["3 s __other__ __other__ 1 of 1", "3 s b x 1"]);
+    assert_eq!(admissions.take_folded().collect::<Vec<_>>(), [("r", 5)]);
 }
 
 #[test]
@@ -210,7 +250,8 @@ fn arithmetic_that_overflows_has_no_value_either() {
         "CREATE ROLLUP r AS SELECT sum(1 + ms * 4611686018427387904) AS x, count(*) AS n FROM call GROUP BY tumble(INTERVAL '1 second');",
     );
     let mut open = OpenStates::new(Arc::clone(&plan));
-    open.count(&batch(&plan, "1 a true 1 s x\n1 a true 2 s x\n1 a true -2 s x"), ALL).unwrap();
+    open.count(&batch(&plan, "1 a true 1 s x\n1 a true 2 s x\n1 a true -2 s x"), &mut Admissions::unlimited(), ALL)
+        .unwrap();
     let frozen = open.freeze();
     assert_eq!(rows(&frozen, 0), ["1 -4611686018427387902 3"]);
     assert_eq!(frozen.without_value(), 1);
@@ -229,12 +270,12 @@ proptest! {
         let mut cuts: Vec<usize> = cuts.iter().map(|c| c % (text.len() + 1)).chain([0, text.len()]).collect();
         cuts.sort_unstable();
         let mut whole = OpenStates::new(Arc::clone(&plan));
-        whole.count(&batch(&plan, &text.join("\n")), ALL).unwrap();
+        whole.count(&batch(&plan, &text.join("\n")), &mut Admissions::unlimited(), ALL).unwrap();
         let whole = whole.freeze();
         let mut open = OpenStates::new(Arc::clone(&plan));
         let mut parts = Vec::new();
         for cut in cuts.windows(2) {
-            open.count(&batch(&plan, &text[cut[0]..cut[1]].join("\n")), ALL).unwrap();
+            open.count(&batch(&plan, &text[cut[0]..cut[1]].join("\n")), &mut Admissions::unlimited(), ALL).unwrap();
             parts.push(open.freeze());
         }
         parts.reverse();

@@ -2,7 +2,7 @@
 
 use super::statement::Definition;
 use super::validate::{Validated, ValidatedMeasure, canonical};
-use super::{DefinitionError, Measure, RollupSchema, options};
+use super::{DefinitionError, DimensionType, Folding, Measure, MeasureKind, OTHER_SERIES, RollupSchema, options};
 use datafusion::logical_expr::Expr;
 
 /// A definition whose branches agree.
@@ -21,6 +21,7 @@ pub(super) struct Branch {
     /// In the order of the schema; `None` where another branch fills the measure.
     pub measures: Vec<Option<ValidatedMeasure>>,
     pub predicate: Option<Expr>,
+    pub folding: Option<Folding>,
 }
 
 pub(super) fn combine(definition: &Definition, parts: Vec<Validated>) -> Result<Combined, DefinitionError> {
@@ -55,6 +56,8 @@ pub(super) fn combine(definition: &Definition, parts: Vec<Validated>) -> Result<
             }
         }
     }
+    apply_options(definition, &mut schema)?;
+    let folding = folding(definition, &mut schema)?;
     let branches = parts.into_iter().zip(&definition.branches).map(|(part, statement)| {
         let dimensions = schema.dimensions.iter().map(|wanted| {
             let found = part.dimensions.iter().find(|(d, _)| d == wanted);
@@ -75,12 +78,52 @@ pub(super) fn combine(definition: &Definition, parts: Vec<Validated>) -> Result<
         }
         let find = |wanted: &Measure| part.measures.iter().find(|(m, _)| m == wanted).map(|(_, v)| v.clone());
         let measures = schema.measures.iter().map(find).collect();
-        Ok(Branch { source: part.source, dimensions, measures, predicate: part.predicate })
+        Ok(Branch { source: part.source, dimensions, measures, predicate: part.predicate, folding: folding.clone() })
     });
     let branches = branches.collect::<Result<Vec<_>, _>>()?;
-    apply_options(definition, &mut schema)?;
     Ok(Combined { schema, branches })
 }
+
+const TENANT: &str = "tenant";
+/// Amounts of several currencies must never meet in one row.
+const CURRENCY: &str = "currency";
+
+/// What gives way when a tenant has more series than its budget. Keyed tables have no budget: their size
+/// is that of what they describe, bounded by retention.
+fn folding(definition: &Definition, schema: &mut RollupSchema) -> Result<Option<Folding>, DefinitionError> {
+    let taken = schema.dimensions.iter().map(|d| &d.name).chain(schema.measures.iter().map(|m| &m.name));
+    if taken.into_iter().any(|name| name == OTHER_SERIES) {
+        return Err(definition
+            .error(definition.position, format!("no column can be named `{OTHER_SERIES}`"))
+            .hint("it counts the series that were folded into a row for want of budget"));
+    }
+    let index_of = |name: &str| schema.dimensions.iter().position(|d| d.name == name);
+    let folded = match definition.options.iter().find(|o| o.0 == FOLD) {
+        Some((_, names, at)) => names
+            .split(',')
+            .map(str::trim)
+            .map(|name| {
+                index_of(name).filter(|_| name != TENANT).ok_or_else(|| {
+                    definition.error(*at, format!("{FOLD}: `{name}` is not a dimension that can give up its value"))
+                })
+            })
+            .collect::<Result<Vec<_>, _>>()?,
+        None => (0..schema.dimensions.len())
+            .filter(|&d| {
+                let dimension = &schema.dimensions[d];
+                ![TENANT, CURRENCY].contains(&dimension.name.as_str()) && dimension.value != DimensionType::Boolean
+            })
+            .collect(),
+    };
+    if schema.pane_us.is_none() || folded.is_empty() {
+        return Ok(None);
+    }
+    let tenant = index_of(TENANT);
+    schema.measures.push(Measure { name: OTHER_SERIES.to_owned(), kind: MeasureKind::Distinct });
+    Ok(Some(Folding { tenant, folded, other_series: schema.measures.len() - 1 }))
+}
+
+const FOLD: &str = "fold";
 
 fn apply_options(definition: &Definition, schema: &mut RollupSchema) -> Result<(), DefinitionError> {
     schema.tiers = schema.pane_us.map(options::default_tiers).unwrap_or_default();
@@ -105,10 +148,11 @@ fn apply_options(definition: &Definition, schema: &mut RollupSchema) -> Result<(
                     fail("windows are kept by tier".to_owned()).hint("tiers = '10s 2d, 1m 30d, 1h 400d, 1d forever'")
                 );
             }
+            (FOLD, Some(_)) => {}
             _ => {
                 return Err(definition
                     .error(*at, format!("no option `{key}`"))
-                    .hint("tiers for windows, retention for keyed tables"));
+                    .hint("tiers and fold for windows, retention for keyed tables"));
             }
         }
     }

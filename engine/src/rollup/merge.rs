@@ -28,7 +28,7 @@ pub fn merge_batches(schema: &RollupSchema, batches: &[RecordBatch]) -> Result<R
         };
         let lanes: Vec<&[u32]> = lanes.iter().map(Vec::as_slice).collect();
         let mut slots = Vec::with_capacity(batch.num_rows());
-        keys.assign(windows, &lanes, &mut slots);
+        keys.assign(windows, &lanes, &mut slots, &mut Vec::new(), |_, _| None);
         let rows = Rows { slots: &slots, slot_count: keys.len(), filter: None };
         let mut column = windowed + dimensions;
         for (states, measure) in states.iter_mut().zip(&schema.measures) {

@@ -1,6 +1,7 @@
 //! Rollups: their definitions in SQL, the plan that counts events into them, their tables.
 
 mod combine;
+mod digests;
 mod error;
 mod merge;
 mod options;
@@ -9,10 +10,11 @@ mod schema;
 mod statement;
 mod validate;
 
+pub use digests::{DIGESTS, digests_schema};
 pub use error::DefinitionError;
 pub use merge::{merge_batches, sorted_by_key};
-pub use plan::{Catalog, MeasurePlan, RollupPlan, SourcePlan, TablePlan};
+pub use plan::{Catalog, Folding, MeasurePlan, RollupPlan, SourcePlan, TablePlan};
 pub use schema::{
-    Dimension, DimensionType, Measure, MeasureKind, RollupSchema, SUM_PRECISION, Tier, UPDATED_AT, ValueType,
-    WINDOW_START, timestamp_type,
+    Dimension, DimensionType, Measure, MeasureKind, OTHER_SERIES, RollupSchema, SUM_PRECISION, Tier, UPDATED_AT,
+    ValueType, WINDOW_START, timestamp_type,
 };

@@ -2,11 +2,12 @@
 //! once per batch, and how each rollup groups and counts.
 
 use super::combine::{Branch, Combined, combine};
+use super::digests::{DIGESTS, digest_of, digests_schema};
 use super::statement::{self, Definition, Statement};
 use super::validate::validate;
 use super::{DefinitionError, DimensionType, MeasureKind, RollupSchema};
 use crate::functions::register_definition_functions;
-use crate::source::{SourceDef, SourcesFile};
+use crate::source::{SourceDef, is_plain, parse_sources};
 use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, DataFusionError};
@@ -55,6 +56,19 @@ pub struct RollupPlan {
     pub measures: Vec<Option<MeasurePlan>>,
     /// Expression that says which rows count at all.
     pub predicate: Option<usize>,
+    /// What happens to series beyond the budget of their tenant; `None` for keyed tables.
+    pub folding: Option<Folding>,
+}
+
+/// How series beyond a budget are folded; numbers are indexes into [`RollupSchema::dimensions`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Folding {
+    /// The dimension whose every value has a budget; `None`: the rollup has one budget as a whole.
+    pub tenant: Option<usize>,
+    /// Dimensions that give up their value.
+    pub folded: Vec<usize>,
+    /// The measure that counts what was folded: index into [`RollupSchema::measures`].
+    pub other_series: usize,
 }
 
 /// Where a measure takes its values from; numbers are indexes into [`SourcePlan::exprs`].
@@ -80,16 +94,30 @@ pub struct TablePlan<'a> {
 }
 
 /// Tables that are no rollups.
-const RESERVED: [&str; 4] = ["dead_letters", "digests", "event_ids", "series"];
+const RESERVED: [&str; 4] = ["dead_letters", DIGESTS, "event_ids", "series"];
 
 /// A named text: file name for messages, content.
-pub type NamedText = (String, String);
+pub type NamedText = crate::source::NamedText;
 
 impl Catalog {
     /// Reads and plans the `sources.yaml` and `rollups.sql` texts of all packs together.
     ///
     /// Errors: every mistake found, not only the first.
     pub fn parse(sources: &[NamedText], rollups: &[NamedText]) -> Result<Self, Vec<DefinitionError>> {
+        Self::plan_all(sources, rollups, false)
+    }
+
+    /// The same, and every table's events are noted in the table [`super::DIGESTS`] as well, so that a
+    /// replay can tell which of its windows are right.
+    pub fn with_digests(sources: &[NamedText], rollups: &[NamedText]) -> Result<Self, Vec<DefinitionError>> {
+        Self::plan_all(sources, rollups, true)
+    }
+
+    fn plan_all(
+        sources: &[NamedText],
+        rollups: &[NamedText],
+        with_digests: bool,
+    ) -> Result<Self, Vec<DefinitionError>> {
         let mut errors = Vec::new();
         let defs = parse_sources(sources, &mut errors);
         let context = planning_context(&defs);
@@ -114,10 +142,17 @@ impl Catalog {
         for (name, def) in defs {
             match by_source.remove(&name) {
                 None => catalog.unused.push(def),
-                Some(rollups) => match compile(&context, def, rollups) {
-                    Ok(source) => catalog.sources.push(Arc::new(source)),
-                    Err(error) => errors.push(DefinitionError::new(&name, (0, 0), error.strip_backtrace())),
-                },
+                Some(mut rollups) => {
+                    if with_digests {
+                        let digests: Vec<_> =
+                            rollups.iter().map(|(s, b)| (digests_schema(), digest_of(&s.name, b))).collect();
+                        rollups.extend(digests);
+                    }
+                    match compile(&context, def, rollups) {
+                        Ok(source) => catalog.sources.push(Arc::new(source)),
+                        Err(error) => errors.push(DefinitionError::new(&name, (0, 0), error.strip_backtrace())),
+                    }
+                }
             }
         }
         if errors.is_empty() { Ok(catalog) } else { Err(errors) }
@@ -145,88 +180,6 @@ impl Catalog {
     pub fn topics(&self) -> BTreeSet<&str> {
         self.sources.iter().map(|s| s.def.topic.as_str()).collect()
     }
-}
-
-fn parse_sources(files: &[NamedText], errors: &mut Vec<DefinitionError>) -> BTreeMap<String, SourceDef> {
-    let mut defs: BTreeMap<String, SourceDef> = BTreeMap::new();
-    let mut types = BTreeMap::new();
-    for (file, text) in files {
-        let parsed: SourcesFile = match serde_yaml_ng::from_str(text) {
-            Ok(parsed) => parsed,
-            Err(error) => {
-                let at = error.location().map_or((0, 0), |l| (l.line() as u64, l.column() as u64));
-                errors.push(DefinitionError::new(file, at, strip_location(&error.to_string())));
-                continue;
-            }
-        };
-        for def in parsed.sources {
-            let at = (line_of(text, &def.name), 0);
-            let schema = def.full_schema();
-            let names: BTreeSet<_> = schema.fields().iter().map(|f| f.name()).collect();
-            let paths: BTreeSet<&str> = def.fields.keys().map(|f| def.path(f)).collect();
-            let is_object =
-                |path: &str| paths.iter().any(|p| p.strip_prefix(path).is_some_and(|rest| rest.starts_with('.')));
-            if !is_plain(&def.name) {
-                errors.push(DefinitionError::new(
-                    file,
-                    at,
-                    format!("source name `{}` must be lower-case letters, digits and underscores", def.name),
-                ));
-            } else if names.len() < schema.fields().len() {
-                errors.push(DefinitionError::new(file, at, format!("source {}: a field has the name of an envelope column or of another field", def.name))
-                    .hint("event_time, tenant, tenant_kind, tenant_id, event_id, event_source and subject come from the envelope; name the field otherwise and say where it lies with `path`"));
-            } else if paths.len() < def.fields.len() {
-                errors.push(
-                    DefinitionError::new(
-                        file,
-                        at,
-                        format!("source {}: two fields lie at the same place of data", def.name),
-                    )
-                    .hint("one field may be used under several names in a rollup"),
-                );
-            } else if let Some(both) = paths.iter().find(|p| is_object(p)) {
-                errors.push(
-                    DefinitionError::new(file, at, format!("source {}: `{both}` is a value and an object", def.name))
-                        .hint(format!("`{both}` cannot have a type when there are fields `{both}.…`")),
-                );
-            } else if let Some(unknown) = def.time_fallback.iter().find(|f| !def.fields.contains_key(*f)) {
-                errors.push(DefinitionError::new(
-                    file,
-                    at,
-                    format!("source {}: time_fallback `{unknown}` is not one of its fields", def.name),
-                ));
-            } else if let Some(other) = types.insert(def.event_type.clone(), def.name.clone()) {
-                errors.push(
-                    DefinitionError::new(
-                        file,
-                        at,
-                        format!("sources {other} and {} have the same type `{}`", def.name, def.event_type),
-                    )
-                    .hint("an event type is one source; several rollups may read it"),
-                );
-            } else if defs.insert(def.name.clone(), def.clone()).is_some() {
-                errors.push(DefinitionError::new(file, at, format!("source {} is declared twice", def.name)));
-            }
-        }
-    }
-    defs
-}
-
-/// Names that stand in SQL without quotes and in paths.
-fn is_plain(name: &str) -> bool {
-    name.starts_with(|c: char| c.is_ascii_lowercase())
-        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
-}
-
-/// The YAML library puts the position into its text as well; the error has it already.
-fn strip_location(message: &str) -> &str {
-    message.rfind(" at line ").map_or(message, |at| &message[..at])
-}
-
-fn line_of(text: &str, name: &str) -> u64 {
-    let is_name =
-        |line: &str| line.split_once("name:").is_some_and(|(_, v)| v.trim().trim_matches(['"', '\'']) == name);
-    text.lines().position(is_name).map_or(0, |at| at as u64 + 1)
 }
 
 fn planning_context(defs: &BTreeMap<String, SourceDef>) -> SessionContext {
@@ -395,7 +348,7 @@ fn compile(
             measures.push(Some(MeasurePlan { kind: measure.kind, arguments, filter }));
         }
         let predicate = branch.predicate.as_ref().map(|e| add(&mut source.exprs, e)).transpose()?;
-        source.rollups.push(RollupPlan { schema, dimensions, measures, predicate });
+        source.rollups.push(RollupPlan { schema, dimensions, measures, predicate, folding: branch.folding });
     }
     Ok(source)
 }

@@ -22,6 +22,9 @@ pub fn timestamp_type() -> DataType {
 /// Name of the column of every keyed table that holds the newest event time of its key.
 pub const UPDATED_AT: &str = "updated_at";
 
+/// Name of the measure that counts the distinct series that were folded into a row for want of budget.
+pub const OTHER_SERIES: &str = "other_series";
+
 /// The table of one rollup: of windows, or of keys alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RollupSchema {

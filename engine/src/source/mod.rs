@@ -1,8 +1,10 @@
 //! What an event source looks like: its topic, its event type, its typed fields (`sources.yaml`).
 
 mod field;
+mod parse;
 
 pub use field::{EnumValues, FieldDef, FieldType, OnUnknown};
+pub(crate) use parse::{is_plain, parse_sources};
 
 use crate::rollup::timestamp_type;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -10,8 +12,11 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// A named text: file name for messages, content.
+pub type NamedText = (String, String);
+
 /// Columns that every event has, whatever its source: name, type, may it be null.
-pub const ENVELOPE: [(EnvelopeColumn, &str); 7] = [
+pub const ENVELOPE: [(EnvelopeColumn, &str); 9] = [
     (EnvelopeColumn::EventTime, "event_time"),
     (EnvelopeColumn::Tenant, "tenant"),
     (EnvelopeColumn::TenantKind, "tenant_kind"),
@@ -19,6 +24,8 @@ pub const ENVELOPE: [(EnvelopeColumn, &str); 7] = [
     (EnvelopeColumn::EventId, "event_id"),
     (EnvelopeColumn::EventSource, "event_source"),
     (EnvelopeColumn::Subject, "subject"),
+    (EnvelopeColumn::Sequence, "sequence"),
+    (EnvelopeColumn::EventHash, "event_hash"),
 ];
 
 /// A column that comes from the CloudEvents envelope.
@@ -36,8 +43,12 @@ pub enum EnvelopeColumn {
     EventId,
     /// `source`.
     EventSource,
-    /// `subject`, the only one that may be null.
+    /// `subject`; it may be null.
     Subject,
+    /// `sequence` as a number; null when it is missing or no number.
+    Sequence,
+    /// A hash of `source` and `id`, the same for every copy of an event.
+    EventHash,
 }
 
 /// The content of a `sources.yaml`.
@@ -56,9 +67,14 @@ pub struct SourceDef {
     pub name: String,
     /// Kafka topic that carries it.
     pub topic: String,
-    /// CloudEvents `type`; a reverse-DNS prefix on the event's own type is ignored.
+    /// CloudEvents `type`; a reverse-DNS prefix on the event's own type is ignored. Several sources of one
+    /// topic may share it: an event is rows of all of them, or of none.
     #[serde(rename = "type")]
     pub event_type: String,
+    /// An array in `data` (a dot reaches into an object): the event is one row per element. Fields whose
+    /// path lies below it are read from the element, the others are the same in each row.
+    #[serde(default)]
+    pub explode: Option<String>,
     /// Fields of `data` that stand in for a missing `time`, first one present wins.
     #[serde(default)]
     pub time_fallback: Vec<String>,
@@ -73,11 +89,18 @@ impl SourceDef {
         self.fields.get(field).and_then(|def| def.path.as_deref()).unwrap_or(field)
     }
 
+    /// Is a field read from each element of the exploded array?
+    pub fn is_of_element(&self, field: &str) -> bool {
+        self.explode.as_deref().is_some_and(|array| parse::is_below(self.path(field), array))
+    }
+
     /// Every column a definition may name: the envelope's, then the fields by name.
     pub fn full_schema(&self) -> SchemaRef {
         let envelope = ENVELOPE.iter().map(|&(column, name)| match column {
             EnvelopeColumn::EventTime => Field::new(name, timestamp_type(), false),
             EnvelopeColumn::Subject => Field::new(name, DataType::Utf8, true),
+            EnvelopeColumn::Sequence => Field::new(name, DataType::Int64, true),
+            EnvelopeColumn::EventHash => Field::new(name, DataType::Int64, false),
             _ => Field::new(name, DataType::Utf8, false),
         });
         let fields = self

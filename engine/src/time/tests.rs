@@ -44,3 +44,16 @@ proptest! {
         let _ = parse_rfc3339(&text);
     }
 }
+
+#[test]
+fn instants_are_written_as_they_are_read() {
+    for text in [
+        "1970-01-01T00:00:00Z",
+        "2026-03-14T18:22:07.412Z",
+        "2024-02-29T23:59:59.000001Z",
+        "1969-12-31T23:59:59.5Z",
+        "0001-01-01T00:00:00Z",
+    ] {
+        assert_eq!(format_rfc3339(parse_rfc3339(text).unwrap()), text);
+    }
+}

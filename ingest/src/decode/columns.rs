@@ -77,6 +77,32 @@ impl Column {
         }
     }
 
+    /// Completes `rows` rows from row `row` on: a value that stands in the first is that of all, else all
+    /// are null.
+    pub fn spread(&mut self, row: usize, rows: usize) {
+        let repeated = rows.saturating_sub(1);
+        if self.len() <= row || rows == 0 {
+            self.truncate(row);
+            return self.pad_to(row + rows);
+        }
+        let length = self.valid.len() + repeated;
+        self.valid.resize(length, true);
+        match &mut self.values {
+            Values::Text { bytes, ends } => {
+                let start = ends[row] as usize;
+                let end = bytes.len();
+                for _ in 0..repeated {
+                    bytes.extend_from_within(start..end);
+                    ends.push(bytes.len() as i32);
+                }
+            }
+            Values::Int(v) | Values::Time(v) => v.resize(length, v[row]),
+            Values::Float(v) => v.resize(length, v[row]),
+            Values::Bool(v) => v.resize(length, v[row]),
+            Values::Decimal { values, .. } => values.resize(length, values[row]),
+        }
+    }
+
     pub fn set_text(&mut self, text: &str) {
         if let Values::Text { bytes, ends } = &mut self.values {
             bytes.extend_from_slice(text.as_bytes());

@@ -2,8 +2,9 @@
 //! and the data as body), as the Kafka protocol binding defines them.
 
 use super::reject::{Reason, Reject};
+use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
-use sonic_rs::LazyValue;
+use sonic_rs::{JsonValueTrait, LazyValue};
 use std::borrow::Cow;
 use std::fmt;
 
@@ -40,12 +41,39 @@ pub(super) struct Envelope<'a> {
     pub time: Text<'a>,
     pub tenant_kind: Text<'a>,
     pub tenant_id: Text<'a>,
+    /// Only digits that fit are a sequence; anything else is none, for the attribute is optional.
+    pub sequence: Option<i64>,
     spec_version: Text<'a>,
     data: Option<Cow<'a, str>>,
     has_data_base64: bool,
 }
 
+/// The attributes that every event must have.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Identity<'e> {
+    pub id: &'e str,
+    pub source: &'e str,
+    pub tenant_kind: &'e str,
+    pub tenant_id: &'e str,
+}
+
 impl<'a> Envelope<'a> {
+    /// Who sent what about whom, or what is missing.
+    pub fn identity(&self) -> Result<Identity<'_>, Box<Reject>> {
+        fn text<'t>(attribute: &'t Text<'_>) -> Option<&'t str> {
+            attribute.as_deref().filter(|t| !t.is_empty())
+        }
+        let id = text(&self.id).ok_or_else(|| Reject::missing("id"))?;
+        let source = text(&self.source).ok_or_else(|| Reject::missing("source"))?;
+        match (text(&self.tenant_kind), text(&self.tenant_id)) {
+            (Some(tenant_kind), Some(tenant_id)) => Ok(Identity { id, source, tenant_kind, tenant_id }),
+            _ => Err(Reject::new(
+                Reason::MissingTenant,
+                "tenantkind and tenantid are required; there is no default tenant",
+            )),
+        }
+    }
+
     pub fn read(payload: &'a [u8], headers: &'a dyn Headers) -> Result<Self, Box<Reject>> {
         let mode = Mode::of(headers)?;
         let body = std::str::from_utf8(payload)
@@ -104,6 +132,7 @@ impl<'a> Envelope<'a> {
             time: get("ce_time")?,
             tenant_kind: get("ce_tenantkind")?,
             tenant_id: get("ce_tenantid")?,
+            sequence: headers.get("ce_sequence").and_then(|v| parse_sequence(std::str::from_utf8(v).ok()?)),
             spec_version: get("ce_specversion")?,
             data: (!body.is_empty()).then_some(Cow::Borrowed(body)),
             has_data_base64: false,
@@ -200,6 +229,10 @@ impl<'de> Visitor<'de> for EnvelopeSeed {
                 "time" => &mut e.time,
                 "tenantkind" => &mut e.tenant_kind,
                 "tenantid" => &mut e.tenant_id,
+                "sequence" => {
+                    e.sequence = map.next_value_seed(SequenceSeed)?;
+                    continue;
+                }
                 "data" => {
                     let data: LazyValue<'de> = map.next_value()?;
                     e.data = Some(data.as_raw_cow());
@@ -249,5 +282,25 @@ impl<'de> Visitor<'de> for TextSeed {
     }
     fn visit_none<E>(self) -> Result<Self::Value, E> {
         Ok(None)
+    }
+}
+
+/// Digits, padded with zeros or not, that fit a 64-bit integer.
+fn parse_sequence(text: &str) -> Option<i64> {
+    // `parse` alone would take a sign.
+    text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten()
+}
+
+struct SequenceSeed;
+
+impl<'de> DeserializeSeed<'de> for SequenceSeed {
+    type Value = Option<i64>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        let raw = LazyValue::deserialize(deserializer)?;
+        Ok(match raw.as_str() {
+            Some(text) => parse_sequence(text),
+            None => parse_sequence(raw.as_raw_str()),
+        })
     }
 }

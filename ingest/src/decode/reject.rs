@@ -26,13 +26,15 @@ pub enum Reason {
     RecordTooLarge,
     /// A string is longer than `string_bytes_max`.
     StringTooLong,
+    /// An exploded array has more than `explode_max` elements.
+    TooManyElements,
     /// A CloudEvents version or content type that is not supported.
     UnsupportedFormat,
 }
 
 impl Reason {
     /// All of them, for metrics that show zeros.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::BrokenJson,
         Self::MissingAttribute,
         Self::MissingTenant,
@@ -42,6 +44,7 @@ impl Reason {
         Self::FutureTimestamp,
         Self::RecordTooLarge,
         Self::StringTooLong,
+        Self::TooManyElements,
         Self::UnsupportedFormat,
     ];
 
@@ -57,6 +60,7 @@ impl Reason {
             Self::FutureTimestamp => "future_timestamp",
             Self::RecordTooLarge => "record_too_large",
             Self::StringTooLong => "string_too_long",
+            Self::TooManyElements => "too_many_elements",
             Self::UnsupportedFormat => "unsupported_format",
         }
     }
@@ -75,13 +79,25 @@ pub struct Reject {
     pub event_type: Option<String>,
 }
 
-/// A record that counts, although one of its values had to be read as something else.
+/// A record that counts, although a value of one of its fields had to be read as something else.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {
     /// The field.
     pub field: String,
-    /// What it said.
+    /// What it said; the first value when elements of an array say several.
     pub found: String,
+    /// Rows that it stands for.
+    pub rows: u64,
+}
+
+impl Notice {
+    /// Notes a value; a field is noted once for each event.
+    pub(super) fn add(notices: &mut Vec<Self>, field: &str, found: &str) {
+        match notices.iter_mut().find(|n| n.field == field) {
+            Some(known) => known.rows += 1,
+            None => notices.push(Self { field: field.to_owned(), found: found.to_owned(), rows: 1 }),
+        }
+    }
 }
 
 impl Reject {

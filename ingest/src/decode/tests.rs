@@ -1,6 +1,7 @@
 //! What decoding accepts, what it refuses and why, and that a refused record leaves nothing behind.
 
 mod envelopes;
+mod explode;
 mod robustness;
 mod values;
 
@@ -8,12 +9,13 @@ use super::*;
 use arrow::array::Array;
 use arrow::util::display::array_value_to_string;
 use std::sync::LazyLock;
+use tidewatch_engine::time::SECOND_US;
 
 const TOPIC: &str = "orders.events.v1";
 /// 2026-03-14T18:22:10Z: arrival of every record here.
 const NOW_US: i64 = 1_773_512_530 * SECOND_US;
 const LIMITS: DecodeLimits =
-    DecodeLimits { record_bytes_max: 1 << 20, string_bytes_max: 64, future_max_us: 300 * SECOND_US };
+    DecodeLimits { record_bytes_max: 1 << 20, string_bytes_max: 64, explode_max: 3, future_max_us: 300 * SECOND_US };
 
 const SOURCES: &str = "
 sources:
@@ -42,10 +44,10 @@ sources:
 
 const ROLLUPS: &str = "
 CREATE ROLLUP orders AS
-SELECT tenant, event_id, event_source, subject, amount, is_gift, note, currency, status, customer_tier, shop_region,
+SELECT tenant, event_id, event_source, subject, sequence, amount, is_gift, note, currency, status, customer_tier, shop_region,
        sum(price) AS price, max(ratio) AS ratio, max(paid_at) AS paid_at
 FROM order_paid
-GROUP BY tumble(INTERVAL '10 seconds'), tenant, event_id, event_source, subject, amount, is_gift, note,
+GROUP BY tumble(INTERVAL '10 seconds'), tenant, event_id, event_source, subject, sequence, amount, is_gift, note,
          currency, status, customer_tier, shop_region;
 ";
 
@@ -78,12 +80,24 @@ fn event(data: &str) -> String {
 /// What the members of `data` need at least, to be followed by more.
 const LEAST: &str = r#""amount":1"#;
 
-fn decode_with(decoder: &mut Decoder, payload: &[u8], headers: &dyn Headers) -> Result<Decoded, Box<Reject>> {
+fn decode_with<'d>(
+    decoder: &'d mut Decoder,
+    payload: &[u8],
+    headers: &dyn Headers,
+) -> Result<Decoded<'d>, Box<Reject>> {
     decoder.decode(&RawRecord { topic: Some(TOPIC), payload, timestamp_us: Some(NOW_US), headers }, NOW_US)
 }
 
-fn decode(decoder: &mut Decoder, payload: &[u8]) -> Result<Decoded, Box<Reject>> {
+fn decode<'d>(decoder: &'d mut Decoder, payload: &[u8]) -> Result<Decoded<'d>, Box<Reject>> {
     decode_with(decoder, payload, &NoHeaders)
+}
+
+/// What decoding said, apart from the decoder.
+fn said(decoded: Result<Decoded<'_>, Box<Reject>>) -> Result<Vec<SourceRows>, Box<Reject>> {
+    decoded.map(|decoded| match decoded {
+        Decoded::Rows { sources } => sources.to_vec(),
+        Decoded::Ignored { .. } => Vec::new(),
+    })
 }
 
 /// The rows since the last call, as `name=value` of all columns that are not null.
@@ -103,7 +117,7 @@ fn rows(decoder: &mut Decoder) -> Vec<String> {
 /// The row of one event without its envelope, or `reason: detail`.
 fn outcome(decoder: &mut Decoder, payload: &[u8]) -> String {
     match decode(decoder, payload) {
-        Ok(Decoded::Row { .. }) => {
+        Ok(Decoded::Rows { .. }) => {
             let row = rows(decoder).remove(0);
             let envelope = ["tenant", "event_id", "event_source", "subject"];
             let cells: Vec<_> =

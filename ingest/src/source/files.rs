@@ -74,6 +74,11 @@ impl FileSource {
         }
     }
 
+    /// The partitions that the files are, in the order in which they are read.
+    pub fn partitions(&self) -> Vec<TopicPartition> {
+        self.files.iter().map(|(_, partition)| partition.clone()).collect()
+    }
+
     fn fail(&self, error: std::io::Error) -> FileSourceError {
         let path = self.files.get(self.current).map_or_else(String::new, |(p, _)| p.display().to_string());
         FileSourceError { path, at: format!(", line {}", self.next + 1), error }

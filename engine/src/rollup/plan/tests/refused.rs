@@ -40,7 +40,7 @@ fn aggregates_without_a_mergeable_state() {
         ),
         (
             "first_value(api) AS x FROM call GROUP BY TEN",
-            "2:8: rollup r: first_value depends on the order of events → a rollup keeps count, sum, min, max, avg, hdr and approx_distinct, each with an optional FILTER (WHERE …)",
+            "2:8: rollup r: first_value depends on the order of events → last(x) keeps the value of the newest event, by sequence and event time",
         ),
         (
             "stddev(duration_ms) AS x FROM call GROUP BY TEN",
@@ -60,8 +60,8 @@ fn aggregates_without_a_mergeable_state() {
             "2:8: rollup r: ORDER BY inside an aggregate depends on the order of events",
         ),
         (
-            "min(api) AS x FROM call GROUP BY TEN",
-            "2:8: rollup r: min of Utf8 is not kept → numbers and timestamps have a smallest and a largest value",
+            "min(is_retry) AS x FROM call GROUP BY TEN",
+            "2:8: rollup r: min of Boolean is not kept → numbers, timestamps and texts have a smallest and a largest value",
         ),
         (
             "count(api, provider) AS x FROM call GROUP BY TEN",
@@ -69,7 +69,7 @@ fn aggregates_without_a_mergeable_state() {
         ),
         (
             "hdr(hdr(duration_ms)) AS x FROM call GROUP BY TEN",
-            "2:8: rollup r: hdr(Binary) is not possible → any DataFusion scalar function; aggregates: count, sum, min, max, avg, hdr, approx_distinct",
+            "2:8: rollup r: hdr(Binary) is not possible → any DataFusion scalar function; aggregates: count, sum, min, max, avg, hdr, approx_distinct, last",
         ),
         ("sum(count(*)) AS x FROM call GROUP BY TEN", "1:15: rollup r: Aggregate function calls cannot be nested…"),
         (
@@ -93,7 +93,7 @@ fn shapes_other_than_one_source_grouped_by_a_window() {
     expect(&[
         (
             "count(*) AS n FROM call GROUP BY TEN HAVING count(*) > 5",
-            "2:71: rollup r: HAVING is not possible in a rollup → a rollup is SELECT dimensions, aggregates FROM one source [WHERE …] GROUP BY tumble(…), dimensions; everything else belongs into a view or a query over it",
+            "2:71: rollup r: HAVING is not possible in a rollup → a rollup is SELECT dimensions, aggregates FROM one source [WHERE …] GROUP BY [tumble(…),] dimensions [UNION ALL BY NAME SELECT …]; everything else belongs into a view or a query over it",
         ),
         (
             "count(*) AS n FROM call JOIN refund ON call.event_id = refund.event_id GROUP BY TEN",
@@ -121,10 +121,12 @@ fn shapes_other_than_one_source_grouped_by_a_window() {
         ),
         (
             "count(*) AS n FROM call",
-            "1:15: rollup r: no window in GROUP BY → add tumble(INTERVAL '10 seconds') to GROUP BY",
+            "1:15: rollup r: neither a window nor a key in GROUP BY → add tumble(INTERVAL '10 seconds') for windows, or the columns that one row each is kept for",
         ),
-        ("api FROM call", "2:1: rollup r: no GROUP BY → add GROUP BY tumble(INTERVAL '10 seconds') and the dimensions"),
-        ("api, count(*) AS n FROM call GROUP BY api", "2:37: rollup r: no window in GROUP BY → …"),
+        (
+            "api FROM call",
+            "2:1: rollup r: no GROUP BY → add GROUP BY tumble(INTERVAL '10 seconds') and the dimensions; without tumble(…) one row is kept per key",
+        ),
         (
             "api FROM call GROUP BY TEN, api",
             "2:1: rollup r: no aggregate, so there is nothing to keep → add count(*) AS events",
@@ -209,7 +211,7 @@ fn windows_that_do_not_tile_the_hour() {
 
 #[test]
 fn names_that_are_unknown_doubled_or_unfit() {
-    let valid = "there are event_time, tenant, tenant_kind, tenant_id, event_id, event_source, subject, api, cost, customer_tier, duration_ms, is_retry, outcome, provider, ratio, reset_at, shop_id, status_code";
+    let valid = "there are event_time, tenant, tenant_kind, tenant_id, event_id, event_source, subject, sequence, api, cost, customer_tier, duration_ms, is_retry, outcome, provider, ratio, reset_at, shop_id, status_code";
     expect(&[
         ("count(colour) AS n FROM call GROUP BY TEN", &format!("2:14: rollup r: no field named colour → {valid}")),
         (
@@ -231,7 +233,7 @@ fn names_that_are_unknown_doubled_or_unfit() {
         ),
         (
             "avg(status_code) AS n, count(*) AS n_count FROM call GROUP BY TEN",
-            "2:43: rollup r: two columns would be named `n_count` → avg(x) AS name is stored as name_sum and name_count; window_start is the window",
+            "2:43: rollup r: two columns would be named `n_count` → avg(x) AS name is stored as name_sum and name_count, last(x) AS name also as name_at and name_seq; window_start is the window, tier and rolled_up say how wide it is",
         ),
         (
             "count(*) AS window_start FROM call GROUP BY TEN",
@@ -247,11 +249,7 @@ fn names_that_are_unknown_doubled_or_unfit() {
         ),
         (
             "ratio, count(*) AS n FROM call GROUP BY TEN, ratio",
-            "2:8: rollup r: dimension `ratio` has type Float64 → dimensions are text, integers or booleans; a timestamp or a number can be cut into classes with CASE, date_part or a cast",
-        ),
-        (
-            "event_time, count(*) AS n FROM call GROUP BY TEN, event_time",
-            "2:8: rollup r: dimension `event_time` has type Timestamp(µs, \"UTC\") → …",
+            "2:8: rollup r: dimension `ratio` has type Float64 → dimensions are text, integers, booleans or timestamps; a number can be cut into classes with CASE or a cast",
         ),
         (
             "count(*) AS n FROM call GROUP BY TEN, provider",
@@ -281,7 +279,7 @@ CREATE TABLE t AS SELECT 1;
     assert_eq!(
         errors,
         [
-            "7:1 expected CREATE ROLLUP name AS SELECT …",
+            "7:1 expected CREATE ROLLUP name [WITH (key = 'value')] AS SELECT …",
             "3:15 rollup a is defined twice",
             "4:15 rollup refund has the name of a source",
             "5:15 a rollup cannot be named `../up`",
@@ -347,7 +345,20 @@ fn mistakes_in_sources_are_told_with_their_line() {
         (source("a", "    time_fallback: [x]"), "sources.yaml:2: source a: time_fallback `x` is not one of its fields"),
         (
             source("a", "  - name: b\n    topic: u\n    type: a.b"),
-            "sources.yaml:5: sources a and b have the same type `a.b` → an event type is one source; several rollups may read it",
+            "sources.yaml:5: type `a.b` comes from the topics t and u → sources of one type read one topic…",
+        ),
+        (
+            source("a", "    explode: x\n    fields: {x: string}"),
+            "sources.yaml:2: source a: `x` is a value and the array of explode → fields lie below the array, as in `x.id`",
+        ),
+        (
+            source("a", "    explode: x.y\n    fields: {x: string}"),
+            "sources.yaml:2: source a: `x` is a value and an object → …",
+        ),
+        (source("a", "    explode: x..y"), "sources.yaml:2: source a: `x..y` is no place of data: a key is empty"),
+        (
+            source("a", "    explode: x\n    time_fallback: [x.at]\n    fields: {x.at: timestamp}"),
+            "sources.yaml:2: source a: time_fallback `x.at` lies in the array of explode → …",
         ),
         (source("a", "  - name: a\n    topic: u\n    type: a.c"), "sources.yaml:2: source a is declared twice"),
     ] {

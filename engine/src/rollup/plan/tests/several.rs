@@ -1,6 +1,7 @@
 //! Tables that several sources count into, tables without windows, and how long rows are kept.
 
 use super::*;
+use crate::cardinality::Admissions;
 use crate::open::{EventBatch, OpenStates};
 use crate::rollup::merge_batches;
 use arrow::array::{ArrayRef, Int64Array, StringArray, TimestampMicrosecondArray};
@@ -28,6 +29,7 @@ fn events(plan: &SourcePlan, rows: &[(i64, &str, &str, i64)]) -> EventBatch {
             "tenant" => text(|_| "creator:a"),
             "provider" => text(|r| r.1),
             "outcome" => text(|r| r.2),
+            "sequence" => Arc::new(Int64Array::new_null(rows.len())),
             "duration_ms" => Arc::new(rows.iter().map(|r| Some(r.3)).collect::<Int64Array>()),
             "event_time" => Arc::new(TimestampMicrosecondArray::from(event_time_us.clone()).with_timezone("UTC")),
             other => panic!("no column {other} expected"),
@@ -67,7 +69,7 @@ fn branches_fill_one_keyed_table() {
         let mut batches = Vec::new();
         for part in parts {
             let mut open = OpenStates::new(Arc::clone(source));
-            open.count(&events(source, part), |_| None).unwrap();
+            open.count(&events(source, part), &mut Admissions::unlimited(), |_| None).unwrap();
             let frozen = open.freeze();
             batches.extend((0..source.rollups.len()).map(|rollup| frozen.batch(rollup).unwrap()));
         }
@@ -126,11 +128,11 @@ fn tiers_and_retention_are_read_or_refused_in_their_place() {
     assert_eq!(options("retention = '400d'", ""), " Some(400)");
     assert!(
         options("retention = '400d'", tumble)
-            .starts_with("rollups.sql:1:24: rollup r: retention: windows are kept by tier")
+            .starts_with("rollups.sql:1:23: rollup r: retention: windows are kept by tier")
     );
     assert!(
-        options("tiers = '1m 30d'", "").starts_with("rollups.sql:1:24: rollup r: tiers: a keyed table has no windows")
+        options("tiers = '1m 30d'", "").starts_with("rollups.sql:1:23: rollup r: tiers: a keyed table has no windows")
     );
-    assert!(options("tier = '1m 30d'", tumble).starts_with("rollups.sql:1:24: rollup r: no option `tier`"));
-    assert!(options("tiers 5", tumble).starts_with("rollups.sql:1:24: expected CREATE ROLLUP"));
+    assert!(options("tier = '1m 30d'", tumble).starts_with("rollups.sql:1:23: rollup r: no option `tier`"));
+    assert!(options("tiers 5", tumble).starts_with("rollups.sql:1:23: expected CREATE ROLLUP"));
 }

@@ -1,0 +1,56 @@
+use super::*;
+
+const S: i64 = 1_000_000;
+
+fn part(partition: i32) -> TopicPartition {
+    TopicPartition::new("orders", partition)
+}
+
+fn committed(watermarks: &[Option<i64>]) -> BTreeMap<TopicPartition, Option<i64>> {
+    watermarks.iter().enumerate().map(|(p, w)| (part(p as i32), w.map(|w| w * S))).collect()
+}
+
+fn live(watermarks: &[(i32, Option<i64>)], watermark: Option<i64>) -> LiveProgress {
+    LiveProgress {
+        watermarks: watermarks.iter().map(|&(p, w)| (part(p), w.map(|w| w * S))).collect(),
+        watermark: watermark.map(|w| w * S),
+        ..LiveProgress::default()
+    }
+}
+
+fn story(completeness: &Completeness) -> String {
+    let judge = |end: i64| {
+        let (status, reason) = completeness.judge(end * S);
+        format!("{end} {}{}{reason}", status.as_str(), if reason.is_empty() { "" } else { ": " })
+    };
+    [10, 20, 30].map(judge).join(" | ")
+}
+
+#[test]
+fn windows_are_complete_up_to_the_slowest_partition() {
+    let alone = Completeness::of(&committed(&[Some(10), Some(20)]), &[live(&[(0, Some(12)), (1, Some(25))], Some(12))]);
+    assert_eq!(
+        story(&alone),
+        "10 complete | 20 partial: orders/0 has come to 1970-01-01T00:00:12Z | 30 partial: event time has come to 1970-01-01T00:00:25Z"
+    );
+}
+
+#[test]
+fn an_idle_partition_holds_nobody_back() {
+    let idle = Completeness::of(&committed(&[Some(1), Some(20)]), &[live(&[(0, Some(1)), (1, Some(25))], Some(25))]);
+    assert_eq!(story(&idle), "10 complete | 20 complete | 30 partial: event time has come to 1970-01-01T00:00:25Z");
+}
+
+#[test]
+fn what_another_process_reads_is_known_as_far_as_it_is_committed() {
+    let other = Completeness::of(&committed(&[Some(10), Some(20)]), &[live(&[(1, Some(25))], Some(25))]);
+    assert_eq!(
+        story(&other),
+        "10 complete | 20 unknown: orders/0 was committed up to 1970-01-01T00:00:10Z; whether more is to come only its reader knows | 30 partial: event time has come to 1970-01-01T00:00:25Z"
+    );
+}
+
+#[test]
+fn without_any_event_nothing_is_known() {
+    assert_eq!(Completeness::of(&committed(&[None]), &[]).judge(0), (Status::Unknown, "nothing was read yet"));
+}

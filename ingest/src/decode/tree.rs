@@ -1,0 +1,377 @@
+//! The `data` object: known fields go to their columns, the rest is skipped unread.
+
+use super::DecodeLimits;
+use super::columns::Column;
+use super::envelope::first_line;
+use super::reject::{Notice, Reason, Reject};
+use super::value::ValueSeed;
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use std::collections::BTreeMap;
+use std::fmt;
+use tidewatch_engine::source::FieldDef;
+
+/// Wanted fields by name, nested for dotted names.
+#[derive(Debug, Default)]
+pub(super) struct FieldTree {
+    nodes: Nodes,
+    required: Vec<(String, usize)>,
+    elements: Option<Elements>,
+}
+
+type Nodes = BTreeMap<String, Node>;
+
+#[derive(Debug, Default)]
+pub(super) struct Node {
+    pub column: Option<(usize, FieldDef)>,
+    pub time_fallback: Option<usize>,
+    children: Nodes,
+    /// The exploded array: its children are those of each element.
+    is_array: bool,
+    /// Dotted name, for messages.
+    pub path: String,
+}
+
+/// What is read from each element of the exploded array.
+#[derive(Debug)]
+struct Elements {
+    /// Place of the array.
+    path: String,
+    columns: Vec<usize>,
+    required: Vec<(String, usize)>,
+}
+
+/// What reading found besides the columns.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// One, or the number of elements of the exploded array.
+    pub rows: usize,
+    pub time_fallback: Option<i64>,
+    pub notices: Vec<Notice>,
+}
+
+impl FieldTree {
+    /// A tree for a source that is one row per element of the array at `explode`.
+    pub fn new(explode: Option<&str>) -> Self {
+        let mut tree = Self::default();
+        if let Some(path) = explode {
+            tree.node(path).is_array = true;
+            tree.elements = Some(Elements { path: path.to_owned(), columns: Vec::new(), required: Vec::new() });
+        }
+        tree
+    }
+
+    fn node(&mut self, path: &str) -> &mut Node {
+        let mut parts = path.split('.');
+        let first = parts.next().unwrap_or_default();
+        let mut node = self.nodes.entry(first.to_owned()).or_default();
+        for part in parts {
+            node = node.children.entry(part.to_owned()).or_default();
+        }
+        node.path = path.to_owned();
+        node
+    }
+
+    /// Reads the field at `path` into a column; `of_element` when it lies below the exploded array.
+    pub fn insert(&mut self, path: &str, column: usize, def: FieldDef, of_element: bool) {
+        let elements = self.elements.as_mut().filter(|_| of_element);
+        let required = match elements {
+            Some(elements) => {
+                elements.columns.push(column);
+                &mut elements.required
+            }
+            None => &mut self.required,
+        };
+        if def.required {
+            required.push((path.to_owned(), column));
+        }
+        self.node(path).column = Some((column, def));
+    }
+
+    pub fn insert_time_fallback(&mut self, path: &str, priority: usize) {
+        self.node(path).time_fallback = Some(priority);
+    }
+
+    /// Reads the JSON of `data` into `columns`, from row number `row` of each. Columns of elements are
+    /// complete afterwards, the others have a value in that row alone, or none.
+    pub fn read(
+        &self,
+        json: &str,
+        columns: &mut [Column],
+        row: usize,
+        limits: &DecodeLimits,
+        fallbacks: usize,
+    ) -> Result<Found, Box<Reject>> {
+        let mut state = State {
+            columns,
+            row,
+            limits,
+            elements: self.elements.as_ref(),
+            element: None,
+            found: Found { rows: usize::from(self.elements.is_none()), ..Found::default() },
+            fallbacks: vec![None; fallbacks],
+            reject: None,
+        };
+        let mut deserializer = sonic_rs::Deserializer::from_str(json);
+        let read = ObjectSeed { nodes: &self.nodes, state: &mut state }
+            .deserialize(&mut deserializer)
+            .and_then(|()| deserializer.end());
+        if let Err(error) = read {
+            return Err(state.reject.unwrap_or_else(|| {
+                let message = first_line(&error.to_string());
+                // Syntax errors carry no type complaint.
+                let reason = if error.is_unmatched_type() { Reason::WrongType } else { Reason::BrokenJson };
+                Reject::new(reason, format!("data: {message}"))
+            }));
+        }
+        let mut found = state.found;
+        found.time_fallback = state.fallbacks.into_iter().flatten().next();
+        match self.required.iter().find(|&&(_, column)| state.columns[column].len() <= row) {
+            Some((path, _)) => Err(Reject::missing(&format!("data.{path}"))),
+            None => Ok(found),
+        }
+    }
+}
+
+/// What reading has come to.
+pub(super) struct State<'c> {
+    pub columns: &'c mut [Column],
+    /// Number of the first row in progress; a column that is longer has a value in it.
+    row: usize,
+    pub limits: &'c DecodeLimits,
+    elements: Option<&'c Elements>,
+    /// Number of the element that is read.
+    element: Option<usize>,
+    pub found: Found,
+    pub fallbacks: Vec<Option<i64>>,
+    reject: Option<Box<Reject>>,
+}
+
+impl State<'_> {
+    /// Makes room for a value: a key that comes twice keeps its last one.
+    pub fn column(&mut self, index: usize) -> &mut Column {
+        let column = &mut self.columns[index];
+        column.truncate(self.row + self.element.unwrap_or_default());
+        column
+    }
+
+    /// Gives the event up.
+    pub fn refuse<E: Error>(&mut self, reason: Reason, path: &str, detail: &str) -> Result<(), E> {
+        let place = self.place(path);
+        self.reject = Some(Reject::new(reason, format!("{place}: {detail}")));
+        Err(E::custom("refused"))
+    }
+
+    /// `data.items[2].quantity`.
+    fn place(&self, path: &str) -> String {
+        match (self.elements, self.element) {
+            (Some(elements), Some(number)) => {
+                let below = path.strip_prefix(&elements.path).unwrap_or_default();
+                format!("data.{}[{number}]{below}", elements.path)
+            }
+            _ => format!("data.{path}"),
+        }
+    }
+
+    /// Forgets elements: an array that comes twice keeps its last one.
+    fn begin_elements(&mut self) {
+        self.found.rows = 0;
+        for &column in self.elements.iter().flat_map(|e| &e.columns) {
+            self.columns[column].truncate(self.row);
+        }
+    }
+
+    /// Completes the row of an element.
+    fn end_element<E: Error>(&mut self, number: usize) -> Result<(), E> {
+        let Some(elements) = self.elements else { return Ok(()) };
+        let row = self.row + number;
+        if let Some((path, _)) = elements.required.iter().find(|&&(_, column)| self.columns[column].len() <= row) {
+            self.reject = Some(Reject::missing(&self.place(path)));
+            return Err(E::custom("refused"));
+        }
+        elements.columns.iter().for_each(|&column| self.columns[column].pad_to(row + 1));
+        self.found.rows = number + 1;
+        Ok(())
+    }
+}
+
+struct ObjectSeed<'t, 's, 'c> {
+    nodes: &'t Nodes,
+    state: &'s mut State<'c>,
+}
+
+impl<'de> DeserializeSeed<'de> for ObjectSeed<'_, '_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for ObjectSeed<'_, '_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
+        read_members(map, self.nodes, self.state)
+    }
+}
+
+fn read_members<'de, A: MapAccess<'de>>(mut map: A, nodes: &Nodes, state: &mut State<'_>) -> Result<(), A::Error> {
+    while let Some(node) = map.next_key_seed(KeySeed { nodes })? {
+        match node {
+            None => {
+                map.next_value::<IgnoredAny>()?;
+            }
+            Some(node) if node.is_array => {
+                map.next_value_seed(ElementsSeed { node, part: Part::Array, state: &mut *state })?;
+            }
+            Some(node) if !node.children.is_empty() => {
+                map.next_value_seed(ObjectSeed { nodes: &node.children, state: &mut *state })?;
+            }
+            Some(node) => map.next_value_seed(ValueSeed { node, state: &mut *state })?,
+        }
+    }
+    Ok(())
+}
+
+/// Looks a key up without copying it.
+struct KeySeed<'t> {
+    nodes: &'t Nodes,
+}
+
+impl<'de, 't> DeserializeSeed<'de> for KeySeed<'t> {
+    type Value = Option<&'t Node>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'t> Visitor<'_> for KeySeed<'t> {
+    type Value = Option<&'t Node>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
+        Ok(self.nodes.get(key))
+    }
+}
+
+/// The exploded array, or one of its elements.
+struct ElementsSeed<'t, 's, 'c> {
+    node: &'t Node,
+    part: Part,
+    state: &'s mut State<'c>,
+}
+
+#[derive(Clone, Copy)]
+enum Part {
+    Array,
+    /// With its number.
+    Element(usize),
+}
+
+impl ElementsSeed<'_, '_, '_> {
+    fn wrong<E: Error>(self, found: &str) -> Result<(), E> {
+        let expected = match self.part {
+            Part::Array => "an array",
+            Part::Element(_) => "an object",
+        };
+        self.state.refuse(Reason::WrongType, &self.node.path, &format!("expected {expected}, found {found}"))
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for ElementsSeed<'_, '_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        let limit = self.state.limits.explode_max;
+        match self.part {
+            Part::Element(number) if number >= limit => {
+                // The array as a whole is at fault.
+                self.state.element = None;
+                let detail = format!("more than {limit} elements (explode_max)");
+                self.state.refuse(Reason::TooManyElements, &self.node.path, &detail)
+            }
+            _ => deserializer.deserialize_any(self),
+        }
+    }
+}
+
+impl<'de> Visitor<'de> for ElementsSeed<'_, '_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of objects")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
+        if let Part::Element(_) = self.part {
+            return self.wrong("an array");
+        }
+        let Self { node, state, .. } = self;
+        state.begin_elements();
+        for number in 0.. {
+            state.element = Some(number);
+            let seed = ElementsSeed { node, part: Part::Element(number), state: &mut *state };
+            if elements.next_element_seed(seed)?.is_none() {
+                break;
+            }
+        }
+        state.element = None;
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
+        match self.part {
+            Part::Array => self.wrong("an object"),
+            Part::Element(number) => {
+                read_members(map, &self.node.children, self.state)?;
+                self.state.end_element(number)
+            }
+        }
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<(), E> {
+        match self.part {
+            Part::Array => {
+                self.state.begin_elements();
+                Ok(())
+            }
+            Part::Element(_) => self.wrong("null"),
+        }
+    }
+
+    fn visit_none<E: Error>(self) -> Result<(), E> {
+        self.visit_unit()
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<(), E> {
+        self.wrong(if value { "true" } else { "false" })
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<(), E> {
+        self.wrong(&value.to_string())
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<(), E> {
+        self.wrong(&value.to_string())
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<(), E> {
+        self.wrong(&value.to_string())
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
+        self.wrong(&format!("{text:?}"))
+    }
+}
