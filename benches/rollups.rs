@@ -103,7 +103,9 @@ fn batch(plan: &SourcePlan, first: usize, count: usize, series: usize) -> EventB
     let events = || first..first + count;
     let column = |name: &str| -> ArrayRef {
         match name {
-            "shop" => Arc::new(StringArray::from_iter_values(events().map(|e| format!("shop_{}", series_of(e, series))))),
+            "shop" => {
+                Arc::new(StringArray::from_iter_values(events().map(|e| format!("shop_{}", series_of(e, series)))))
+            }
             "api" => Arc::new(StringArray::from_iter_values(events().map(|_| "orders"))),
             "outcome" => Arc::new(StringArray::from_iter_values(
                 events().map(|e| if e % 50 == 0 { "timeout" } else { "success" }),
@@ -153,7 +155,10 @@ fn stored_bytes(plan: &SourcePlan, frozen: &tidewatch_engine::open::FrozenStates
     runtime.block_on(async {
         let mut table = Table::open_rollup(&store, &plan.rollups[0].schema).await.unwrap();
         let ranges = [(TopicPartition::new("calls", 0), OffsetRange { from: -1, to: 0 })].into();
-        table.append(&Rows { batch: Some(frozen.batch(0).unwrap()), ranges, watermarks: Default::default() }).await.unwrap();
+        table
+            .append(&Rows { batch: Some(frozen.batch(0).unwrap()), ranges, watermarks: Default::default() })
+            .await
+            .unwrap();
     });
     size_of_files(folder.path())
 }

@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use tidewatch_engine::rollup::Catalog;
 use tidewatch_ingest::clock::{Clock, SystemClock};
+use tidewatch_ingest::maintenance::{Maintenance, MaintenanceMetrics};
 use tidewatch_ingest::metrics::IngestMetrics;
 use tidewatch_ingest::source::{FileSource, KafkaSettings, KafkaSource, Source};
 use tidewatch_ingest::{Pipeline, WorkerThread};
@@ -21,7 +22,7 @@ use tidewatch_query::{Now, Snapshots, SqlEngine};
 use tidewatch_storage::Store;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::task::JoinHandle;
 
 /// A running process.
@@ -33,6 +34,7 @@ pub struct App {
     workers: Vec<WorkerThread>,
     server: JoinHandle<std::io::Result<()>>,
     stop_server: oneshot::Sender<()>,
+    maintenance: Option<(watch::Sender<bool>, JoinHandle<()>)>,
 }
 
 /// What ended the work.
@@ -51,6 +53,7 @@ impl App {
         let catalog = Arc::new(packs.catalog);
         let registry = Registry::new();
         let metrics = IngestMetrics::register(&registry)?;
+        let maintenance_metrics = MaintenanceMetrics::register(&registry)?;
         let query_metrics = QueryMetrics::register(&registry)?;
         let store = open_store(settings)?;
         // The port first: a second process with the same settings ends here, before it counts anything.
@@ -69,6 +72,14 @@ impl App {
         for source in sources(settings, &catalog, until_end)? {
             workers.push(pipeline.start(source).await?);
         }
+        // Beside commits: neither can be starved by queries, and a worker's commit waits for no task.
+        let maintenance = settings.maintenance.enabled.then(|| {
+            let (stop, stopped) = watch::channel(false);
+            let (store, clock) = (store.clone(), Arc::clone(&clock));
+            let maintenance =
+                Maintenance::new(store, Some(&catalog), settings.maintenance(), maintenance_metrics, clock);
+            (stop, commits.spawn(maintenance.run(stopped)))
+        });
         let live = Workers(workers.iter().map(|w| w.handle.clone()).collect());
         let snapshots = Snapshots::new(store, Arc::new(live));
         snapshots.define(packs.definitions);
@@ -89,7 +100,7 @@ impl App {
             };
             axum::serve(listener, router(endpoints)).with_graceful_shutdown(stopped).await
         });
-        Ok(Self { metrics, clock, address, workers, server, stop_server })
+        Ok(Self { metrics, clock, address, workers, server, stop_server, maintenance })
     }
 
     /// Works until a stop is requested, a worker fails, or all sources are finished. Without
@@ -113,6 +124,11 @@ impl App {
 
     /// Commits everything that was read, then stops answering.
     pub async fn drain(mut self) -> Result<()> {
+        if let Some((stop, task)) = self.maintenance.take() {
+            // Whatever it is doing is left undone; the next process finds it.
+            let _ = stop.send(true);
+            let _ = task.await;
+        }
         self.workers.iter().for_each(|w| w.handle.drain());
         let mut result = Ok(());
         for worker in &mut self.workers {

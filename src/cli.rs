@@ -28,6 +28,9 @@ pub enum Command {
     Sql(Sql),
     /// Replay what the tables have counted and compare every window: exit code 1 when one differs.
     Verify(Verify),
+    /// Merge small files, roll windows up into wider ones, delete what was kept long enough: once, until
+    /// nothing is left to do. `run` does the same beside counting.
+    Maintain(Maintain),
     /// Generate events with known trouble.
     Simulate(Simulate),
 }
@@ -99,6 +102,16 @@ pub struct Test {
     pub filter: Option<String>,
     #[command(flatten)]
     pub config: Config,
+}
+
+#[derive(Debug, Args)]
+pub struct Maintain {
+    /// Folder or URL of the tables, instead of that in the settings.
+    #[arg(long, value_name = "LOCATION")]
+    pub data: Option<String>,
+    /// Settings file; its packs say how long windows are kept, else the tables themselves do.
+    #[arg(short, long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

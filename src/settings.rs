@@ -7,8 +7,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tidewatch_engine::life_cycle::LifeLimits;
 use tidewatch_engine::watermark::WatermarkSettings;
 use tidewatch_ingest::decode::DecodeLimits;
+use tidewatch_ingest::maintenance::MaintenanceSettings;
 use tidewatch_ingest::source::KafkaSource;
 use tidewatch_ingest::worker::{BATCH_ROWS, WorkerSettings};
 use tidewatch_query::SqlLimits;
@@ -17,6 +19,7 @@ use tidewatch_query::SqlLimits;
 pub const DEFAULT_TOML: &str = include_str!("settings/default.toml");
 
 const MIB: usize = 1024 * 1024;
+const DAY_S: u64 = 86_400;
 
 /// The whole file.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -28,6 +31,7 @@ pub struct Settings {
     pub files: Files,
     pub ingest: Ingest,
     pub watermark: Watermark,
+    pub maintenance: Maintenance,
     pub http: Http,
     pub sql: Sql,
     pub scrape: Scrape,
@@ -84,6 +88,27 @@ pub struct Watermark {
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+pub struct Maintenance {
+    pub enabled: bool,
+    #[serde(with = "humantime_serde")]
+    pub interval: Duration,
+    pub fresh_files: usize,
+    #[serde(with = "humantime_serde")]
+    pub fresh_age: Duration,
+    pub file_bytes: u64,
+    pub task_bytes: u64,
+    pub task_rows: u64,
+    pub checkpoint_commits: u64,
+    #[serde(with = "humantime_serde")]
+    pub log_retention: Duration,
+    #[serde(with = "humantime_serde")]
+    pub file_grace: Duration,
+    #[serde(with = "humantime_serde")]
+    pub dead_letters_retention: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Http {
     pub listen: SocketAddr,
 }
@@ -136,6 +161,7 @@ impl Default for Settings {
             files: Files::default(),
             ingest: Ingest::default(),
             watermark: Watermark::default(),
+            maintenance: Maintenance::default(),
             http: Http::default(),
             sql: Sql::default(),
             scrape: Scrape::default(),
@@ -176,6 +202,24 @@ impl Default for Ingest {
 impl Default for Watermark {
     fn default() -> Self {
         Self { disorder: Duration::from_secs(5), idle_after: Duration::from_secs(30) }
+    }
+}
+
+impl Default for Maintenance {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            interval: Duration::from_secs(30),
+            fresh_files: 8,
+            fresh_age: Duration::from_secs(15 * 60),
+            file_bytes: 128 * MIB as u64,
+            task_bytes: 256 * MIB as u64,
+            task_rows: 4_000_000,
+            checkpoint_commits: 100,
+            log_retention: Duration::from_secs(3600),
+            file_grace: Duration::from_secs(3600),
+            dead_letters_retention: Duration::from_secs(90 * DAY_S),
+        }
     }
 }
 
@@ -296,6 +340,13 @@ impl Settings {
             ("sql.query_bytes_max", self.sql.query_bytes_max),
             ("sql.concurrency_max", self.sql.concurrency_max),
         ];
+        if self.maintenance.fresh_files == 0 {
+            mistake("maintenance.fresh_files", "expected at least 1, found 0".to_owned());
+        }
+        // Longer, the log may have forgotten that the file was removed at all.
+        if self.maintenance.file_grace > Duration::from_secs(DAY_S) {
+            mistake("maintenance.file_grace", "expected at most 1d".to_owned());
+        }
         for (key, _) in positive.iter().filter(|(_, value)| *value == 0) {
             mistake(key, "expected at least 1, found 0".to_owned());
         }
@@ -307,6 +358,7 @@ impl Settings {
         let durations = [
             ("ingest.flush_interval", self.ingest.flush_interval),
             ("watermark.idle_after", self.watermark.idle_after),
+            ("maintenance.interval", self.maintenance.interval),
             ("sql.timeout", self.sql.timeout),
         ];
         for (key, _) in durations.iter().filter(|(_, value)| value.is_zero()) {
@@ -334,6 +386,28 @@ impl Settings {
                 disorder_us: us(self.watermark.disorder),
                 idle_after_us: us(self.watermark.idle_after),
             },
+        }
+    }
+
+    /// When and how tables are maintained.
+    pub fn maintenance(&self) -> MaintenanceSettings {
+        let (own, defaults) = (&self.maintenance, MaintenanceSettings::default());
+        let fresh_age_us = i64::try_from(own.fresh_age.as_micros()).unwrap_or(i64::MAX / 4);
+        MaintenanceSettings {
+            interval: own.interval,
+            limits: LifeLimits {
+                fresh_files: own.fresh_files,
+                fresh_age_us,
+                file_bytes: own.file_bytes,
+                task_bytes: own.task_bytes,
+                task_rows: own.task_rows,
+                ..defaults.limits
+            },
+            checkpoint_commits: own.checkpoint_commits,
+            log_retention: own.log_retention,
+            file_grace: own.file_grace,
+            dead_letters_retention: Some(own.dead_letters_retention).filter(|d| !d.is_zero()),
+            ..defaults
         }
     }
 

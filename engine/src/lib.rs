@@ -19,6 +19,7 @@
 //! | how many series a tenant may have | [`cardinality`] |
 //! | percentiles and distinct counts | [`sketch`] |
 //! | when a commit may be made | [`commit`] |
+//! | how files are merged, rolled up and dropped | [`life_cycle`] |
 //! | what readers see before a commit | [`live`] |
 //! | whether a window is all there | [`completeness`] |
 //! | our own metrics | [`metrics`] |
@@ -28,6 +29,7 @@ pub mod cardinality;
 pub mod commit;
 pub mod completeness;
 pub mod functions;
+pub mod life_cycle;
 pub mod live;
 pub mod metrics;
 pub mod open;

@@ -68,6 +68,16 @@ metrics! {
 }
 
 metrics! {
+    /// All metrics of the maintenance of tables.
+    MAINTENANCE;
+    TABLE_FILES = Gauge "tidewatch_table_files" ["table", "tier"] "Live files of a table; tier is empty for tables without tiers.";
+    TABLE_BYTES = Gauge "tidewatch_table_bytes" ["table", "tier"] "Size of the live files of a table.";
+    MAINTENANCE_TASKS = Counter "tidewatch_maintenance_tasks_total" ["kind", "outcome"] "Maintenance tasks by kind (roll, merge, expire, checkpoint, vacuum) and outcome (done, conflict, failed).";
+    MAINTENANCE_SECONDS = Histogram "tidewatch_maintenance_task_duration_seconds" ["kind"] "Time that a maintenance task took.";
+    VACUUMED_FILES = Counter "tidewatch_maintenance_vacuumed_files_total" ["table"] "Data files deleted because no live version needs them.";
+}
+
+metrics! {
     /// All metrics of the query path.
     QUERY;
     SQL_QUERIES = Counter "tidewatch_sql_queries_total" ["outcome"] "Queries over HTTP by outcome: ok, or the code of the error.";

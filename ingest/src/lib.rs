@@ -11,11 +11,13 @@
 //! | CloudEvents to columns, what is refused | [`decode`], [`dead_letter`] |
 //! | the life of a worker | [`worker`] |
 //! | how a flush becomes commits | [`committer`], [`piece`] |
+//! | how tables are kept small and fast | [`maintenance`] |
 
 pub mod clock;
 pub mod committer;
 pub mod dead_letter;
 pub mod decode;
+pub mod maintenance;
 pub mod metrics;
 pub mod piece;
 mod pipeline;

@@ -14,6 +14,7 @@
 //! | what a reader sees of a running worker | [`live`] |
 //! | how commits and memory become one answer | [`snapshot`], [`table`] |
 //! | what packs declare, and views | [`definitions`], [`views`] |
+//! | which width of windows answers a query | [`tiers`] |
 //! | `quantile`, `approx_distinct` and the like | [`functions`] |
 //! | limits of a query, its errors | [`sql`] |
 //! | table, CSV, JSON, Parquet, Arrow | [`format`] |
@@ -36,6 +37,7 @@ pub mod sql;
 pub mod table;
 #[cfg(test)]
 mod testing;
+pub mod tiers;
 pub mod views;
 
 pub use definitions::{DeclaredTable, Definitions};

@@ -1,6 +1,7 @@
 //! What a query runs in: our functions, our memory limit, and a moment that is its `now()`.
 
 use crate::functions;
+use crate::tiers;
 use chrono::DateTime;
 use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::SessionState;
@@ -72,6 +73,7 @@ fn with_config(config: SessionConfig, memory_bytes_max: usize) -> Result<Session
     let runtime = RuntimeEnvBuilder::new().with_memory_limit(memory_bytes_max, 1.0).build_arc()?;
     let context = SessionContext::new_with_config_rt(config, runtime);
     functions::register(&context);
+    tiers::install(&context);
     Ok(context)
 }
 

@@ -7,7 +7,7 @@
 
 use crate::definitions::{DeclaredTable, Definitions};
 use crate::live::{LiveError, LiveStates, LiveView};
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use datafusion::catalog::TableProvider;
 use datafusion::datasource::empty::EmptyTable;
@@ -15,8 +15,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 use thiserror::Error;
 use tidewatch_engine::commit::TopicPartition;
+use tidewatch_engine::life_cycle::tiers_of;
 use tidewatch_engine::rollup::RollupSchema;
-use tidewatch_storage::{StorageError, Store, Table};
+use tidewatch_storage::{ROLLED_UP, StorageError, Store, TIER, Table};
 use tokio::sync::Mutex;
 
 /// Views taken for one snapshot before a table that was overtaken by commits is accepted.
@@ -45,8 +46,10 @@ pub struct Snapshot {
 pub struct SnapshotTable {
     /// Its rollup; `None` for tables whose rows do not merge.
     pub rollup: Option<RollupSchema>,
-    /// Its columns.
+    /// Its columns, without those that only divide its files.
     pub schema: SchemaRef,
+    /// Per tier of the rollup where it is cut: older rows of it do not count. Empty without windows.
+    pub boundaries: Vec<Option<i64>>,
     /// Version of the committed part; `None` while nothing was ever committed.
     pub version: Option<u64>,
     /// Scan of the committed part.
@@ -130,12 +133,18 @@ impl Snapshots {
             let missing = view.pieces.iter().filter(|p| p.is_missing_from(name, &positions));
             let live = missing.filter_map(|p| p.batch(name)).collect();
             let committed = table.provider().await?;
-            let (rollup, schema, version) = (table.rollup().cloned(), table.schema(), Some(table.version()));
+            let rollup = table.rollup().cloned();
+            let mut boundaries = Vec::new();
+            for tier in rollup.as_ref().filter(|r| r.pane_us.is_some()).map(tiers_of).unwrap_or_default() {
+                boundaries.push(table.retained(&tier.name()).await?);
+            }
+            let schema = rollup.as_ref().map_or_else(|| table.schema(), RollupSchema::arrow_schema);
+            let version = Some(table.version());
             self.remember(table).await;
             if is_behind && !accept {
                 return Ok(None);
             }
-            tables.insert(name.clone(), SnapshotTable { rollup, schema, version, committed, live });
+            tables.insert(name.clone(), SnapshotTable { rollup, schema, boundaries, version, committed, live });
         }
         Ok(Some(Snapshot { tables, watermark: view.watermark() }))
     }
@@ -161,9 +170,20 @@ impl SnapshotTable {
     /// A declared table before its first commit: live rows are all there is.
     pub fn not_created(declared: &DeclaredTable, live: Vec<RecordBatch>) -> Self {
         let schema = Arc::clone(&declared.schema);
-        let committed = Arc::new(EmptyTable::new(Arc::clone(&schema)));
-        Self { rollup: declared.rollup.clone(), schema, version: None, committed, live }
+        let windowed = declared.rollup.as_ref().filter(|r| r.pane_us.is_some());
+        let stored = windowed.map_or_else(|| Arc::clone(&schema), stored_schema);
+        let committed = Arc::new(EmptyTable::new(stored));
+        let boundaries = vec![None; windowed.map_or(0, |r| tiers_of(r).len())];
+        Self { rollup: declared.rollup.clone(), schema, boundaries, version: None, committed, live }
     }
+}
+
+/// The columns of the table that will be made: those that divide its files as well.
+fn stored_schema(rollup: &RollupSchema) -> SchemaRef {
+    let mut fields: Vec<Field> = rollup.arrow_schema().fields().iter().map(|f| f.as_ref().clone()).collect();
+    fields.push(Field::new(TIER, DataType::Utf8, false));
+    fields.push(Field::new(ROLLED_UP, DataType::Boolean, false));
+    Arc::new(Schema::new(fields))
 }
 
 #[cfg(test)]

@@ -3,58 +3,211 @@
 //! The merge is an ordinary logical plan (scan of the files ∪ rows in memory → aggregate by key), not a
 //! scan of its own: DataFusion then pushes filters on windows and dimensions down to the files, drops
 //! the measures that a query does not use, and spills or refuses by its memory limit.
+//!
+//! A table of windows is a [`RollupTable`]: which of its tiers answer is decided for each query, by
+//! [`crate::tiers`], which puts the plan in the place of the table.
 
 use crate::functions::{distinct_merge, hdr_merge};
 use crate::snapshot::SnapshotTable;
-use arrow::datatypes::{DataType, Field};
-use datafusion::catalog::TableProvider;
-use datafusion::common::{Result, TableReference};
-use datafusion::datasource::{MemTable, ViewTable, provider_as_source};
+use crate::tiers::{Segment, segments};
+use arrow::datatypes::{DataType, Field, SchemaRef};
+use arrow::record_batch::RecordBatch;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::{Result, ScalarValue, TableReference};
+use datafusion::datasource::{MemTable, TableType, ViewTable, provider_as_source};
 use datafusion::functions_aggregate::expr_fn::{last_value, max, min, sum};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast, ident, when};
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::lit;
 use std::sync::Arc;
-use tidewatch_engine::rollup::{Measure, MeasureKind, RollupSchema};
+use tidewatch_engine::life_cycle::tiers_of;
+use tidewatch_engine::rollup::{Measure, MeasureKind, RollupSchema, Tier, WINDOW_START, timestamp_type};
+use tidewatch_storage::{ROLLED_UP, TIER};
 
 /// The table that queries see.
 pub fn merged_table(name: &str, table: &SnapshotTable) -> Result<Arc<dyn TableProvider>> {
-    let rows = all_rows(name, table)?;
     let plan = match &table.rollup {
-        Some(rollup) => merged(rollup, rows)?,
-        None => rows.build()?,
+        Some(rollup) if rollup.pane_us.is_some() => return Ok(Arc::new(RollupTable::new(name, rollup, table)?)),
+        Some(rollup) => merged(rollup, all_rows(name, table, &rollup.arrow_schema())?)?,
+        None => all_rows(name, table, &table.schema)?.build()?,
     };
     Ok(Arc::new(ViewTable::new(plan, None)))
 }
 
 /// Committed rows and live rows, in the types of the table's schema.
-fn all_rows(name: &str, table: &SnapshotTable) -> Result<LogicalPlanBuilder> {
-    let schema = table.rollup.as_ref().map_or_else(|| Arc::clone(&table.schema), RollupSchema::arrow_schema);
-    let columns = |_: &str| -> Vec<Expr> {
-        // Readers of Parquet may hand out other encodings of the same type, such as views.
-        schema.fields().iter().map(|f| cast(ident(f.name()), f.data_type().clone()).alias(f.name())).collect()
-    };
-    let committed =
-        LogicalPlanBuilder::scan(TableReference::bare(name), provider_as_source(Arc::clone(&table.committed)), None)?
-            .project(columns(name))?;
-    let live: Vec<_> = table.live.iter().filter(|b| b.num_rows() > 0).cloned().collect();
+fn all_rows(name: &str, table: &SnapshotTable, schema: &SchemaRef) -> Result<LogicalPlanBuilder> {
+    let committed = scan(name, &table.committed)?.project(columns(schema))?;
+    match live_rows(name, &table.live)? {
+        Some(live) => committed.union(live.project(columns(schema))?.build()?),
+        None => Ok(committed),
+    }
+}
+
+/// Readers of Parquet may hand out other encodings of the same type, such as views.
+fn columns(schema: &SchemaRef) -> Vec<Expr> {
+    schema.fields().iter().map(|f| cast(ident(f.name()), f.data_type().clone()).alias(f.name())).collect()
+}
+
+fn scan(name: &str, committed: &Arc<dyn TableProvider>) -> Result<LogicalPlanBuilder> {
+    LogicalPlanBuilder::scan(TableReference::bare(name), provider_as_source(Arc::clone(committed)), None)
+}
+
+fn live_rows(name: &str, live: &[RecordBatch]) -> Result<Option<LogicalPlanBuilder>> {
+    let live: Vec<_> = live.iter().filter(|b| b.num_rows() > 0).cloned().collect();
     if live.is_empty() {
-        return Ok(committed);
+        return Ok(None);
     }
     // One partition per piece would be a task per piece; a few are enough.
     let memory = MemTable::try_new(live[0].schema(), vec![live])?;
-    let live: LogicalPlan =
-        LogicalPlanBuilder::scan(format!("{name}_live"), provider_as_source(Arc::new(memory)), None)?
-            .project(columns(name))?
-            .build()?;
-    committed.union(live)
+    LogicalPlanBuilder::scan(format!("{name}_live"), provider_as_source(Arc::new(memory)), None).map(Some)
+}
+
+/// A table of windows, in several widths.
+#[derive(Debug)]
+pub struct RollupTable {
+    name: String,
+    rollup: RollupSchema,
+    tiers: Vec<Tier>,
+    boundaries: Vec<Option<i64>>,
+    committed: Arc<dyn TableProvider>,
+    live: Vec<RecordBatch>,
+    /// What queries see.
+    schema: SchemaRef,
+}
+
+impl RollupTable {
+    fn new(name: &str, rollup: &RollupSchema, table: &SnapshotTable) -> Result<Self> {
+        let mut table = Self {
+            name: name.to_owned(),
+            rollup: rollup.clone(),
+            tiers: tiers_of(rollup),
+            boundaries: table.boundaries.clone(),
+            committed: Arc::clone(&table.committed),
+            live: table.live.clone(),
+            schema: Arc::clone(&table.schema),
+        };
+        table.schema = Arc::clone(table.plan(&[])?.schema().inner());
+        Ok(table)
+    }
+
+    /// Its rollup.
+    pub fn rollup(&self) -> &RollupSchema {
+        &self.rollup
+    }
+
+    /// Its widths, finest first, at least one.
+    pub fn tiers(&self) -> &[Tier] {
+        &self.tiers
+    }
+
+    /// Per tier where it is cut; older rows of it do not count.
+    pub fn boundaries(&self) -> &[Option<i64>] {
+        &self.boundaries
+    }
+
+    /// The merged rows of these stretches of time, each in the width of its tier.
+    pub fn plan(&self, segments: &[Segment]) -> Result<LogicalPlan> {
+        let mut rows: Option<LogicalPlanBuilder> = None;
+        let mut add = |part: LogicalPlanBuilder| -> Result<()> {
+            rows = Some(match rows.take() {
+                Some(rows) => rows.union(part.build()?)?,
+                None => part,
+            });
+            Ok(())
+        };
+        for segment in segments {
+            let of_tier = scan(&self.name, &self.committed)?.filter(self.belongs_to(segment.tier)?)?;
+            add(self.cut(of_tier, segment)?)?;
+            if let Some(live) = live_rows(&self.name, &self.live)? {
+                add(self.cut(live, segment)?)?;
+            }
+        }
+        let rows = match rows {
+            Some(rows) => rows,
+            None => {
+                let everything = Segment { tier: 0, from: None, to: None };
+                self.cut(scan(&self.name, &self.committed)?.filter(lit(false))?, &everything)?
+            }
+        };
+        merged(&self.rollup, rows)
+    }
+
+    /// Rows of the tier itself, and those of finer ones that are not part of it yet.
+    fn belongs_to(&self, tier: usize) -> Result<Expr> {
+        // In the type that the scan hands out, so that nothing stands between the column and the log.
+        let text = self.committed.schema().field_with_name(TIER)?.data_type().clone();
+        let name = |tier: &Tier| ScalarValue::from(tier.name()).cast_to(&text).map(lit);
+        let own = ident(TIER).eq(name(&self.tiers[tier])?);
+        let finer = self.tiers[..tier].iter().map(name).collect::<Result<Vec<_>>>()?;
+        Ok(match finer.is_empty() {
+            true => own,
+            false => own.or(ident(ROLLED_UP).eq(lit(false)).and(ident(TIER).in_list(finer, false))),
+        })
+    }
+
+    /// The rows of a segment's time, their windows those of its tier.
+    fn cut(&self, mut rows: LogicalPlanBuilder, segment: &Segment) -> Result<LogicalPlanBuilder> {
+        let instant = |us: i64| lit(ScalarValue::TimestampMicrosecond(Some(us), Some("UTC".into())));
+        if let Some(from) = segment.from {
+            rows = rows.filter(ident(WINDOW_START).gt_eq(instant(from)))?;
+        }
+        if let Some(to) = segment.to {
+            rows = rows.filter(ident(WINDOW_START).lt(instant(to)))?;
+        }
+        let mut columns = columns(&self.rollup.arrow_schema());
+        if segment.tier > 0 {
+            columns[0] = in_windows(self.tiers[segment.tier].pane_us).alias(WINDOW_START);
+        }
+        rows.project(columns)
+    }
+
+    /// All rows, each in the finest width that is still kept for its time.
+    pub fn finest(&self) -> Result<LogicalPlan> {
+        self.plan(&segments(&self.tiers, &self.boundaries, 0, None, None))
+    }
+}
+
+/// Start of the wider window that a row lies in.
+fn in_windows(pane_us: i64) -> Expr {
+    // Whole numbers all the way: `date_bin` counts nanoseconds, which end in the year 2262.
+    let start = cast(ident(WINDOW_START), DataType::Int64);
+    let into = (start.clone() % lit(pane_us) + lit(pane_us)) % lit(pane_us);
+    cast(start - into, timestamp_type())
+}
+
+#[async_trait::async_trait]
+impl TableProvider for RollupTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    /// For contexts in which no rule chooses tiers: all rows in their finest width.
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        ViewTable::new(self.finest()?, None).scan(state, projection, filters, limit).await
+    }
 }
 
 fn merged(rollup: &RollupSchema, rows: LogicalPlanBuilder) -> Result<LogicalPlan> {
     let keys: Vec<String> = rollup.key_fields().iter().map(|f| f.name().clone()).collect();
     let merges = rollup.measures.iter().flat_map(merges_of);
     let plan = rows.aggregate(keys.iter().map(ident), merges)?;
-    let columns = keys.iter().map(ident).chain(rollup.measures.iter().flat_map(columns_of));
+    let columns = keys.iter().map(ident).chain(computed(rollup)).chain(rollup.measures.iter().flat_map(columns_of));
     plan.project(columns)?.build()
+}
+
+/// Columns that are no state: computed from the merged key of each row, after it and before the measures.
+fn computed(_rollup: &RollupSchema) -> Vec<Expr> {
+    Vec::new()
 }
 
 /// How the state columns of a measure merge.

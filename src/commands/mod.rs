@@ -2,6 +2,7 @@
 
 mod check;
 mod demo;
+mod maintain;
 mod run;
 mod simulate;
 mod sql;
@@ -28,6 +29,7 @@ pub fn execute(cli: Cli) -> Result<ExitCode> {
         Command::Test(options) => block_on(|_| test::test(options)),
         Command::Sql(options) => block_on(|_| sql::sql(options)),
         Command::Verify(options) => block_on(|commits| verify::verify(options, commits)),
+        Command::Maintain(options) => block_on(|_| maintain::maintain(options)),
         Command::Simulate(options) => simulate::simulate(&options),
     }
 }
