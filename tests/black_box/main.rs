@@ -8,6 +8,7 @@
 //! | every kind of bad input, and nothing stops | `bad_input` |
 //! | what was generated is what is counted; files resume | `replay` |
 //! | groups: handing over, and fencing a member that slept | `rebalance` |
+//! | other packs while it runs | `reload` |
 //! | committed and uncommitted count once, while it runs | `live` |
 //! | promtool and the OpenMetrics parser accept `/metrics` | `scrape` |
 //! | percentiles of real spans, through a broker | `nezha` |
@@ -29,6 +30,7 @@ mod nezha;
 mod object_store;
 mod packs;
 mod rebalance;
+mod reload;
 mod replay;
 mod retail;
 mod scrape;
