@@ -89,3 +89,10 @@ metrics! {
     SQL_SECONDS = Histogram "tidewatch_sql_query_duration_seconds" [] "Time from the text of a query to its last row.";
     SCRAPES_TRUNCATED = Counter "tidewatch_scrapes_truncated_total" ["rollup"] "Scrapes that left series of a rollup out because of scrape.series_max.";
 }
+
+metrics! {
+    /// All metrics of the process as a whole.
+    PROCESS;
+    RELOADS = Counter "tidewatch_pack_reloads_total" ["outcome"] "Reloads of packs (SIGHUP) by outcome: applied; refused, for mistakes that the log names.";
+    LAST_RELOAD_SUCCEEDED = Gauge "tidewatch_pack_last_reload_succeeded" [] "1 when the packs in use are those that were last asked for, 0 when their reload was refused.";
+}

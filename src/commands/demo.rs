@@ -5,7 +5,7 @@ use crate::app::{App, Ended, start_log};
 use crate::cli::Demo;
 use crate::packs;
 use crate::settings::{Http, Ingest, Log, Personal, Settings, Storage};
-use crate::shutdown::Shutdown;
+use crate::signals::{Hangup, Shutdown};
 use crate::status::Status;
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
@@ -31,13 +31,13 @@ pub async fn demo(options: Demo, commits: Handle) -> Result<ExitCode> {
     let settings = settings(&options, &data, broker.bootstrap_servers());
     let packs = packs::load(&settings.packs, tidewatch_query::Checking::Names).await?;
     start_log(&settings)?;
-    let mut shutdown = Shutdown::listen()?;
+    let (mut shutdown, mut hangup) = (Shutdown::listen()?, Hangup::ignored());
     let mut app = App::start(&settings, packs, &commits, false).await?;
     let producer = Producer::start(&options, broker.bootstrap_servers())?;
     print_welcome(&options, &settings, &app, &data);
-    let status = tokio::spawn(Status::new(app.metrics.clone(), app.clock.clone()).run());
+    let status = tokio::spawn(Status::new(app.plant.metrics.clone(), app.plant.clock.clone()).run());
     let ended = tokio::select! {
-        ended = app.work(&mut shutdown, false) => ended?,
+        ended = app.work(&mut shutdown, &mut hangup, false) => ended?,
         () = sleep_or_for_ever(options.stop_after) => Ended::Requested,
     };
     status.abort();

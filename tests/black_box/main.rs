@@ -10,6 +10,7 @@
 //! | what was generated is what is counted; files resume | `replay` |
 //! | copies of events, across kills | `duplicates` |
 //! | groups: handing over, and fencing a member that slept | `rebalance` |
+//! | other packs while it runs | `reload` |
 //! | committed and uncommitted count once, while it runs | `live` |
 //! | maintenance changes no answer | `maintain` |
 //! | promtool and the OpenMetrics parser accept `/metrics` | `scrape` |
@@ -35,6 +36,7 @@ mod nezha;
 mod object_store;
 mod packs;
 mod rebalance;
+mod reload;
 mod replay;
 mod retail;
 mod scrape;

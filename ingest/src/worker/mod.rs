@@ -182,6 +182,11 @@ impl Worker {
     /// Works until told to drain, or until a source with an end is finished; commits everything first.
     pub fn run(mut self) -> Result<(), WorkerError> {
         let result = self.work();
+        // The gauges are shared: what this worker has added to them goes with it.
+        show(&self.metrics.open_bytes, &mut self.shown.open_bytes, 0);
+        show(&self.metrics.open_rows, &mut self.shown.open_rows, 0);
+        show(&self.metrics.paused, &mut self.shown.paused, 0);
+        show(&self.metrics.partitions, &mut self.shown.partitions, 0);
         self.source.close();
         result
     }

@@ -4,7 +4,9 @@
 use super::{Answer, SqlEngine, SqlError, with_yields};
 use crate::session;
 use crate::snapshot::{Snapshot, SnapshotTable};
+use arrow::array::{BooleanArray, StringArray};
 use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 use datafusion::catalog::streaming::StreamingTable;
 use datafusion::common::DataFusionError;
@@ -17,6 +19,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use tidewatch_engine::completeness::Completeness;
+use tidewatch_engine::life_cycle::tiers_of;
+use tidewatch_engine::rollup::Tier;
 
 /// A planned query over declared tables whose rows are given with each asking.
 pub struct Prepared {
@@ -31,11 +35,29 @@ impl fmt::Debug for Prepared {
     }
 }
 
-/// The rows of a table, as the plan finds them when it runs.
+/// The rows of a table, as the plan finds them when it runs: as a worker has committed them.
 #[derive(Debug)]
 struct Shelf {
     schema: SchemaRef,
+    /// The finest width of a table of windows.
+    tier: Option<String>,
     rows: Mutex<Vec<RecordBatch>>,
+}
+
+impl Shelf {
+    fn fill(&self, batches: Vec<RecordBatch>) -> Result<(), ArrowError> {
+        let stored = batches.into_iter().map(|batch| {
+            let mut columns = batch.columns().to_vec();
+            if let Some(tier) = &self.tier {
+                let rows = batch.num_rows();
+                columns.push(Arc::new(StringArray::from(vec![tier.as_str(); rows])));
+                columns.push(Arc::new(BooleanArray::from(vec![false; rows])));
+            }
+            RecordBatch::try_new(Arc::clone(&self.schema), columns)
+        });
+        *self.rows.lock().unwrap_or_else(PoisonError::into_inner) = stored.collect::<Result<_, _>>()?;
+        Ok(())
+    }
 }
 
 impl PartitionStream for Shelf {
@@ -67,9 +89,12 @@ impl SqlEngine {
         let (mut tables, mut shelves) = (BTreeMap::new(), BTreeMap::new());
         for name in &reading.needs.tables {
             let Some(declared) = definitions.table(name) else { continue };
-            let shelf = Arc::new(Shelf { schema: Arc::clone(&declared.schema), rows: Mutex::default() });
-            let stream = StreamingTable::try_new(Arc::clone(&declared.schema), vec![Arc::clone(&shelf) as _]);
             let mut table = SnapshotTable::not_created(declared, Vec::new(), Completeness::unknown());
+            let schema = table.committed.schema();
+            let windowed = declared.rollup.as_ref().filter(|r| r.pane_us.is_some());
+            let tier = windowed.and_then(|r| tiers_of(r).first().map(Tier::name));
+            let shelf = Arc::new(Shelf { schema: Arc::clone(&schema), tier, rows: Mutex::default() });
+            let stream = StreamingTable::try_new(schema, vec![Arc::clone(&shelf) as _]);
             table.committed = Arc::new(stream.map_err(failed)?);
             tables.insert(name.clone(), table);
             shelves.insert(name.clone(), shelf);
@@ -87,7 +112,7 @@ impl SqlEngine {
         rows: impl Fn(&str) -> Vec<RecordBatch>,
     ) -> Result<Answer, SqlError> {
         for (name, shelf) in &prepared.shelves {
-            *shelf.rows.lock().unwrap_or_else(PoisonError::into_inner) = rows(name);
+            shelf.fill(rows(name)).map_err(|e| SqlError::Execution(e.to_string()))?;
         }
         let plan = reset_plan_states(Arc::clone(&prepared.plan)).map_err(|e| self.explain(e, &[]))?;
         let answer = self.run(plan, Arc::clone(&prepared.task), self.limits.rows_max);
