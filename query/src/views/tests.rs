@@ -83,7 +83,7 @@ async fn mistakes_have_a_place_and_a_hint() {
     let cases = [
         (
             "CREATE VIEW a AS\nSELECT x FROM calls;",
-            "p/views.sql:2:8: view a: no column named x\n  hint: there are api, cost",
+            "p/views.sql:2:8: view a: no column named x\n  hint: there are api, completeness, completeness_reason, cost",
         ),
         (
             "CREATE VIEW a AS\nSELECT 1 FROM\n  nowhere;",
