@@ -13,8 +13,11 @@ use std::time::Duration;
 use tidewatch_engine::rollup::Catalog;
 use tidewatch_ingest::clock::{Clock, SystemClock};
 use tidewatch_ingest::decode::Decoder;
-use tidewatch_query::{NoLiveStates, Now, Snapshots, SqlEngine};
+use tidewatch_query::{NoLiveStates, Now, Snapshots, SqlEngine, SqlLimits};
 use tidewatch_storage::Store;
+
+/// Nobody waits at the other end, and the machine may be busy with a build.
+const QUERY_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// What all tests of some packs share. Made once: planning definitions is the slow part.
 #[derive(Debug)]
@@ -46,7 +49,8 @@ impl Bench {
         // Rows come with each question: nothing is ever committed.
         let snapshots = Snapshots::new(Store::open("memory:///", HashMap::new())?, Arc::new(NoLiveStates));
         snapshots.define(packs.definitions);
-        let engine = SqlEngine::new(snapshots, settings.sql_limits(), Now::fixed(0));
+        let limits = SqlLimits { timeout: QUERY_TIMEOUT, ..settings.sql_limits() };
+        let engine = SqlEngine::new(snapshots, limits, Now::fixed(0));
         Ok(Self { catalog: packs.catalog, decoder, engine, clock: SystemClock::new() })
     }
 
