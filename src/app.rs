@@ -50,6 +50,7 @@ impl App {
     /// Starts everything; commits run on a runtime of their own. `until_end` makes Kafka a source with an end.
     pub async fn start(settings: &Settings, packs: Packs, commits: &Handle, until_end: bool) -> Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        settings.check_packs(&packs.catalog)?;
         let catalog = Arc::new(packs.catalog);
         let registry = Registry::new();
         let metrics = IngestMetrics::register(&registry)?;

@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 
 pub async fn run(options: Run, commits: Handle) -> Result<ExitCode> {
     let settings = Settings::load(&options.config.config)?;
-    let packs = packs::load(&settings.packs).await?;
+    let packs = packs::load(&settings.packs, tidewatch_query::Checking::Names).await?;
     start_log(&settings)?;
     let mut shutdown = Shutdown::listen()?;
     let mut app = App::start(&settings, packs, &commits, options.until_caught_up).await?;

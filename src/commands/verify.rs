@@ -37,7 +37,7 @@ const WINDOWS_LISTED: usize = 20;
 
 pub async fn verify(options: Verify, commits: Handle) -> Result<ExitCode> {
     let settings = Settings::load(&options.config.config)?;
-    let catalog = Arc::new(packs::load(&settings.packs).await?.catalog);
+    let catalog = Arc::new(packs::load(&settings.packs, tidewatch_query::Checking::Names).await?.catalog);
     start_log(&settings)?;
     let stored = open_store(&settings)?;
     let mut partitions = partitions(&settings, &catalog)?;

@@ -167,7 +167,11 @@ impl Table {
 
     /// Loads newer versions, if there are any.
     pub async fn refresh(&mut self) -> Result<(), StorageError> {
-        self.delta.update_state().await.map_err(StorageError::delta(&self.name))?;
+        if let Err(error) = self.delta.update_state().await {
+            // What the loaded version was built from may be cleaned away by now: begin anew.
+            tracing::debug!(table = self.name, %error, "loading the table anew");
+            self.delta.load().await.map_err(StorageError::delta(&self.name))?;
+        }
         self.follow().await
     }
 

@@ -143,8 +143,10 @@ fn expire_windows(
     files: &[FileInfo],
     now_us: i64,
 ) -> Option<Task> {
+    // Age counts from the newest window, so that a replay of old events is not deleted as it comes in.
+    let newest = files.iter().filter_map(|f| f.times).map(|t| t.1).max()?;
     let recorded = boundaries.get(tier).copied().flatten();
-    let boundary = boundary(tiers, tier, now_us)?.max(recorded.unwrap_or(i64::MIN));
+    let boundary = boundary(tiers, tier, now_us.min(newest))?.max(recorded.unwrap_or(i64::MIN));
     let is_gone = |&f: &usize| files[f].times.is_some_and(|(_, newest)| newest < boundary);
     let gone: Vec<usize> = of(files, tier, kept(tiers, tier)).filter(is_gone).collect();
     let moved = (recorded != Some(boundary)).then_some(boundary);

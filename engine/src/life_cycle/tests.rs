@@ -93,7 +93,8 @@ fn merging_keeps_files_few_and_rewrites_logarithmic() {
 fn old_files_expire_at_whole_windows_of_the_coarsest_tier() {
     let life = |boundary| Life::Windows { tiers: tiers(), boundaries: vec![boundary, None, None, None] };
     let cut = NOW - 2 * DAY_US;
-    let files = [file(0, true, cut - DAY_US, cut - 1, 5), file(0, true, cut, cut + HOUR_US, 5)];
+    let young = file(0, true, NOW, NOW, 5);
+    let files = [file(0, true, cut - DAY_US, cut - 1, 5), file(0, true, cut, cut + HOUR_US, 5), young.clone()];
     let expired = |boundary| Some(Task::Expire { tier: Some(0), boundary, files: vec![0] });
     assert_eq!(task(&life(None), &files), expired(Some(cut)));
     assert_eq!(task(&life(Some(cut)), &files), expired(None));
@@ -102,7 +103,10 @@ fn old_files_expire_at_whole_windows_of_the_coarsest_tier() {
     assert_eq!(task(&life(None), &[file(0, false, cut - DAY_US, cut - 1, 5)]).unwrap().kind(), "roll");
     // In the last tier they are.
     let ancient = NOW - 1831 * DAY_US;
-    assert_eq!(task(&life(None), &[file(3, false, ancient, ancient, 5)]).unwrap().kind(), "expire");
+    let last = file(3, false, ancient, ancient, 5);
+    assert_eq!(task(&life(None), &[last.clone(), young]).unwrap().kind(), "expire");
+    // Without newer events, nothing is too old.
+    assert_eq!(task(&life(None), &[last]), None);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What a query asks of the windows of a table: how wide they may be, and over which time.
 
-use super::zone::{gcd, grain_us};
+use super::zone::{ANY_ZONE_US, gcd, grain_us};
 use crate::table::RollupTable;
 use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -70,6 +70,8 @@ enum Class {
     Free,
     /// The start of the window itself, shown in this zone.
     Window(Zone),
+    /// What clocks show at the start of the window, in zones that change by multiples of this.
+    Local(i64),
     /// One column of the state of a measure, as it is.
     State(State),
     /// Anything else.
@@ -255,11 +257,21 @@ impl Analysis<'_> {
             Expr::Literal(..) => Class::Free,
             Expr::Cast(inner) => match self.class(&inner.expr, scope) {
                 Class::Window(zone) => self.cast_window(zone, inner.field.data_type()),
+                Class::Local(grain) if matches!(inner.field.data_type(), DataType::Date32) => self.wide(grain),
+                Class::Local(grain) if matches!(inner.field.data_type(), DataType::Timestamp(_, None)) => {
+                    Class::Local(grain)
+                }
                 Class::Free => Class::Free,
                 _ => Class::Mixed,
             },
-            Expr::ScalarFunction(function) if matches!(function.func.name(), "date_bin" | "date_trunc") => {
-                self.bin(function, scope).unwrap_or_else(|| self.generic(expr, scope))
+            Expr::ScalarFunction(function) => {
+                let of_time = match function.func.name() {
+                    "date_bin" | "date_trunc" => self.bin(function, scope),
+                    "time_bucket" => self.bucket(function, scope),
+                    "local_time" => self.local(function, scope),
+                    _ => None,
+                };
+                of_time.unwrap_or_else(|| self.generic(expr, scope))
             }
             _ => self.generic(expr, scope),
         }
@@ -304,8 +316,14 @@ impl Analysis<'_> {
     /// Stretches of time that the window lies in. `None`: not of the window.
     fn bin(&mut self, function: &ScalarFunction, scope: &Scope<'_>) -> Option<Class> {
         let [unit, source, origin @ ..] = function.args.as_slice() else { return None };
-        let Class::Window(zone) = self.class(source, scope) else { return None };
         let unit = self.folding.constant(unit)?;
+        let zone = match self.class(source, scope) {
+            Class::Window(zone) => zone,
+            Class::Local(grain) if function.func.name() == "date_trunc" => {
+                return Some(self.wide(gcd(trunc_us(unit.try_as_str()??)?, grain)));
+            }
+            _ => return None,
+        };
         let grain = match (function.func.name(), zone) {
             ("date_bin", Zone::Utc) => {
                 let origin = match origin {
@@ -325,6 +343,42 @@ impl Analysis<'_> {
             _ => return None,
         };
         Some(self.wide(grain))
+    }
+
+    /// `time_bucket(width, window [, zone])`.
+    fn bucket(&mut self, function: &ScalarFunction, scope: &Scope<'_>) -> Option<Class> {
+        let [width, window, zone @ ..] = function.args.as_slice() else { return None };
+        let Class::Window(_) = self.class(window, scope) else { return None };
+        let width = match self.folding.constant(width)? {
+            ScalarValue::IntervalMonthDayNano(Some(v)) if v.months > 0 || v.days > 0 => DAY_US,
+            other => interval_us(&other)?,
+        };
+        let zone = match zone {
+            [] => DAY_US,
+            [zone] => self.zone_grain(zone, scope)?,
+            _ => return None,
+        };
+        // In UTC, widths that do not divide a day count from the epoch.
+        let grain = if zone == DAY_US { width } else { gcd(width, zone) };
+        Some(self.wide(grain))
+    }
+
+    /// `local_time(window, zone)`.
+    fn local(&mut self, function: &ScalarFunction, scope: &Scope<'_>) -> Option<Class> {
+        let [window, zone] = function.args.as_slice() else { return None };
+        let Class::Window(_) = self.class(window, scope) else { return None };
+        Some(Class::Local(self.zone_grain(zone, scope)?))
+    }
+
+    /// Of a zone that is written in the query, or that rows say themselves.
+    fn zone_grain(&mut self, zone: &Expr, scope: &Scope<'_>) -> Option<i64> {
+        if let Some(zone) = self.folding.constant(zone) {
+            return match zone.try_as_str()? {
+                Some(zone) => grain_us(zone),
+                None => Some(DAY_US),
+            };
+        }
+        (self.class(zone, scope) == Class::Free).then_some(ANY_ZONE_US)
     }
 
     fn wide(&mut self, grain_us: i64) -> Class {

@@ -13,7 +13,7 @@ use tidewatch_query::format::Format;
 
 pub async fn list(options: ListLetters) -> Result<ExitCode> {
     let (settings, store, _) = open(options.tables.config.as_deref(), options.tables.data.as_deref())?;
-    let catalog = packs::load(&settings.packs).await?.catalog;
+    let catalog = packs::load(&settings.packs, tidewatch_query::Checking::Names).await?.catalog;
     let filter = options.which.filter(&catalog, SystemClock::new().now_us())?;
     let letters = Letters::open(&store).await?;
     let format = match options.format {

@@ -36,7 +36,7 @@ pub async fn redrive(options: Redrive, commits: Handle) -> Result<ExitCode> {
     settings.log.filter = "warn".to_owned();
     start_log(&settings)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let catalog = Arc::new(packs::load(&settings.packs).await?.catalog);
+    let catalog = Arc::new(packs::load(&settings.packs, tidewatch_query::Checking::Names).await?.catalog);
     let repairs = read_repairs(options.repaired.as_deref())?;
     let filter = filter(&options, &catalog, &repairs, clock.now_us())?;
     let store = open_store(&settings)?;

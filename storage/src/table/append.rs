@@ -80,9 +80,9 @@ impl Table {
                 }
                 Err(error) => {
                     // The commit may have happened all the same; the next attempt must see it.
-                    let updated = self.delta.update_state().await;
+                    let updated = self.refresh().await;
                     self.forget();
-                    updated.map_err(StorageError::delta(&self.name))?;
+                    updated?;
                     return Err(StorageError::delta(&self.name)(error));
                 }
             }

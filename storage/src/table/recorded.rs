@@ -147,6 +147,11 @@ impl Table {
         &self.known.positions
     }
 
+    /// Watermarks that are known without asking the log, at the loaded version.
+    pub fn known_watermarks(&self) -> &BTreeMap<TopicPartition, Option<i64>> {
+        &self.known.watermarks
+    }
+
     /// Watermark that the loaded version records for a partition.
     pub async fn watermark(&mut self, partition: &TopicPartition) -> Result<Option<i64>, StorageError> {
         if let Some(&watermark) = self.known.watermarks.get(partition) {
@@ -162,8 +167,9 @@ impl Table {
     /// without tiers.
     pub async fn retained(&mut self, tier: &str) -> Result<Option<i64>, StorageError> {
         self.follow().await?;
-        if !self.known.retained.contains_key(tier) {
-            // A young table is looked through as a whole, which answers for every tier at once.
+        if !self.known.retained.contains_key(tier) && self.known.version < SCAN_BACK_MAX as u64 {
+            // A young table is looked through as a whole, which answers for every tier at once. In an old one
+            // boundaries are too rare to be met by chance.
             self.scan_back(|known| known.retained.contains_key(tier)).await?;
         }
         if let Some(&boundary) = self.known.retained.get(tier) {

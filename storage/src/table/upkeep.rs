@@ -28,6 +28,8 @@ impl Table {
         }
         let fail = StorageError::delta(&self.name);
         checkpoints::create_checkpoint(&self.delta, None).await.map_err(&fail)?;
+        // From here on we read from the new checkpoint: the old one may be deleted next.
+        self.delta.update_state().await.map_err(&fail)?;
         let kept_ms = i64::try_from(log_retention.as_millis()).unwrap_or(i64::MAX);
         let cutoff_ms = (now_us / 1000).saturating_sub(kept_ms);
         let log = self.delta.log_store();
