@@ -259,3 +259,19 @@ fn a_letter_that_is_refused_again_becomes_a_new_one_and_can_be_put_back_itself()
     assert_eq!(reported(&report, "counted"), 1, "{report}");
     assert_eq!(shop.sql(MINUTES), "minute,n,h\n2026-03-14T12:00:00.000000Z,1,1\n");
 }
+
+#[test]
+fn an_event_that_was_sent_again_counts_once() {
+    // e1 was mended and sent again; e2 was sent twice, wrong both times.
+    let lines = [call(1, 1, "\"soon\""), call(1, 1, "9"), call(2, 2, "\"soon\""), call(2, 2, "\"soon\"")];
+    let shop = Shop::new(&lines);
+    let file = shop.path("letters.ndjson");
+    let path = file.to_str().unwrap();
+    shop.letters(&["redrive", "--all", "--export", path]);
+    edit(&file, "\"soon\"", "9");
+    let report = shop.letters(&["redrive", "--repaired", path]);
+    assert_eq!((reported(&report, "counted"), reported(&report, "copies")), (1, 2), "{report}");
+    let report = shop.letters(&["redrive", "--repaired", path]);
+    assert_eq!((reported(&report, "already redriven"), reported(&report, "copies")), (1, 2), "{report}");
+    assert_eq!(shop.sql("SELECT sum(requests) AS n FROM api_calls"), "n\n2\n");
+}

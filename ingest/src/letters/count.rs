@@ -2,6 +2,7 @@
 
 use super::{JournalReader, LettersError};
 use crate::dead_letter::DEAD_LETTERS;
+use crate::event_ids::EVENT_IDS;
 use crate::pipeline::{Pipeline, PipelineError};
 use crate::source::{JournalSource, journal_partition};
 use crate::worker::WorkerError;
@@ -64,12 +65,13 @@ pub async fn count_journal(pipeline: &Pipeline, journal: &JournalReader) -> Resu
     }
 }
 
-/// How far each table of the catalogue, and the dead letters, have counted the journal.
+/// How far each table that a worker writes has counted the journal.
 pub async fn journal_positions(pipeline: &Pipeline) -> Result<BTreeMap<String, i64>, LettersError> {
     let partition = journal_partition();
     let names = pipeline.catalog.tables().into_iter().map(|t| t.schema.name.clone());
     let mut positions = BTreeMap::new();
-    for name in names.chain([DEAD_LETTERS.to_owned()]) {
+    let ids = pipeline.settings.dedupe.is_on().then(|| EVENT_IDS.to_owned());
+    for name in names.chain([DEAD_LETTERS.to_owned()]).chain(ids) {
         let position = match pipeline.store.table(&name).await? {
             Some(mut table) => table.positions(std::slice::from_ref(&partition)).await?.get(&partition).copied(),
             None => None,

@@ -3,11 +3,17 @@
 //! Only what would count enters the journal. A letter that would be refused once more is held back and
 //! stays what it is: put back, it would be spent, and a new letter about the same record would appear.
 
+use super::counted::CountedEvents;
 use super::journal::routing_topic;
-use super::{Entry, Journal, LetterId, Repairs, StoredLetter};
+use super::{Entry, Journal, LetterId, LettersError, Repairs, StoredLetter};
 use crate::dead_letter::REJECTED;
-use crate::decode::{DecodeLimits, Decoded, Decoder, NoHeaders, RawRecord, Reject};
+use crate::decode::{Decoded, Decoder, NoHeaders, RawRecord, Reject};
+use crate::personal::Personal;
+use crate::worker::WorkerSettings;
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use tidewatch_engine::rollup::Catalog;
+use tidewatch_storage::Store;
 
 /// See the module page.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +29,8 @@ pub enum Fate {
     },
     /// It was put back before.
     AlreadyRedriven,
+    /// Another record of the same event was counted, or is about to be.
+    Copy,
     /// It is a notice: its record counts already.
     CountsAlready,
     /// Not all of its bytes were kept, and no repair brings them.
@@ -41,23 +49,35 @@ pub enum Fate {
     },
 }
 
-/// Knows what the decoder says.
+/// Knows what a worker would say.
 #[derive(Debug)]
 pub struct Judge {
     decoder: Decoder,
+    personal: Arc<Personal>,
+    counted: CountedEvents,
     sources: Vec<String>,
 }
 
 impl Judge {
-    /// Judges as a worker with this catalogue and these limits would.
-    pub fn new(catalog: &Catalog, limits: DecodeLimits) -> Self {
-        Self {
-            decoder: Decoder::new(catalog, limits),
+    /// Judges as a worker with this catalogue and these settings would.
+    pub async fn open(store: &Store, catalog: &Catalog, settings: &WorkerSettings) -> Result<Self, LettersError> {
+        let personal = Arc::new(Personal::new(&catalog.personal, settings.hash_key));
+        Ok(Self {
+            decoder: Decoder::new(catalog, settings.decode).with_personal(Arc::clone(&personal)),
+            personal,
+            counted: CountedEvents::open(store, &settings.dedupe).await?,
             sources: catalog.sources.iter().map(|s| s.def.name.clone()).collect(),
-        }
+        })
     }
 
-    /// Decides about one letter at `now_us`, with its repaired payload if there is one.
+    /// Reads which events were counted in the partitions that these letters come from.
+    pub async fn prepare(&mut self, letters: &[StoredLetter], journal: &Journal) -> Result<(), LettersError> {
+        let origins: BTreeSet<_> = letters.iter().map(|letter| journal.origin(&letter.id)).collect();
+        self.counted.read(origins).await
+    }
+
+    /// Decides about one letter at `now_us`, with its repaired payload if there is one. A letter that counts
+    /// makes later ones of the same event copies.
     pub fn judge(&mut self, letter: StoredLetter, repairs: &Repairs, journal: &Journal, now_us: i64) -> Fate {
         if letter.disposition != REJECTED {
             return Fate::CountsAlready;
@@ -71,7 +91,9 @@ impl Judge {
         }
         let is_repaired = repaired.is_some();
         let StoredLetter { id, event_id, record_time_us, payload, .. } = letter;
-        let payload = repaired.map_or(payload, <[u8]>::to_vec);
+        // A repair may bring personal data: the journal holds no more of it than the letters.
+        let (clean, _) = self.personal.clean_payload(repaired.unwrap_or(&payload), usize::MAX);
+        let payload = clean.into_owned();
         let entry = Entry { id, event_id, record_time_us, payload, is_repaired };
         self.try_out(entry, journal, now_us)
     }
@@ -84,15 +106,18 @@ impl Judge {
             timestamp_us: entry.record_time_us,
             headers: &NoHeaders,
         };
-        let (event_time_us, sources) = match self.decoder.decode(&raw, now_us) {
-            Ok(Decoded::Rows { sources, .. }) => {
+        let (event_time_us, sources, event_hash) = match self.decoder.decode(&raw, now_us) {
+            Ok(Decoded::Rows { sources, event_hash, .. }) => {
                 let names = sources.iter().filter_map(|s| self.sources.get(s.source).cloned()).collect();
-                (sources.first().map_or(0, |s| s.event_time_us), names)
+                (sources.first().map_or(0, |s| s.event_time_us), names, event_hash)
             }
             Ok(Decoded::Ignored { declared }) => return Fate::Ignored { declared },
             Err(reject) => return Fate::Refused(reject),
         };
         self.decoder.take_back();
+        if !self.counted.first(event_hash) {
+            return Fate::Copy;
+        }
         Fate::Counts { entry, event_time_us, sources }
     }
 }
@@ -108,10 +133,7 @@ impl Fate {
 }
 
 /// Letters that were asked for by name and do not exist.
-pub fn missing<'i>(
-    wanted: impl IntoIterator<Item = &'i LetterId>,
-    found: &std::collections::BTreeSet<LetterId>,
-) -> Vec<&'i LetterId> {
+pub fn missing<'i>(wanted: impl IntoIterator<Item = &'i LetterId>, found: &BTreeSet<LetterId>) -> Vec<&'i LetterId> {
     wanted.into_iter().filter(|id| !found.contains(id)).collect()
 }
 

@@ -15,11 +15,13 @@
 //! | which letters are meant | [`filter`] |
 //! | listing, summing up, reading one | [`read`] |
 //! | what would become of a letter now | [`fate`] |
+//! | copies of events that were counted | `counted` |
 //! | repaired payloads, from and to a file | [`repair`] |
 //! | why a letter is put back once | [`journal`] |
 //! | how the journal is counted | [`count`], [`crate::source::JournalSource`] |
 
 pub mod count;
+mod counted;
 mod error;
 pub mod fate;
 pub mod filter;

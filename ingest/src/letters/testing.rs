@@ -41,22 +41,26 @@ pub fn limits() -> DecodeLimits {
     DecodeLimits { record_bytes_max: 1 << 20, string_bytes_max: 64, explode_max: 10, future_max_us: 300_000_000 }
 }
 
+pub fn settings() -> WorkerSettings {
+    WorkerSettings {
+        flush_interval: Duration::from_secs(60),
+        flush_rows: 1_000_000,
+        flush_bytes: 1 << 30,
+        drain_timeout: Duration::from_secs(30),
+        dead_letter_bytes_max: 1 << 16,
+        series_max: 0,
+        decode: limits(),
+        dedupe: DedupeSettings { horizon_us: 0, ids_max: 1000 },
+        hash_key: HashKey::default(),
+        watermark: WatermarkSettings { disorder_us: 0, idle_after_us: 1_000_000 },
+    }
+}
+
 pub fn pipeline(store: &Store) -> Pipeline {
     Pipeline {
         catalog: Arc::new(catalog()),
         store: store.clone(),
-        settings: WorkerSettings {
-            flush_interval: Duration::from_secs(60),
-            flush_rows: 1_000_000,
-            flush_bytes: 1 << 30,
-            drain_timeout: Duration::from_secs(30),
-            dead_letter_bytes_max: 1 << 16,
-            series_max: 0,
-            decode: limits(),
-            dedupe: DedupeSettings { horizon_us: 0, ids_max: 1000 },
-            hash_key: HashKey::default(),
-            watermark: WatermarkSettings { disorder_us: 0, idle_after_us: 1_000_000 },
-        },
+        settings: settings(),
         metrics: IngestMetrics::register(&prometheus::Registry::new()).unwrap(),
         clock: Arc::new(SystemClock::new()) as Arc<dyn Clock>,
         runtime: tokio::runtime::Handle::current(),

@@ -37,6 +37,7 @@ pub async fn redrive(options: Redrive, commits: Handle) -> Result<ExitCode> {
     start_log(&settings)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let catalog = Arc::new(packs::load(&settings.packs, tidewatch_query::Checking::Names).await?.catalog);
+    settings.check_packs(&catalog)?;
     let repairs = read_repairs(options.repaired.as_deref())?;
     let filter = filter(&options, &catalog, &repairs, clock.now_us())?;
     let store = open_store(&settings)?;
@@ -55,7 +56,7 @@ pub async fn redrive(options: Redrive, commits: Handle) -> Result<ExitCode> {
         runtime: commits,
     };
     let mut redriving = Redriving {
-        judge: Judge::new(&pipeline.catalog, settings.worker().decode),
+        judge: Judge::open(&pipeline.store, &pipeline.catalog, &pipeline.settings).await?,
         report: Report::new(options.dry_run, repairs.not_repaired()),
         own: Vec::new(),
         journal,
@@ -148,6 +149,7 @@ impl Redriving {
         let mut bytes = 0;
         let mut stream = letters.stream(filter).await?;
         while let Some(some) = stream.next().await? {
+            self.judge.prepare(&some, &self.journal).await?;
             for letter in some {
                 let Some(entry) = self.judge(letter) else { continue };
                 bytes += entry.payload.len();

@@ -17,6 +17,8 @@ pub struct Report {
     pub ready: usize,
     pub journaled: usize,
     pub already: usize,
+    /// Letters of events that another record was counted for.
+    pub copies: usize,
     pub notices: usize,
     pub cut_off: usize,
     /// Would be refused again, by reason.
@@ -53,6 +55,10 @@ impl Report {
             Fate::AlreadyRedriven => {
                 self.already += 1;
                 None
+            }
+            Fate::Copy => {
+                self.copies += 1;
+                Some("is a copy: its event was counted from another record".to_owned())
             }
             Fate::CountsAlready => {
                 self.notices += 1;
@@ -128,6 +134,9 @@ impl Report {
         }
         if optional(self.already) {
             line("already redriven", self.already, "each letter counts once");
+        }
+        if optional(self.copies) {
+            line("copies", self.copies, "their events were counted from other records");
         }
         if optional(held_back) {
             let note =
