@@ -1,5 +1,9 @@
 //! The command line.
 
+mod letters;
+
+pub use letters::{DeadLetters, ListFormat, ListLetters, Redrive, ShowLetter, Which};
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -26,6 +30,9 @@ pub enum Command {
     /// Ask the tables. Sees what is committed; a running process also answers for what is not yet,
     /// on POST /api/v1/sql.
     Sql(Sql),
+    /// Events that could not be counted: list them, look at them, put them back.
+    #[command(subcommand)]
+    DeadLetters(DeadLetters),
     /// Replay what the tables have counted and compare every window: exit code 1 when one differs.
     Verify(Verify),
     /// Merge small files, roll windows up into wider ones, delete what was kept long enough: once, until

@@ -7,16 +7,23 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tidewatch_engine::dedupe::DedupeSettings;
 use tidewatch_engine::life_cycle::LifeLimits;
+use tidewatch_engine::rollup::Catalog;
+use tidewatch_engine::source::PersonalAction;
 use tidewatch_engine::watermark::WatermarkSettings;
 use tidewatch_ingest::decode::DecodeLimits;
 use tidewatch_ingest::maintenance::MaintenanceSettings;
+use tidewatch_ingest::personal::HashKey;
 use tidewatch_ingest::source::KafkaSource;
 use tidewatch_ingest::worker::{BATCH_ROWS, WorkerSettings};
 use tidewatch_query::SqlLimits;
 
 /// Every setting with its default, commented.
 pub const DEFAULT_TOML: &str = include_str!("settings/default.toml");
+
+/// Panes of arrival time are told apart by so many hours, with room to spare.
+const HORIZON_MAX: Duration = Duration::from_secs(365 * 86_400);
 
 const MIB: usize = 1024 * 1024;
 const DAY_S: u64 = 86_400;
@@ -30,6 +37,8 @@ pub struct Settings {
     pub kafka: Kafka,
     pub files: Files,
     pub ingest: Ingest,
+    pub personal: Personal,
+    pub dedupe: Dedupe,
     pub watermark: Watermark,
     pub maintenance: Maintenance,
     pub http: Http,
@@ -75,6 +84,20 @@ pub struct Ingest {
     pub series_max_per_tenant: usize,
     #[serde(with = "humantime_serde")]
     pub future_max: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Dedupe {
+    #[serde(with = "humantime_serde")]
+    pub horizon: Duration,
+    pub ids_max: usize,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Personal {
+    pub salt: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -160,6 +183,8 @@ impl Default for Settings {
             kafka: Kafka::default(),
             files: Files::default(),
             ingest: Ingest::default(),
+            personal: Personal::default(),
+            dedupe: Dedupe::default(),
             watermark: Watermark::default(),
             maintenance: Maintenance::default(),
             http: Http::default(),
@@ -196,6 +221,12 @@ impl Default for Ingest {
             series_max_per_tenant: 20_000,
             future_max: Duration::from_secs(300),
         }
+    }
+}
+
+impl Default for Dedupe {
+    fn default() -> Self {
+        Self { horizon: Duration::from_secs(24 * 3600), ids_max: 10_000_000 }
     }
 }
 
@@ -283,7 +314,9 @@ impl Settings {
             Some(line) => format!("{file}:{line}"),
             None => file.to_owned(),
         };
+        let salt = ("personal.salt".to_owned(), &mut settings.personal.salt);
         let secrets = settings.kafka.properties.iter_mut().chain(settings.storage.options.iter_mut());
+        let secrets = secrets.chain([(&salt.0, salt.1)]);
         for (key, value) in secrets {
             let Some(name) = value.strip_prefix("${").and_then(|v| v.strip_suffix('}')) else { continue };
             match env(name) {
@@ -335,6 +368,7 @@ impl Settings {
             ("ingest.record_bytes_max", self.ingest.record_bytes_max),
             ("ingest.string_bytes_max", self.ingest.string_bytes_max),
             ("ingest.explode_max", self.ingest.explode_max),
+            ("dedupe.ids_max", self.dedupe.ids_max),
             ("sql.rows_max", self.sql.rows_max),
             ("sql.memory_bytes_max", self.sql.memory_bytes_max),
             ("sql.query_bytes_max", self.sql.query_bytes_max),
@@ -355,6 +389,9 @@ impl Settings {
             let message = "a column of text would not fit into memory\n  hint: keep (explode_max + 65536) × string_bytes_max below 2 GiB";
             mistake("ingest.explode_max", message.to_owned());
         }
+        if self.dedupe.horizon > HORIZON_MAX {
+            mistake("dedupe.horizon", format!("expected at most {} days", HORIZON_MAX.as_secs() / 86_400));
+        }
         let durations = [
             ("ingest.flush_interval", self.ingest.flush_interval),
             ("watermark.idle_after", self.watermark.idle_after),
@@ -364,6 +401,19 @@ impl Settings {
         for (key, _) in durations.iter().filter(|(_, value)| value.is_zero()) {
             mistake(key, "expected more than 0s".to_owned());
         }
+    }
+
+    /// Do these settings have what the packs need?
+    pub fn check_packs(&self, catalog: &Catalog) -> Result<()> {
+        if catalog.personal.any_hashed() && self.personal.salt.is_empty() {
+            let keys: Vec<&str> =
+                catalog.personal.iter().filter(|(_, a)| *a == PersonalAction::Hash).map(|(key, _)| key).collect();
+            bail!(
+                "personal.salt: the packs keep {} as salted hashes, and there is no salt\n  hint: salt = \"${{TIDEWATCH_SALT}}\" in [personal]; keep it secret, and keep it: another salt gives other hashes",
+                keys.join(", ")
+            );
+        }
+        Ok(())
     }
 
     /// What a worker needs of it.
@@ -382,6 +432,12 @@ impl Settings {
                 explode_max: self.ingest.explode_max,
                 future_max_us: us(self.ingest.future_max),
             },
+            dedupe: DedupeSettings {
+                horizon_us: us(self.dedupe.horizon),
+                // Workers share the bound.
+                ids_max: self.dedupe.ids_max / self.kafka.workers.max(1),
+            },
+            hash_key: HashKey::from_salt(&self.personal.salt),
             watermark: WatermarkSettings {
                 disorder_us: us(self.watermark.disorder),
                 idle_after_us: us(self.watermark.idle_after),

@@ -18,6 +18,7 @@
 //! | how events are counted | [`open`], [`series`], [`aggregate`] |
 //! | how many series a tenant may have | [`cardinality`] |
 //! | percentiles and distinct counts | [`sketch`] |
+//! | why a copy of an event counts nothing | [`dedupe`] |
 //! | when a commit may be made | [`commit`] |
 //! | how files are merged, rolled up and dropped | [`life_cycle`] |
 //! | what readers see before a commit | [`live`] |
@@ -28,6 +29,7 @@ pub mod aggregate;
 pub mod cardinality;
 pub mod commit;
 pub mod completeness;
+pub mod dedupe;
 pub mod functions;
 pub mod life_cycle;
 pub mod live;

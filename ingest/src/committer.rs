@@ -6,6 +6,7 @@
 
 use crate::clock::Clock;
 use crate::dead_letter::{DEAD_LETTERS, dead_letter_schema};
+use crate::event_ids::{self, EVENT_IDS, RememberedIds, event_ids_schema};
 use crate::metrics::IngestMetrics;
 use crate::piece::{Ranges, Reads, WorkerPiece};
 use arrow::compute::concat_batches;
@@ -17,6 +18,7 @@ use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 use tidewatch_engine::aggregate::AggregateError;
 use tidewatch_engine::commit::TopicPartition;
+use tidewatch_engine::dedupe::DedupeSettings;
 use tidewatch_engine::live::Piece;
 use tidewatch_engine::rollup::{Catalog, RollupSchema, merge_batches, sorted_by_key};
 use tidewatch_storage::{AppendOutcome, Rows, StorageError, Store, Table};
@@ -59,12 +61,28 @@ pub struct Positions {
     pub tables: BTreeMap<String, BTreeMap<TopicPartition, i64>>,
     /// Newest watermark that any table records, per partition.
     pub watermarks: BTreeMap<TopicPartition, i64>,
+    /// Ids of the events up to the offset where each partition starts: the least of its positions.
+    pub remembered: BTreeMap<TopicPartition, Vec<RememberedIds>>,
+}
+
+impl Positions {
+    /// Where each partition starts: what some table lacks is counted again.
+    pub fn starts(&self) -> BTreeMap<TopicPartition, i64> {
+        let mut starts = BTreeMap::new();
+        for (partition, &position) in self.tables.values().flatten() {
+            let start = starts.entry(partition.clone()).or_insert(position);
+            *start = position.min(*start);
+        }
+        starts
+    }
 }
 
 /// Writes the tables of one worker.
 #[derive(Debug)]
 pub struct Committer {
     tables: Vec<Target>,
+    /// `None` when no ids are remembered.
+    dedupe: Option<DedupeSettings>,
     metrics: IngestMetrics,
     clock: Arc<dyn Clock>,
 }
@@ -101,7 +119,18 @@ impl Committer {
         let properties = [("delta.dataSkippingNumIndexedCols", "4".to_owned())];
         let table = Table::open_or_create(store, DEAD_LETTERS, &dead_letter_schema(), &properties).await?;
         tables.push(Target { table, rollup: None, reads: Reads::All, is_union: false });
-        Ok(Self { tables, metrics, clock })
+        Ok(Self { tables, dedupe: None, metrics, clock })
+    }
+
+    /// Keeps the ids of events as well, if the settings say so.
+    pub async fn with_event_ids(mut self, store: &Store, settings: DedupeSettings) -> Result<Self, StorageError> {
+        if settings.is_on() {
+            let properties = [("delta.dataSkippingNumIndexedCols", "5".to_owned())];
+            let table = Table::open_or_create(store, EVENT_IDS, &event_ids_schema(), &properties).await?;
+            self.tables.push(Target { table, rollup: None, reads: Reads::All, is_union: false });
+            self.dedupe = Some(settings);
+        }
+        Ok(self)
     }
 
     /// Serves the worker until it hangs up.
@@ -130,7 +159,7 @@ impl Committer {
         }
     }
 
-    async fn try_positions(&mut self, partitions: &[TopicPartition]) -> Result<Positions, StorageError> {
+    pub(crate) async fn try_positions(&mut self, partitions: &[TopicPartition]) -> Result<Positions, StorageError> {
         let mut positions = Positions::default();
         for target in &mut self.tables {
             target.table.refresh().await?;
@@ -143,7 +172,19 @@ impl Committer {
                 }
             }
         }
+        positions.remembered = self.remembered(&positions).await?;
         Ok(positions)
+    }
+
+    /// The ids of the events up to where each partition will start.
+    async fn remembered(
+        &self,
+        positions: &Positions,
+    ) -> Result<BTreeMap<TopicPartition, Vec<RememberedIds>>, StorageError> {
+        let Some((settings, target)) = self.dedupe.zip(self.tables.iter().find(|t| t.table.name() == EVENT_IDS)) else {
+            return Ok(BTreeMap::new());
+        };
+        event_ids::read(&target.table, &positions.starts(), &settings).await
     }
 
     async fn commit(&mut self, pieces: &[Arc<WorkerPiece>], watermarks: &BTreeMap<TopicPartition, i64>) -> Answer {
@@ -223,6 +264,9 @@ impl Target {
     /// One batch out of all pieces: rows of equal key merged, sorted by key.
     fn rows(&self, pieces: &[Arc<WorkerPiece>]) -> Result<Option<RecordBatch>, AggregateError> {
         let name = self.table.name();
+        if name == EVENT_IDS {
+            return Ok(event_ids::batch(pieces.iter().flat_map(|p| p.event_ids()))?);
+        }
         let batches: Vec<RecordBatch> =
             pieces.iter().filter_map(|p| p.try_batch(name).transpose()).collect::<Result<_, _>>()?;
         Ok(match (&self.rollup, batches.as_slice()) {

@@ -56,6 +56,7 @@ impl Pipeline {
     pub async fn start(&self, source: Box<dyn Source>) -> Result<WorkerThread, PipelineError> {
         let committer =
             Committer::open(&self.store, &self.catalog, self.metrics.clone(), Arc::clone(&self.clock)).await?;
+        let committer = committer.with_event_ids(&self.store, self.settings.dedupe).await?;
         let (requests, inbox) = mpsc::channel(1);
         let (outbox, answers) = sync_channel(1);
         self.runtime.spawn(committer.run(inbox, outbox));

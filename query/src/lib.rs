@@ -44,4 +44,5 @@ pub use definitions::{DeclaredTable, Definitions};
 pub use live::{LiveError, LiveStates, LiveView, NoLiveStates};
 pub use session::Now;
 pub use snapshot::{Snapshot, Snapshots};
-pub use sql::{Answer, SqlEngine, SqlError, SqlLimits};
+pub use sql::{Answer, Prepared, SqlEngine, SqlError, SqlLimits};
+pub use views::Checking;

@@ -20,15 +20,26 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast, iden
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::lit;
 use std::sync::Arc;
+use tidewatch_engine::completeness::{Completeness, Status};
 use tidewatch_engine::life_cycle::tiers_of;
 use tidewatch_engine::rollup::{Measure, MeasureKind, RollupSchema, Tier, WINDOW_START, timestamp_type};
 use tidewatch_storage::{ROLLED_UP, TIER};
+
+/// Exclusive end of a window.
+const WINDOW_END: &str = "window_end";
+/// `complete`, `partial` or `unknown`.
+const COMPLETENESS: &str = "completeness";
+/// Why a window is not complete; null when it is.
+const COMPLETENESS_REASON: &str = "completeness_reason";
+
+/// Columns of a table of windows that are computed, not stored.
+pub(crate) const COMPUTED: [&str; 3] = [WINDOW_END, COMPLETENESS, COMPLETENESS_REASON];
 
 /// The table that queries see.
 pub fn merged_table(name: &str, table: &SnapshotTable) -> Result<Arc<dyn TableProvider>> {
     let plan = match &table.rollup {
         Some(rollup) if rollup.pane_us.is_some() => return Ok(Arc::new(RollupTable::new(name, rollup, table)?)),
-        Some(rollup) => merged(rollup, all_rows(name, table, &rollup.arrow_schema())?)?,
+        Some(rollup) => merged(rollup, all_rows(name, table, &rollup.arrow_schema())?, Vec::new())?,
         None => all_rows(name, table, &table.schema)?.build()?,
     };
     Ok(Arc::new(ViewTable::new(plan, None)))
@@ -69,6 +80,7 @@ pub struct RollupTable {
     rollup: RollupSchema,
     tiers: Vec<Tier>,
     boundaries: Vec<Option<i64>>,
+    completeness: Completeness,
     committed: Arc<dyn TableProvider>,
     live: Vec<RecordBatch>,
     /// What queries see.
@@ -82,6 +94,7 @@ impl RollupTable {
             rollup: rollup.clone(),
             tiers: tiers_of(rollup),
             boundaries: table.boundaries.clone(),
+            completeness: table.completeness.clone(),
             committed: Arc::clone(&table.committed),
             live: table.live.clone(),
             schema: Arc::clone(&table.schema),
@@ -129,7 +142,38 @@ impl RollupTable {
                 self.cut(scan(&self.name, &self.committed)?.filter(lit(false))?, &everything)?
             }
         };
-        merged(&self.rollup, rows)
+        merged(&self.rollup, rows, self.computed(segments)?)
+    }
+
+    /// Columns that are no state: computed from the start of each window, after the key and before the measures.
+    fn computed(&self, segments: &[Segment]) -> Result<Vec<Expr>> {
+        let instant = |us: i64| lit(ScalarValue::TimestampMicrosecond(Some(us), Some("UTC".into())));
+        let start = || cast(ident(WINDOW_START), DataType::Int64);
+        // Each stretch of time has windows of one width.
+        let mut segments = segments.to_vec();
+        segments.sort_by_key(|s| s.from);
+        let mut width = lit(self.tiers[segments.last().map_or(0, |s| s.tier)].pane_us);
+        for segment in segments.iter().rev().skip(1) {
+            if let Some(to) = segment.to {
+                width = when(start().lt(lit(to)), lit(self.tiers[segment.tier].pane_us)).otherwise(width)?;
+            }
+        }
+        let end = cast(start() + width, timestamp_type());
+        let Completeness { complete_until_us, open_after_us, between, after } = &self.completeness;
+        let judged = |complete: Expr, between: &str, after: &str| {
+            let is_complete = match *complete_until_us {
+                // Nothing is known of any partition.
+                i64::MIN => lit(false),
+                until => end.clone().lt_eq(instant(until)),
+            };
+            let is_open = end.clone().gt(instant((*open_after_us).max(0)));
+            when(is_complete, complete).when(is_open, lit(after)).otherwise(lit(between))
+        };
+        Ok(vec![
+            end.clone().alias(WINDOW_END),
+            judged(lit(Status::Complete.as_str()), between.0.as_str(), after.0.as_str())?.alias(COMPLETENESS),
+            judged(lit(ScalarValue::Utf8(None)), &between.1, &after.1)?.alias(COMPLETENESS_REASON),
+        ])
     }
 
     /// Rows of the tier itself, and those of finer ones that are not part of it yet.
@@ -197,17 +241,12 @@ impl TableProvider for RollupTable {
     }
 }
 
-fn merged(rollup: &RollupSchema, rows: LogicalPlanBuilder) -> Result<LogicalPlan> {
+fn merged(rollup: &RollupSchema, rows: LogicalPlanBuilder, computed: Vec<Expr>) -> Result<LogicalPlan> {
     let keys: Vec<String> = rollup.key_fields().iter().map(|f| f.name().clone()).collect();
     let merges = rollup.measures.iter().flat_map(merges_of);
     let plan = rows.aggregate(keys.iter().map(ident), merges)?;
-    let columns = keys.iter().map(ident).chain(computed(rollup)).chain(rollup.measures.iter().flat_map(columns_of));
+    let columns = keys.iter().map(ident).chain(computed).chain(rollup.measures.iter().flat_map(columns_of));
     plan.project(columns)?.build()
-}
-
-/// Columns that are no state: computed from the merged key of each row, after it and before the measures.
-fn computed(_rollup: &RollupSchema) -> Vec<Expr> {
-    Vec::new()
 }
 
 /// How the state columns of a measure merge.

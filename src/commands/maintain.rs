@@ -15,7 +15,7 @@ pub async fn maintain(options: Maintain) -> Result<ExitCode> {
     start_log(&settings)?;
     // Without settings the tables say themselves how long they keep what.
     let catalog = match options.config {
-        Some(_) => Some(packs::load(&settings.packs).await?.catalog),
+        Some(_) => Some(packs::load(&settings.packs, tidewatch_query::Checking::Names).await?.catalog),
         None => None,
     };
     let metrics = MaintenanceMetrics::register(&prometheus::Registry::new())?;

@@ -1,6 +1,7 @@
 //! One file per command.
 
 mod check;
+mod dead_letters;
 mod demo;
 mod maintain;
 mod run;
@@ -28,6 +29,7 @@ pub fn execute(cli: Cli) -> Result<ExitCode> {
         Command::Check(options) => block_on(|_| check::check(options)),
         Command::Test(options) => block_on(|_| test::test(options)),
         Command::Sql(options) => block_on(|_| sql::sql(options)),
+        Command::DeadLetters(command) => block_on(|commits| dead_letters::dead_letters(command, commits)),
         Command::Verify(options) => block_on(|commits| verify::verify(options, commits)),
         Command::Maintain(options) => block_on(|_| maintain::maintain(options)),
         Command::Simulate(options) => simulate::simulate(&options),

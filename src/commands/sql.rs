@@ -18,7 +18,7 @@ const DEFAULT_CONFIG: &str = "tidewatch.toml";
 
 pub async fn sql(options: Sql) -> Result<ExitCode> {
     let (settings, store, are_given) = open(options.config.as_deref(), options.data.as_deref())?;
-    let definitions = packs::load(&settings.packs).await?.definitions;
+    let definitions = packs::load(&settings.packs, tidewatch_query::Checking::Names).await?.definitions;
     let snapshots = Snapshots::new(store.clone(), Arc::new(NoLiveStates));
     snapshots.define(match are_given {
         true => definitions,

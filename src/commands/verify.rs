@@ -18,8 +18,11 @@ use tidewatch_engine::commit::{BEFORE_FIRST, TopicPartition};
 use tidewatch_engine::rollup::Catalog;
 use tidewatch_ingest::Pipeline;
 use tidewatch_ingest::clock::{Clock, SystemClock};
+use tidewatch_ingest::letters::{Journal, JournalReader};
 use tidewatch_ingest::metrics::IngestMetrics;
-use tidewatch_ingest::source::{FileSource, KafkaSettings, KafkaSource, Source, Until};
+use tidewatch_ingest::source::{
+    FileSource, JOURNAL_TOPIC, JournalSource, KafkaSettings, KafkaSource, Source, Until, journal_partition,
+};
 use tidewatch_query::compare::{Comparison, compare};
 use tidewatch_query::{NoLiveStates, Snapshots};
 use tidewatch_storage::Store;
@@ -34,10 +37,12 @@ const WINDOWS_LISTED: usize = 20;
 
 pub async fn verify(options: Verify, commits: Handle) -> Result<ExitCode> {
     let settings = Settings::load(&options.config.config)?;
-    let catalog = Arc::new(packs::load(&settings.packs).await?.catalog);
+    let catalog = Arc::new(packs::load(&settings.packs, tidewatch_query::Checking::Names).await?.catalog);
     start_log(&settings)?;
     let stored = open_store(&settings)?;
-    let partitions = partitions(&settings, &catalog)?;
+    let mut partitions = partitions(&settings, &catalog)?;
+    let journal = Journal::open(&stored).await?;
+    partitions.push(journal_partition());
     let ends = common_positions(&stored, &catalog, &partitions).await?;
     if ends.is_empty() {
         println!("nothing to verify: no table has counted anything of {}", origin(&settings));
@@ -45,7 +50,7 @@ pub async fn verify(options: Verify, commits: Handle) -> Result<ExitCode> {
     }
     let scratch = Scratch::new(options.scratch.as_deref())?;
     let replayed = Store::open(&scratch.0.display().to_string(), Default::default())?;
-    replay(&settings, &catalog, &replayed, ends, commits).await?;
+    replay(&settings, &catalog, &replayed, ends, journal.reader(), commits).await?;
     report(&catalog, &stored, &replayed, settings.sql.memory_bytes_max).await
 }
 
@@ -103,7 +108,9 @@ async fn common_positions(
         differing.clear();
         for plan in catalog.tables() {
             let Some(mut table) = store.table(&plan.schema.name).await? else { continue };
-            let is_read = |p: &&TopicPartition| plan.topics.contains(&*p.topic) || p.topic.starts_with("file:");
+            let is_read = |p: &&TopicPartition| {
+                plan.topics.contains(&*p.topic) || p.topic.starts_with("file:") || *p.topic == *JOURNAL_TOPIC
+            };
             let read: Vec<TopicPartition> = partitions.iter().filter(is_read).cloned().collect();
             for (partition, position) in table.positions(&read).await? {
                 let known = *common.entry(partition.clone()).or_insert(position);
@@ -127,9 +134,11 @@ async fn replay(
     settings: &Settings,
     catalog: &Arc<Catalog>,
     store: &Store,
-    ends: BTreeMap<TopicPartition, i64>,
+    mut ends: BTreeMap<TopicPartition, i64>,
+    journal: &JournalReader,
     commits: Handle,
 ) -> Result<()> {
+    let put_back = ends.remove_entry(&journal_partition());
     let topics: BTreeSet<Arc<str>> = ends.keys().map(|p| Arc::clone(&p.topic)).collect();
     let total: i64 = ends.values().map(|end| end + 1).sum();
     let inner: Box<dyn Source> = match settings.files.paths.is_empty() {
@@ -161,7 +170,14 @@ async fn replay(
         }
     };
     show("\n");
-    Ok(ended?)
+    ended?;
+    // Letters that were put back count as well, in the windows of their events.
+    if let Some(put_back) = put_back {
+        let source = Box::new(JournalSource::new(journal.clone(), pipeline.runtime.clone()));
+        let until = Until::new(source, BTreeMap::from([put_back]));
+        pipeline.start(Box::new(until)).await?.ended().await?;
+    }
+    Ok(())
 }
 
 async fn report(catalog: &Catalog, stored: &Store, replayed: &Store, memory_bytes_max: usize) -> Result<ExitCode> {

@@ -9,6 +9,7 @@
 //! offsets change in the same atomic step (`engine/FORMAT.md` has the names and bytes).
 
 mod error;
+mod scan;
 mod store;
 mod synced;
 mod table;

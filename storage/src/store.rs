@@ -127,7 +127,8 @@ impl Store {
     async fn has_log(&self, folder: &Path) -> Result<bool, StorageError> {
         match self.root.list_with_delimiter(Some(&folder.clone().join("_delta_log"))).await {
             Err(object_store::Error::NotFound { .. }) => Ok(false),
-            other => Ok(!other?.objects.is_empty()),
+            // A log that is being begun may hold nothing but a file that does not have its name yet.
+            other => Ok(other?.objects.iter().any(|o| o.location.filename().is_some_and(|n| !n.starts_with('.')))),
         }
     }
 

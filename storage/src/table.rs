@@ -85,8 +85,16 @@ impl Table {
             partitions = vec![TIER, ROLLED_UP];
         }
         let table = Self::open_partitioned(store, &rollup.name, &schema, &partitions, &properties).await?;
-        match &table.rollup {
-            Some(stored) if stored.counts_like(rollup) => Ok(table),
+        table.check_definition(rollup)?;
+        Ok(table)
+    }
+
+    /// Does it hold what this definition counts?
+    ///
+    /// Errors: [`StorageError::DefinitionChanged`] when it holds something else.
+    pub fn check_definition(&self, rollup: &RollupSchema) -> Result<(), StorageError> {
+        match &self.rollup {
+            Some(stored) if stored.counts_like(rollup) => Ok(()),
             stored => Err(StorageError::DefinitionChanged {
                 table: rollup.name.clone(),
                 stored: stored.as_ref().map_or("not a rollup".to_owned(), |s| s.definition.replace('\n', "; ")),

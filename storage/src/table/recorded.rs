@@ -147,6 +147,11 @@ impl Table {
         &self.known.positions
     }
 
+    /// Watermarks that are known without asking the log, at the loaded version.
+    pub fn known_watermarks(&self) -> &BTreeMap<TopicPartition, Option<i64>> {
+        &self.known.watermarks
+    }
+
     /// Watermark that the loaded version records for a partition.
     pub async fn watermark(&mut self, partition: &TopicPartition) -> Result<Option<i64>, StorageError> {
         if let Some(&watermark) = self.known.watermarks.get(partition) {
