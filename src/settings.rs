@@ -462,6 +462,8 @@ impl Settings {
             checkpoint_commits: own.checkpoint_commits,
             log_retention: own.log_retention,
             file_grace: own.file_grace,
+            // A day more than they are asked for.
+            event_ids_retention: self.dedupe.horizon + Duration::from_secs(DAY_S),
             dead_letters_retention: Some(own.dead_letters_retention).filter(|d| !d.is_zero()),
             ..defaults
         }

@@ -55,6 +55,8 @@ pub enum Life {
     Log {
         /// How long a row is kept by its time column, microseconds; `None`: for ever.
         retain_us: Option<i64>,
+        /// Rows are joined within stretches of this length.
+        bucket_us: i64,
     },
 }
 

@@ -2,17 +2,12 @@
 
 use super::{FileInfo, Life, LifeLimits, Task, boundary, bucket_us};
 use crate::rollup::Tier;
-use crate::time::{DAY_US, window_start};
+use crate::time::window_start;
 use std::collections::BTreeMap;
 
 /// Keys are dropped when so many of them may be too old, as a part of the time that keys are kept:
 /// dropping reads the whole table.
 const DROP_STEPS: i64 = 10;
-
-/// Rows that do not merge are joined within so many stretches of the time that they are kept, each at most
-/// so long.
-const LOG_BUCKETS: i64 = 8;
-const LOG_BUCKET_US: i64 = 30 * DAY_US;
 
 /// A bucket that has ended is still open for this part of its length: late rows come early.
 const SETTLE_PART: i64 = 4;
@@ -32,12 +27,10 @@ pub fn next_task(life: &Life, files: &[FileInfo], now_us: i64, limits: &LifeLimi
         }
         Life::Keys { retain_us, dropped_before } => drop_keys(*retain_us, *dropped_before, files, now_us, limits)
             .or_else(|| merge_alike((0..files.len()).collect(), files, limits).map(|f| merge(None, false, f, None))),
-        Life::Log { retain_us } => {
+        Life::Log { retain_us, bucket_us } => {
             let before = retain_us.map(|r| now_us.saturating_sub(r));
-            // Rows of like age are together, so that whole files grow too old.
-            let bucket_us = retain_us.map_or(LOG_BUCKET_US, |r| (r / LOG_BUCKETS).clamp(1, LOG_BUCKET_US));
             expire_log(before, files).or_else(|| {
-                let chosen = merge_in_buckets((0..files.len()).collect(), bucket_us, files, now_us, limits)?;
+                let chosen = merge_in_buckets((0..files.len()).collect(), *bucket_us, files, now_us, limits)?;
                 Some(merge(None, false, chosen, before))
             })
         }

@@ -125,11 +125,11 @@ fn keys_are_dropped_only_when_all_files_are_read() {
 #[test]
 fn rows_of_a_log_go_by_their_time() {
     let file = |newest| FileInfo { tier: None, rolled_up: false, times: Some((newest, newest)), rows: 1, bytes: 1 };
-    let life = Life::Log { retain_us: Some(DAY_US) };
+    let life = Life::Log { retain_us: Some(DAY_US), bucket_us: HOUR_US };
     let expire = Some(Task::Expire { tier: None, boundary: None, files: vec![0] });
     assert_eq!(task(&life, &[file(NOW - DAY_US - 1), file(NOW - DAY_US)]), expire);
     assert_eq!(task(&life, &vec![file(NOW); 4]).unwrap().kind(), "merge");
-    assert_eq!(task(&Life::Log { retain_us: None }, &[file(0)]), None);
+    assert_eq!(task(&Life::Log { retain_us: None, bucket_us: DAY_US }, &[file(0)]), None);
 }
 
 fn schema() -> RollupSchema {

@@ -8,6 +8,7 @@
 //! whose files somebody else has replaced meanwhile is dropped and decided anew. Workers are not disturbed,
 //! and no offset is touched.
 
+mod event_ids;
 mod metrics;
 mod table;
 
@@ -15,6 +16,7 @@ pub use metrics::MaintenanceMetrics;
 
 use crate::clock::Clock;
 use crate::dead_letter::DEAD_LETTERS;
+use event_ids::{EVENT_IDS, PANE_START};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,9 +27,6 @@ use tidewatch_engine::life_cycle::LifeLimits;
 use tidewatch_engine::rollup::{Catalog, RollupSchema};
 use tidewatch_storage::{StorageError, Store};
 use tokio::sync::watch;
-
-/// Table of remembered event ids, whose rows are needed for as long as a copy of an event may come.
-const EVENT_IDS: &str = "event_ids";
 
 /// When and how tables are maintained.
 #[derive(Debug, Clone)]
@@ -44,7 +43,8 @@ pub struct MaintenanceSettings {
     pub file_grace: Duration,
     /// How long dead letters are kept; `None`: for ever.
     pub dead_letters_retention: Option<Duration>,
-    /// How long event ids are kept.
+    /// How long event ids are kept, counted from the newest of their partition; at least the time within
+    /// which copies of an event are known.
     pub event_ids_retention: Duration,
 }
 
@@ -180,7 +180,8 @@ impl Maintenance {
     fn log_retention(&self, name: &str) -> (Option<&'static str>, Option<Duration>) {
         match name {
             DEAD_LETTERS => (Some("arrival_time"), self.settings.dead_letters_retention),
-            EVENT_IDS => (Some("pane_start"), Some(self.settings.event_ids_retention)),
+            // Forgotten partition by partition, not by time alone.
+            EVENT_IDS => (Some(PANE_START), None),
             _ => (None, None),
         }
     }

@@ -1,11 +1,13 @@
 //! Maintenance of one table.
 
+use super::event_ids::{self, EVENT_IDS};
 use super::{Done, MaintenanceError, MaintenanceMetrics, MaintenanceSettings};
 use crate::clock::Clock;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tidewatch_engine::life_cycle::{FileInfo, Life, Output, Task, next_task, outputs, tiers_of};
 use tidewatch_engine::rollup::{RollupSchema, Tier, WINDOW_START};
+use tidewatch_engine::time::{DAY_US, HOUR_US};
 use tidewatch_storage::{DataFile, Part, ReplaceOutcome, Replacement, Table};
 
 /// Name under which a keyed table records which keys it has dropped.
@@ -13,6 +15,10 @@ const KEYS: &str = "keys";
 
 /// At most so often the folder of a table is looked through for files that nobody needs.
 const VACUUM_SPACING: Duration = Duration::from_secs(1800);
+
+const LOG_BUCKETS: i64 = 8;
+const LOG_BUCKET_US: i64 = 30 * DAY_US;
+const IDS_BUCKET_US: i64 = 6 * HOUR_US;
 
 /// Conflicts in a row before a table is left to whoever else maintains it, until the next pass.
 const CONFLICTS_MAX: usize = 5;
@@ -122,6 +128,16 @@ impl TableKeeper {
         if self.vacuumed.is_some_and(|last| now - last < settings.file_grace.max(VACUUM_SPACING)) {
             return Ok(());
         }
+        if self.table.name() == EVENT_IDS {
+            let forgotten = event_ids::forget(&mut self.table, settings.event_ids_retention).await;
+            if !matches!(forgotten, Ok(0)) {
+                count("expire", forgotten.is_ok());
+            }
+            let files = forgotten?;
+            if files > 0 {
+                progress(&self.done("expire", String::new(), files));
+            }
+        }
         let vacuumed = self.table.vacuum(settings.file_grace).await;
         count("vacuum", vacuumed.is_ok());
         let deleted = vacuumed?;
@@ -198,7 +214,6 @@ impl TableKeeper {
     }
 
     async fn life(&mut self) -> Result<Life, MaintenanceError> {
-        let us = |d: Duration| i64::try_from(d.as_micros()).unwrap_or(i64::MAX);
         Ok(match &self.schema {
             Some(schema) if schema.pane_us.is_some() => {
                 let mut boundaries = Vec::new();
@@ -211,8 +226,18 @@ impl TableKeeper {
                 let retain_us = schema.retain_us;
                 Life::Keys { retain_us, dropped_before: self.table.retained(KEYS).await? }
             }
-            None => Life::Log { retain_us: self.log_retention.map(us) },
+            None => Life::Log { retain_us: self.log_retention.map(us), bucket_us: self.log_bucket_us() },
         })
+    }
+
+    /// Rows that do not merge are joined within stretches of their time that are a small part of the time
+    /// they are kept, so that whole files grow too old.
+    fn log_bucket_us(&self) -> i64 {
+        match (self.table.name(), self.log_retention) {
+            (EVENT_IDS, _) => IDS_BUCKET_US,
+            (_, Some(kept)) => (us(kept) / LOG_BUCKETS).clamp(1, LOG_BUCKET_US),
+            (_, None) => LOG_BUCKET_US,
+        }
     }
 
     fn info(&self, file: &DataFile) -> FileInfo {
@@ -246,6 +271,10 @@ impl TableKeeper {
             metrics.bytes.with_label_values(&labels).set(bytes);
         }
     }
+}
+
+fn us(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
 /// Do readers see other numbers afterwards? Rolling and merging keep every event.

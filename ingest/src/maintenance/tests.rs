@@ -347,3 +347,34 @@ async fn dead_letters_are_joined_and_deleted_by_age() {
     // Rows that are too old go when the youngest in their file is.
     assert!((91..=91 + 12).contains(&rows), "{rows} rows");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn event_ids_are_forgotten_partition_by_partition() {
+    use crate::event_ids::event_ids_schema;
+    use arrow::array::{BinaryArray, Int32Array};
+    let day = 20_000 * DAY_US;
+    let World { _folder, store, mut maintenance, .. } = world(&schema(), day);
+    let mut table = Table::open_or_create(&store, EVENT_IDS, &event_ids_schema(), &[]).await.unwrap();
+    // Partition 0 is up to date and was there before, partition 1 is read from a month ago.
+    for (commit, (partition, at)) in [(0, day - 9 * DAY_US), (1, day - 30 * DAY_US), (0, day)].into_iter().enumerate() {
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(StringArray::from(vec!["t"])),
+            Arc::new(Int32Array::from(vec![partition])),
+            Arc::new(TimestampMicrosecondArray::from(vec![at]).with_timezone("UTC")),
+            Arc::new(Int64Array::from(vec![0])),
+            Arc::new(Int64Array::from(vec![1])),
+            Arc::new(BinaryArray::from_iter_values([[0u8; 16]])),
+            Arc::new(BinaryArray::from_iter_values([[0u8; 4]])),
+        ];
+        let rows = RecordBatch::try_new(event_ids_schema(), columns).unwrap();
+        let commit = commit as i64;
+        let ranges = [(TopicPartition::new("t", 9), OffsetRange { from: commit - 1, to: commit })].into();
+        table.append(&Rows { batch: Some(rows), ranges, ..Rows::default() }).await.unwrap();
+    }
+    maintenance.maintain(EVENT_IDS, &mut |_| ()).await.unwrap();
+    table.refresh().await.unwrap();
+    let mut left: Vec<i64> =
+        table.files(Some(PANE_START)).unwrap().iter().map(|f| (day - f.times.unwrap().0) / DAY_US).collect();
+    left.sort_unstable();
+    assert_eq!(left, [0, 30], "days ago");
+}

@@ -257,7 +257,7 @@ fn random_query(chance: &mut Chance) -> String {
 async fn answers_equal_those_of_the_finest_tier() {
     let seed = std::env::var("TIDEWATCH_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(88_172_645_463_325_252);
     let mut chance = Chance(seed);
-    let queries = std::env::var("TIDEWATCH_QUERIES").ok().and_then(|q| q.parse().ok()).unwrap_or(25);
+    let queries = std::env::var("TIDEWATCH_QUERIES").ok().and_then(|q| q.parse().ok()).unwrap_or(10);
     let mut coarse_plans = 0;
     for _ in 0..3 {
         let (_folder, store) = random_store(&mut chance).await;
