@@ -63,15 +63,7 @@ impl Completeness {
                 laggard = Some((until, partition, own.is_some()));
             }
         }
-        let Some((complete_until_us, partition, is_own)) = laggard else {
-            let nothing = (Status::Unknown, "nothing was read yet".to_owned());
-            return Self {
-                complete_until_us: i64::MIN,
-                open_after_us: i64::MIN,
-                between: nothing.clone(),
-                after: nothing,
-            };
-        };
+        let Some((complete_until_us, partition, is_own)) = laggard else { return Self::unknown() };
         let at = instant(complete_until_us);
         let between = match is_own {
             true => (Status::Partial, format!("{partition} has come to {at}")),
@@ -83,6 +75,13 @@ impl Completeness {
         let open_after_us = newest.max(complete_until_us);
         let after = (Status::Partial, format!("event time has come to {}", instant(open_after_us)));
         Self { complete_until_us, open_after_us, between, after }
+    }
+
+    /// Nothing is known of any partition.
+    pub fn unknown() -> Self {
+        let nothing = (Status::Unknown, "nothing was read yet".to_owned());
+        let (between, after) = (nothing.clone(), nothing);
+        Self { complete_until_us: i64::MIN, open_after_us: i64::MIN, between, after }
     }
 
     /// Judges a window by its end; the reason is empty for a complete one.

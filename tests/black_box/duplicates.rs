@@ -56,7 +56,7 @@ fn copies_count_once_across_kills_and_restarts() {
         process.address();
         // New events with copies among them, then copies of everything there was before.
         let new = sent..sent + 600;
-        send(&broker, new.clone().flat_map(|n| [n, n.saturating_sub(7)]).chain(0..sent).chain(new));
+        send(&broker, new.clone().flat_map(|n| [n, u64::saturating_sub(n, 7)]).chain(0..sent).chain(new));
         sent += 600;
         let expected = format!("n\n{sent}\n");
         // What is not committed yet counts as well; killed in the middle of commits.

@@ -5,13 +5,16 @@ use crate::clock::{Clock, SystemClock};
 use crate::dead_letter::{DEAD_LETTERS, DeadLetters, Letter, dead_letter_schema};
 use crate::decode::{DecodeLimits, Reason, Reject};
 use crate::metrics::IngestMetrics;
+use crate::personal::{HashKey, Personal};
 use crate::pipeline::Pipeline;
 use crate::worker::WorkerSettings;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 use tidewatch_engine::commit::{BEFORE_FIRST, OffsetRange, TopicPartition};
+use tidewatch_engine::dedupe::DedupeSettings;
 use tidewatch_engine::rollup::Catalog;
+use tidewatch_engine::source::PersonalKeys;
 use tidewatch_engine::watermark::WatermarkSettings;
 use tidewatch_storage::{AppendOutcome, Rows, Store, Table};
 
@@ -50,6 +53,8 @@ pub fn pipeline(store: &Store) -> Pipeline {
             dead_letter_bytes_max: 1 << 16,
             series_max: 0,
             decode: limits(),
+            dedupe: DedupeSettings { horizon_us: 0, ids_max: 1000 },
+            hash_key: HashKey::default(),
             watermark: WatermarkSettings { disorder_us: 0, idle_after_us: 1_000_000 },
         },
         metrics: IngestMetrics::register(&prometheus::Registry::new()).unwrap(),
@@ -102,7 +107,7 @@ pub async fn write_letters(store: &Store, topic: &str, payloads: &[(Reason, &str
     let properties = [("delta.dataSkippingNumIndexedCols", "4".to_owned())];
     let mut table = Table::open_or_create(store, DEAD_LETTERS, &dead_letter_schema(), &properties).await.unwrap();
     let partition = TopicPartition::new(topic, 0);
-    let mut letters = DeadLetters::new(1 << 16);
+    let mut letters = DeadLetters::new(1 << 16, Arc::new(Personal::new(&PersonalKeys::default(), HashKey::default())));
     for (offset, (reason, payload)) in payloads.iter().enumerate() {
         let letter = Letter {
             partition: &partition,

@@ -174,6 +174,7 @@ fn settings() -> WorkerSettings {
         flush_bytes: usize::MAX / 4,
         drain_timeout: LONG,
         dead_letter_bytes_max: 100,
+        series_max: 0,
         decode: DecodeLimits {
             record_bytes_max: 10_000,
             string_bytes_max: 100,

@@ -16,6 +16,7 @@ use datafusion::physical_plan::streaming::PartitionStream;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use tidewatch_engine::completeness::Completeness;
 
 /// A planned query over declared tables whose rows are given with each asking.
 pub struct Prepared {
@@ -68,7 +69,7 @@ impl SqlEngine {
             let Some(declared) = definitions.table(name) else { continue };
             let shelf = Arc::new(Shelf { schema: Arc::clone(&declared.schema), rows: Mutex::default() });
             let stream = StreamingTable::try_new(Arc::clone(&declared.schema), vec![Arc::clone(&shelf) as _]);
-            let mut table = SnapshotTable::not_created(declared, Vec::new());
+            let mut table = SnapshotTable::not_created(declared, Vec::new(), Completeness::unknown());
             table.committed = Arc::new(stream.map_err(failed)?);
             tables.insert(name.clone(), table);
             shelves.insert(name.clone(), shelf);

@@ -18,6 +18,7 @@ use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use tidewatch_engine::completeness::Completeness;
 use tidewatch_engine::rollup::DefinitionError;
 
 /// Planning needs next to none.
@@ -154,7 +155,10 @@ fn register_empty(
         if let Some(table) = tables.get(name)
             && !context.table_exist(reference.clone())?
         {
-            context.register_table(reference, merged_table(name, &SnapshotTable::not_created(table, Vec::new()))?)?;
+            context.register_table(
+                reference,
+                merged_table(name, &SnapshotTable::not_created(table, Vec::new(), Completeness::unknown()))?,
+            )?;
         }
     }
     Ok(())

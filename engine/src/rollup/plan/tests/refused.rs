@@ -211,7 +211,7 @@ fn windows_that_do_not_tile_the_hour() {
 
 #[test]
 fn names_that_are_unknown_doubled_or_unfit() {
-    let valid = "there are event_time, tenant, tenant_kind, tenant_id, event_id, event_source, subject, sequence, api, cost, customer_tier, duration_ms, is_retry, outcome, provider, ratio, reset_at, shop_id, status_code";
+    let valid = "there are event_time, tenant, tenant_kind, tenant_id, event_id, event_source, subject, sequence, event_hash, api, cost, customer_tier, duration_ms, is_retry, outcome, provider, ratio, reset_at, shop_id, status_code";
     expect(&[
         ("count(colour) AS n FROM call GROUP BY TEN", &format!("2:14: rollup r: no field named colour → {valid}")),
         (
