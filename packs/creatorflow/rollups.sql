@@ -48,14 +48,12 @@ GROUP BY tumble(INTERVAL '10 seconds'), tenant, shop_id, previous_status, order_
 CREATE ROLLUP order_processing AS
 SELECT tenant, shop_id, is_automated, priority_level, outcome,
        count(*)                                        AS attempts,
-       hdr(CASE WHEN processing_started_at IS NOT NULL AND processed_at IS NOT NULL
-                THEN (CAST(processed_at AS BIGINT) - CAST(processing_started_at AS BIGINT)) / 1000 ELSE processing_ms END) AS processing_ms,
-       avg(CASE WHEN processing_started_at IS NOT NULL AND processed_at IS NOT NULL
-                THEN (CAST(processed_at AS BIGINT) - CAST(processing_started_at AS BIGINT)) / 1000 ELSE processing_ms END) AS processing_mean_ms,
+       hdr(coalesce((CAST(processed_at AS BIGINT) - CAST(processing_started_at AS BIGINT)) / 1000, processing_ms)) AS processing_ms,
+       avg(coalesce((CAST(processed_at AS BIGINT) - CAST(processing_started_at AS BIGINT)) / 1000, processing_ms)) AS processing_mean_ms,
        sum(human_ms)                                   AS human_time_ms,
        sum(manual_touches)                             AS manual_touches,
        approx_distinct(order_id)                       AS distinct_orders,
-       approx_distinct(order_id) FILTER (WHERE manual_touches IS NULL OR manual_touches = 0) AS untouched_orders
+       approx_distinct(order_id) FILTER (WHERE coalesce(manual_touches, 0) = 0) AS untouched_orders
 FROM order_processed
 GROUP BY tumble(INTERVAL '10 seconds'), tenant, shop_id, is_automated, priority_level, outcome;
 
@@ -85,7 +83,7 @@ SELECT tenant, order_id,
        last(priority_level)                            AS priority_level,
        last(impact_level)                              AS impact_level,
        min(event_time)                                 AS received_at,
-       min(CASE WHEN ordered_at IS NULL THEN event_time ELSE ordered_at END)           AS ordered_at,
+       min(coalesce(ordered_at, event_time))           AS ordered_at,
        min(event_time)   FILTER (WHERE payment_status = 'paid') AS paid_at,
        last(total_minor) FILTER (WHERE payment_status = 'paid') AS paid_minor
 FROM order_created
@@ -98,8 +96,8 @@ SELECT tenant, order_id,
        last(priority_level)                            AS priority_level,
        last(impact_level)                              AS impact_level,
        min(event_time) FILTER (WHERE fulfillment_stage = 'ready_to_ship' OR order_status = 'ready_to_ship') AS ready_at,
-       min(CASE WHEN shipped_at IS NOT NULL THEN shipped_at WHEN order_status = 'shipped' THEN event_time END)       AS shipped_at,
-       min(CASE WHEN delivered_at IS NOT NULL THEN delivered_at WHEN order_status = 'delivered' THEN event_time END) AS delivered_at,
+       min(coalesce(shipped_at, CASE WHEN order_status = 'shipped' THEN event_time END))                    AS shipped_at,
+       min(coalesce(delivered_at, CASE WHEN order_status = 'delivered' THEN event_time END))                AS delivered_at,
        min(event_time) FILTER (WHERE order_status = 'cancelled') AS cancelled_at,
        min(event_time) FILTER (WHERE order_status = 'returned')  AS returned_at
 FROM order_status_changed
@@ -121,8 +119,7 @@ UNION ALL BY NAME
 SELECT tenant, order_id,
        last(shop_id)                                   AS shop_id,
        min(event_time) FILTER (WHERE outcome = 'success') AS processed_at,
-       last(CASE WHEN processing_started_at IS NOT NULL AND processed_at IS NOT NULL
-                 THEN (CAST(processed_at AS BIGINT) - CAST(processing_started_at AS BIGINT)) / 1000 ELSE processing_ms END)
+       last(coalesce((CAST(processed_at AS BIGINT) - CAST(processing_started_at AS BIGINT)) / 1000, processing_ms))
            FILTER (WHERE outcome = 'success')          AS processing_ms,
        count(*)                                        AS attempts,
        sum(manual_touches)                             AS manual_touches,
@@ -200,18 +197,18 @@ SELECT tenant, automation_type, system, rule_id, outcome, error_code,
        sum(actions_averted)                            AS actions_averted,
        sum(human_ms)                                   AS human_ms,
        sum(cost_micro)                                 AS cost_micro,
-       max(CASE WHEN finished_at IS NULL THEN event_time ELSE finished_at END)          AS last_run_at
+       max(coalesce(finished_at, event_time))          AS last_run_at
 FROM automation_run_finished
 GROUP BY tumble(INTERVAL '10 seconds'), tenant, automation_type, system, rule_id, outcome, error_code;
 
 -- One piece of automated work with all its attempts: a rescued failure counts as a success, and time is saved once.
 CREATE ROLLUP automation_jobs WITH (retention = '400d') AS
-SELECT tenant, CASE WHEN logical_run_id IS NULL THEN run_id ELSE logical_run_id END AS job_id,
+SELECT tenant, coalesce(logical_run_id, run_id) AS job_id,
        last(automation_type)                           AS automation_type,
        last(system)                                    AS system,
        count(*) FILTER (WHERE outcome = 'success')     AS successes,
        count(*) FILTER (WHERE outcome = 'failed')      AS failures,
-       min(event_time) FILTER (WHERE outcome = 'failed' AND (attempt IS NULL OR attempt = 1)) AS first_failed_at,
+       min(event_time) FILTER (WHERE outcome = 'failed' AND coalesce(attempt, 1) = 1) AS first_failed_at,
        min(event_time) FILTER (WHERE outcome = 'success')         AS succeeded_at,
        max(event_time) FILTER (WHERE outcome = 'failed')          AS failed_at,
        last(items) FILTER (WHERE outcome = 'success')             AS items,
@@ -221,7 +218,7 @@ SELECT tenant, CASE WHEN logical_run_id IS NULL THEN run_id ELSE logical_run_id 
        last(rework_ms) FILTER (WHERE outcome = 'failed')          AS rework_ms
 FROM automation_run_finished
 WHERE outcome IN ('success', 'failed')
-GROUP BY tenant, CASE WHEN logical_run_id IS NULL THEN run_id ELSE logical_run_id END;
+GROUP BY tenant, coalesce(logical_run_id, run_id);
 
 -- Rules as they stand.
 CREATE ROLLUP automation_rules AS
@@ -278,13 +275,13 @@ GROUP BY tenant, action_id;
 -- control: the control and its scope; flag: the flag and who changed it; maintenance: the scope and who; config: the
 -- key and who; failover: from and to.
 CREATE ROLLUP operations AS
-SELECT tenant, 'control' AS kind, control AS name, CASE WHEN scope IS NULL THEN 'all' ELSE scope END AS detail, outcome,
+SELECT tenant, 'control' AS kind, control AS name, coalesce(scope, 'all') AS detail, outcome,
        count(*)                                        AS events,
        sum(items)                                      AS items,
        -- A control that failed switched nothing.
-       last(is_on IS NULL OR is_on) FILTER (WHERE outcome IS DISTINCT FROM 'failed') AS is_on
+       last(coalesce(is_on, true)) FILTER (WHERE outcome IS DISTINCT FROM 'failed') AS is_on
 FROM control_invoked
-GROUP BY tumble(INTERVAL '10 seconds'), tenant, 'control', control, CASE WHEN scope IS NULL THEN 'all' ELSE scope END, outcome
+GROUP BY tumble(INTERVAL '10 seconds'), tenant, 'control', control, coalesce(scope, 'all'), outcome
 UNION ALL BY NAME
 SELECT tenant, 'flag' AS kind, flag AS name, actor_role AS detail, nullif(flag, flag) AS outcome,
        count(*)                                        AS events,
@@ -344,7 +341,7 @@ FROM oversell_detected
 GROUP BY tumble(INTERVAL '10 seconds'), tenant, outcome, currency
 UNION ALL BY NAME
 SELECT tenant, 'occurred' AS outcome, currency,
-       approx_distinct(concat(CASE WHEN order_id IS NOT NULL THEN order_id ELSE event_id END, '/', product_id)) AS cases
+       approx_distinct(concat(coalesce(order_id, transaction_id, event_id), '/', product_id)) AS cases
 FROM stock_changed
 WHERE reason = 'sale' AND available < 0
 GROUP BY tumble(INTERVAL '10 seconds'), tenant, 'occurred', currency;
@@ -369,7 +366,7 @@ UNION ALL BY NAME
 SELECT tenant, product_id, shop_id, location,
        last(platform_stock)                            AS platform_stock,
        last(local_stock)                               AS local_stock,
-       max(CASE WHEN synced_at IS NULL THEN event_time ELSE synced_at END) FILTER (WHERE sync_status = 'synced') AS synced_at
+       max(coalesce(synced_at, event_time)) FILTER (WHERE sync_status = 'synced') AS synced_at
 FROM stock_sync_completed
 GROUP BY tenant, product_id, shop_id, location;
 
@@ -379,10 +376,8 @@ SELECT tenant, shop_id, sync_status, trigger,
        count(*)                                        AS runs,
        sum(items_checked)                              AS items_checked,
        sum(items_matched)                              AS items_matched,
-       hdr(CASE WHEN sync_latency_ms IS NOT NULL THEN sync_latency_ms
-                ELSE (CAST(synced_at AS BIGINT) - CAST(source_changed_at AS BIGINT)) / 1000 END) AS latency_ms,
-       avg(CASE WHEN sync_latency_ms IS NOT NULL THEN sync_latency_ms
-                ELSE (CAST(synced_at AS BIGINT) - CAST(source_changed_at AS BIGINT)) / 1000 END) AS latency_mean_ms
+       hdr(coalesce(sync_latency_ms, (CAST(synced_at AS BIGINT) - CAST(source_changed_at AS BIGINT)) / 1000)) AS latency_ms,
+       avg(coalesce(sync_latency_ms, (CAST(synced_at AS BIGINT) - CAST(source_changed_at AS BIGINT)) / 1000)) AS latency_mean_ms
 FROM stock_sync_completed
 GROUP BY tumble(INTERVAL '10 seconds'), tenant, shop_id, sync_status, trigger;
 
@@ -405,7 +400,7 @@ GROUP BY tenant, plan_id
 UNION ALL BY NAME
 SELECT tenant, plan_id,
        last(product_id)                                AS product_id,
-       min(CASE WHEN received_at IS NULL THEN event_time ELSE received_at END) AS received_at,
+       min(coalesce(received_at, event_time))          AS received_at,
        last(quantity)                                  AS received_quantity
 FROM restock_received
 GROUP BY tenant, plan_id;
@@ -469,11 +464,9 @@ SELECT tenant, shipment_id,
        last(damage)                                    AS damage,
        min(event_time)                                 AS first_seen_at,
        max(event_time)                                 AS tracked_at,
-       min(CASE WHEN occurred_at IS NULL THEN event_time ELSE occurred_at END) FILTER (WHERE status = 'picked_up') AS picked_up_at,
-       min(CASE WHEN delivered_at IS NOT NULL THEN delivered_at WHEN occurred_at IS NOT NULL THEN occurred_at ELSE event_time END)
-           FILTER (WHERE status = 'delivered')         AS delivered_at,
-       max(CASE WHEN occurred_at IS NULL THEN event_time ELSE occurred_at END)
-           FILTER (WHERE status IN ('delivered', 'returned_to_sender', 'lost')) AS final_at
+       min(coalesce(occurred_at, event_time)) FILTER (WHERE status = 'picked_up') AS picked_up_at,
+       min(coalesce(delivered_at, occurred_at, event_time)) FILTER (WHERE status = 'delivered') AS delivered_at,
+       max(coalesce(occurred_at, event_time)) FILTER (WHERE status IN ('delivered', 'returned_to_sender', 'lost')) AS final_at
 FROM shipment_status_changed
 GROUP BY tenant, shipment_id;
 
@@ -568,8 +561,8 @@ CREATE ROLLUP webhooks_received AS
 SELECT tenant, provider, webhook_type, shop_id,
        count(*)                                        AS webhooks,
        count(*) FILTER (WHERE NOT signature_valid)     AS invalid_signatures,
-       hdr((CAST(CASE WHEN received_at IS NULL THEN event_time ELSE received_at END AS BIGINT) - CAST(sent_at AS BIGINT)) / 1000) AS lag_ms,
-       avg((CAST(CASE WHEN received_at IS NULL THEN event_time ELSE received_at END AS BIGINT) - CAST(sent_at AS BIGINT)) / 1000) AS lag_mean_ms
+       hdr((CAST(coalesce(received_at, event_time) AS BIGINT) - CAST(sent_at AS BIGINT)) / 1000) AS lag_ms,
+       avg((CAST(coalesce(received_at, event_time) AS BIGINT) - CAST(sent_at AS BIGINT)) / 1000) AS lag_mean_ms
 FROM webhook_received
 GROUP BY tumble(INTERVAL '10 seconds'), tenant, provider, webhook_type, shop_id;
 
@@ -643,7 +636,7 @@ FROM resource_sampled
 GROUP BY tumble(INTERVAL '10 seconds'), tenant, resource, host
 UNION ALL BY NAME
 SELECT tenant, 'db_connections' AS resource, db AS name,
-       hdr(10000 * active_connections / CASE WHEN max_connections > 0 THEN max_connections ELSE 100 END) AS used_per_10000
+       hdr(10000 * active_connections / coalesce(nullif(max_connections, 0), 100)) AS used_per_10000
 FROM db_sampled
 GROUP BY tumble(INTERVAL '10 seconds'), tenant, 'db_connections', db
 UNION ALL BY NAME
