@@ -14,6 +14,7 @@
 //! | committed and uncommitted count once, while it runs | `live` |
 //! | maintenance changes no answer | `maintain` |
 //! | promtool and the OpenMetrics parser accept `/metrics` | `scrape` |
+//! | every rollup and the metrics of the built-in pack, beside DuckDB over raw events | `creatorflow` |
 //! | percentiles of real spans, through a broker | `nezha` |
 //! | money of a real shop to the cent; DuckDB, Polars read the tables | `retail` |
 //! | the same tables in S3 | `object_store` |
@@ -28,6 +29,7 @@
 mod bad_input;
 mod cli;
 mod crash;
+mod creatorflow;
 mod dead_letters;
 mod duplicates;
 mod live;

@@ -230,8 +230,8 @@ def merged(rollup, level):
     return Comparison(f"{rollup.name} by {level}", truth, asked, keys, kinds_of(rollup, with_last=False))
 
 
-def comparisons(rollup):
-    found = [by_window(rollup)]
+def comparisons(rollup, only_merged=False):
+    found = [] if rollup.seconds and only_merged else [by_window(rollup)]
     if rollup.seconds:
         found += [merged(rollup, "hour"), merged(rollup, "all")]
     return [comparison for comparison in found if comparison]
