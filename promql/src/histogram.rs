@@ -58,6 +58,14 @@ pub struct Indexed {
     pub count: f64,
 }
 
+/// Where a bucket stands.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Place {
+    Negative(Indexed),
+    Zero,
+    Positive(Indexed),
+}
+
 /// A native histogram with floating-point counts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Histogram {
@@ -188,10 +196,30 @@ impl Histogram {
 
     /// The buckets with observations (or less than none, after a subtraction), from the lowest to the highest.
     pub fn buckets(&self) -> impl DoubleEndedIterator<Item = Bucket> + '_ {
-        let negative = self.negative.iter().rev().map(|at| self.negative_bucket(*at));
-        let zero = (self.zero_count != 0.0).then(|| self.zero_bucket());
-        let positive = self.positive.iter().map(|at| self.positive_bucket(*at));
-        negative.chain(zero).chain(positive).filter(|bucket| bucket.count != 0.0)
+        self.places().map(|place| self.bucket_at(place))
+    }
+
+    /// The same without the bounds, which take time to calculate.
+    pub(crate) fn places(&self) -> impl DoubleEndedIterator<Item = Place> + '_ {
+        let negative = self.negative.iter().rev().map(|at| Place::Negative(*at));
+        let zero = (self.zero_count != 0.0).then_some(Place::Zero);
+        let positive = self.positive.iter().map(|at| Place::Positive(*at));
+        negative.chain(zero).chain(positive).filter(|place| self.count_at(*place) != 0.0)
+    }
+
+    pub(crate) fn count_at(&self, place: Place) -> f64 {
+        match place {
+            Place::Negative(at) | Place::Positive(at) => at.count,
+            Place::Zero => self.zero_count,
+        }
+    }
+
+    pub(crate) fn bucket_at(&self, place: Place) -> Bucket {
+        match place {
+            Place::Negative(at) => self.negative_bucket(at),
+            Place::Zero => self.zero_bucket(),
+            Place::Positive(at) => self.positive_bucket(at),
+        }
     }
 
     /// The bucket around zero.

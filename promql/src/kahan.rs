@@ -1,17 +1,14 @@
 //! Summation that does not lose small terms beside large ones (Kahan, with Neumaier's improvement).
 
-/// Adds `term` to the running `sum`, whose lost low part is `compensation`. The total is `sum + compensation`,
-/// or `sum` alone once it is infinite.
+/// Adds `term` to the running `sum`, whose lost low part is `compensation`. The total is given by [`total`].
+///
+/// The lost part is exact and found without comparing the two (Knuth's TwoSum), so that nothing waits for a
+/// branch. An infinite sum makes it meaningless, but then the sum stays infinite or becomes NaN.
 #[inline]
 pub fn add(term: f64, sum: &mut f64, compensation: &mut f64) {
     let total = *sum + term;
-    if total.is_infinite() {
-        *compensation = 0.0;
-    } else if sum.abs() >= term.abs() {
-        *compensation += (*sum - total) + term;
-    } else {
-        *compensation += (term - total) + *sum;
-    }
+    let added = total - *sum;
+    *compensation += (*sum - (total - added)) + (term - added);
     *sum = total;
 }
 
@@ -28,18 +25,36 @@ pub fn sum(terms: impl IntoIterator<Item = f64>) -> f64 {
 /// What a running sum amounts to.
 #[inline]
 pub fn total(sum: f64, compensation: f64) -> f64 {
-    if sum.is_infinite() { sum } else { sum + compensation }
+    if sum.is_finite() { sum + compensation } else { sum }
 }
 
 /// The mean of `terms`, `None` without any. The sum is divided once at the end; only if it would overflow,
 /// the mean is carried along term by term instead.
 #[inline]
 pub fn mean(terms: &[f64]) -> Option<f64> {
+    let (mut sum, mut compensation) = (0.0, 0.0);
+    for term in terms {
+        add(*term, &mut sum, &mut compensation);
+    }
+    let count = terms.len() as f64;
+    if sum.is_finite() && count > 0.0 {
+        return Some(sum / count + compensation / count);
+    }
     let mut mean = Mean::default();
     for term in terms {
         mean.add(*term);
     }
     mean.value()
+}
+
+/// The population variance of `terms`, NaN without any. Differences are taken from the first term, so that
+/// equal terms give exactly zero.
+#[inline]
+pub fn variance(terms: &[f64]) -> f64 {
+    let Some(first) = terms.first() else { return f64::NAN };
+    let count = terms.len() as f64;
+    let mean = sum(terms.iter().map(|term| term - first)) / count;
+    sum(terms.iter().map(|term| (term - first - mean) * (term - first - mean))) / count
 }
 
 /// A running mean.
@@ -84,9 +99,12 @@ impl Mean {
         if self.count == 0.0 {
             None
         } else if self.incremental {
-            Some(self.value + self.compensation)
+            Some(total(self.value, self.compensation))
         } else {
-            Some(self.value / self.count + self.compensation / self.count)
+            Some(total(self.value / self.count, self.compensation / self.count))
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -32,8 +32,8 @@ pub fn over_time(row: &RangeRow<'_>, call: &mut Call<'_, '_>) -> Cells {
         Func::MinOverTime | Func::MaxOverTime => extreme(row, call),
         Func::TsOfMinOverTime => floats(row, call, |window| time_of_extreme(window, |value, best| value <= best)),
         Func::TsOfMaxOverTime => floats(row, call, |window| time_of_extreme(window, |value, best| value >= best)),
-        Func::StddevOverTime => floats(row, call, |window| variance(window.floats).sqrt()),
-        Func::StdvarOverTime => floats(row, call, |window| variance(window.floats)),
+        Func::StddevOverTime => floats(row, call, |window| kahan::variance(window.floats).sqrt()),
+        Func::StdvarOverTime => floats(row, call, |window| kahan::variance(window.floats)),
         Func::MadOverTime => floats(row, call, |window| median_deviation(window.floats)),
         Func::Changes => counted(row, call.windows, is_change, |before, now| !now.same(before)),
         Func::Resets => {
@@ -177,18 +177,6 @@ fn time_of_extreme(window: &Window<'_>, as_good: impl Fn(f64, f64) -> bool) -> f
         }
     }
     time as f64 / 1000.0
-}
-
-/// Population variance (Welford's recurrence, compensated).
-fn variance(values: &[f64]) -> f64 {
-    let (mut count, mut mean, mut mean_low, mut squares, mut squares_low) = (0.0, 0.0, 0.0, 0.0, 0.0);
-    for value in values {
-        count += 1.0;
-        let difference = value - (mean + mean_low);
-        kahan::add(difference / count, &mut mean, &mut mean_low);
-        kahan::add(difference * (value - (mean + mean_low)), &mut squares, &mut squares_low);
-    }
-    (squares + squares_low) / count
 }
 
 /// The median of the distances from the median, NaN when a value is.

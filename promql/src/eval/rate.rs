@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use crate::annotations::Annotations;
-use crate::histogram::{CounterReset, Histogram, Layout};
+use crate::histogram::{CounterReset, Histogram};
 use crate::position::Span;
 
 use super::range::{RangeRow, Windows};
@@ -48,6 +48,7 @@ pub fn extrapolated(
     } else {
         Vec::new()
     };
+    let facts = Facts::of(&row.histograms);
     let mut next_reset = 0;
     let mut mixed = false;
     let cells = slide(row, windows, |window| {
@@ -64,7 +65,8 @@ pub fn extrapolated(
             return Output::Float(float_rate(rate, window, lost, range_s));
         }
         if window.histograms.len() > 1 {
-            return match histogram_increase(rate, window.histograms, metric, span, annotations) {
+            let mut remarks = Remarks { metric, span, annotations: &mut *annotations };
+            return match histogram_increase(rate, window, &facts, &mut remarks) {
                 Some(increase) => Output::Histogram(stretch_histogram(rate, window, increase, range_s)),
                 None => Output::Absent,
             };
@@ -132,48 +134,72 @@ fn factor(rate: Rate, window: &Window<'_>, times: &[i64], zero_after: Option<f64
     if rate == Rate::PerSecond { factor / range_s } else { factor }
 }
 
-/// The increase between the first and the last histogram, as a gauge; `None` when their layouts do not fit.
-fn histogram_increase(
-    rate: Rate,
-    histograms: &[Arc<Histogram>],
-    metric: &str,
+/// What holds between the histograms of a series, found once and not once per window.
+struct Facts {
+    /// Places after which the counter began anew.
+    resets: Vec<usize>,
+    /// Number of gauges before each place, and in all.
+    gauges: Vec<u32>,
+    /// Whether all histograms have the same layout.
+    uniform: bool,
+}
+
+impl Facts {
+    fn of(histograms: &[Arc<Histogram>]) -> Facts {
+        let pairs = histograms.windows(2).enumerate();
+        let resets = pairs.filter(|(_, pair)| pair[1].is_reset_after(&pair[0])).map(|(at, _)| at).collect();
+        let mut gauges = vec![0];
+        for one in histograms {
+            let before = gauges[gauges.len() - 1];
+            gauges.push(before + u32::from(one.counter_reset == CounterReset::Gauge));
+        }
+        Facts { resets, gauges, uniform: histograms.windows(2).all(|pair| pair[0].layout == pair[1].layout) }
+    }
+}
+
+/// Where the remarks about a series go.
+struct Remarks<'a> {
+    metric: &'a str,
     span: Span,
-    annotations: &mut Annotations,
-) -> Option<Histogram> {
+    annotations: &'a mut Annotations,
+}
+
+/// The increase between the first and the last histogram, as a gauge; `None` when their layouts do not fit.
+fn histogram_increase(rate: Rate, window: &Window<'_>, facts: &Facts, remarks: &mut Remarks<'_>) -> Option<Histogram> {
+    let histograms = window.histograms;
+    let (begin, end) = (window.first_histogram, window.first_histogram + histograms.len());
     let (first, last) = (&histograms[0], &histograms[histograms.len() - 1]);
     let is_counter = rate.is_counter();
-    let gauges = histograms.iter().filter(|one| one.counter_reset == CounterReset::Gauge).count();
-    if is_counter && gauges > 0 {
-        annotations.not_counter(metric, span);
+    if is_counter && facts.gauges[begin] != facts.gauges[end] {
+        remarks.annotations.not_counter(remarks.metric, remarks.span);
     }
+    let next = facts.resets.partition_point(|at| *at < begin);
+    let mut resets = facts.resets[next..].iter().take_while(|at| **at < end - 1).peekable();
     // After a reset the first histogram is not looked at, so its layout does not matter either.
-    let mut previous: Arc<Histogram> = first.clone();
-    if is_counter && histograms[1].is_reset_after(first) {
-        previous = Arc::new(Histogram::empty(histograms[1].layout.clone()));
-    }
-    let between = if is_counter { &histograms[1..] } else { std::slice::from_ref(last) };
-    if between.iter().any(|one| one.is_custom() != previous.is_custom()) {
-        annotations.mixed_layouts(metric, span);
-        return None;
-    }
-    let mut increase = (**last).clone();
-    if let Layout::Exponential { .. } = increase.layout {
+    let nothing = Histogram::empty(histograms[1].layout.clone());
+    let ignores_first = is_counter && resets.next_if(|at| **at == begin).is_some();
+    let start: &Histogram = if ignores_first { &nothing } else { first };
+    let mut increase = Histogram::clone(last);
+    if !facts.uniform {
+        let between = if is_counter { &histograms[1..] } else { std::slice::from_ref(last) };
+        if between.iter().any(|one| one.is_custom() != start.is_custom()) {
+            remarks.annotations.mixed_layouts(remarks.metric, remarks.span);
+            return None;
+        }
         let coarsest = between.iter().map(|one| one.schema()).min().unwrap_or(increase.schema());
-        increase.reduce(coarsest.min(previous.schema()));
+        increase.reduce(coarsest.min(start.schema()));
     }
-    let combined = increase.subtract(&previous).ok()?;
-    if combined.bounds_reconciled {
-        annotations.bounds_reconciled("subtraction", span);
+    if increase.subtract(start).ok()?.bounds_reconciled {
+        remarks.annotations.bounds_reconciled("subtraction", remarks.span);
     }
     if is_counter {
-        for current in &histograms[1..] {
-            if current.is_reset_after(&previous) && increase.add(&previous).ok()?.bounds_reconciled {
-                annotations.bounds_reconciled("addition", span);
+        for before in resets {
+            if increase.add(&histograms[before - begin]).ok()?.bounds_reconciled {
+                remarks.annotations.bounds_reconciled("addition", remarks.span);
             }
-            previous = current.clone();
         }
     } else if first.counter_reset != CounterReset::Gauge || last.counter_reset != CounterReset::Gauge {
-        annotations.not_gauge(metric, span);
+        remarks.annotations.not_gauge(remarks.metric, remarks.span);
     }
     increase.counter_reset = CounterReset::Gauge;
     increase.compact();

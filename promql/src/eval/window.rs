@@ -22,6 +22,8 @@ pub struct Window<'r> {
     pub floats: &'r [f64],
     /// Place of the first float in the whole series.
     pub first: usize,
+    /// Place of the first histogram in the whole series.
+    pub first_histogram: usize,
     pub histogram_times: &'r [i64],
     pub histograms: &'r [Arc<Histogram>],
 }
@@ -58,6 +60,7 @@ pub fn slide<'r>(row: &'r RangeRow<'_>, windows: &Windows, mut kernel: impl FnMu
             times: &row.times[inside.clone()],
             floats: &row.floats[inside.clone()],
             first: inside.start,
+            first_histogram: inside_histograms.start,
             histogram_times: &row.histogram_times[inside_histograms.clone()],
             histograms: &row.histograms[inside_histograms],
         });

@@ -3,7 +3,7 @@
 //! Within an exponential bucket observations are taken to be spread evenly on the logarithmic scale, within
 //! the zero bucket and within custom buckets evenly on the linear one, as Prometheus does since 3.0.
 
-use super::{Bucket, Histogram};
+use super::{Bucket, Histogram, Place};
 use crate::kahan;
 
 /// An estimate, and whether observations of the value NaN took part in it.
@@ -42,17 +42,17 @@ impl Histogram {
         // NaN observations are in no bucket, so ranks only hold when counted from below.
         let forward = self.sum.is_nan() || q < 0.5;
         let mut rank = if forward { q * self.count } else { (1.0 - q) * self.count };
-        let walk: &mut dyn Iterator<Item = Bucket> =
-            if forward { &mut self.buckets() } else { &mut self.buckets().rev() };
-        let mut count = 0.0;
-        let mut found = Bucket { lower: 0.0, upper: 0.0, lower_inclusive: false, upper_inclusive: false, count: 0.0 };
-        for bucket in &mut *walk {
-            found = bucket;
-            count += bucket.count;
+        let walk: &mut dyn Iterator<Item = Place> = if forward { &mut self.places() } else { &mut self.places().rev() };
+        let (mut count, mut last) = (0.0, None);
+        for place in &mut *walk {
+            last = Some(place);
+            count += self.count_at(place);
             if count >= rank {
                 break;
             }
         }
+        // Only the bucket that was found needs its bounds.
+        let mut found = last.map_or_else(|| self.zero_bucket(), |place| self.bucket_at(place));
         if self.is_custom() {
             if found.lower == f64::NEG_INFINITY {
                 if found.upper <= 0.0 {
@@ -74,7 +74,7 @@ impl Histogram {
             };
         }
         rank = if forward { rank - (count - found.count) } else { count - rank };
-        let skewed = self.sum.is_nan() && count + walk.map(|bucket| bucket.count).sum::<f64>() < self.count;
+        let skewed = self.sum.is_nan() && count + walk.map(|place| self.count_at(place)).sum::<f64>() < self.count;
         let value = self.interpolate(&found, rank / found.count);
         Estimate { value, nan: if skewed { NanEffect::Skew } else { NanEffect::None } }
     }
@@ -168,10 +168,6 @@ impl Histogram {
             };
             bucket.count * (middle - mean) * (middle - mean)
         });
-        let (mut sum, mut compensation) = (0.0, 0.0);
-        for square in squares {
-            kahan::add(square, &mut sum, &mut compensation);
-        }
-        (sum + compensation) / self.count
+        kahan::sum(squares) / self.count
     }
 }

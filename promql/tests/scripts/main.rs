@@ -3,7 +3,7 @@
 //! The folder of Prometheus' scripts is `promqltest` in `$TIDEWATCH_DATA` or in `../shared/data` beside the
 //! workspace; without it the test is skipped, except where `CI=true`.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests say what went wrong by panicking")]
 
 mod compare;
 mod not_passed;
