@@ -37,6 +37,15 @@ impl Groups {
         groups
     }
 
+    /// For each group whether its name goes away in the answer: when that of some row does.
+    pub fn drop_names(&self, rows: &[Row]) -> Vec<bool> {
+        let mut drops = vec![false; self.labels.len()];
+        for (row, group) in rows.iter().zip(&self.of_row) {
+            drops[*group] |= row.drop_name;
+        }
+        drops
+    }
+
     /// For each group the numbers of its rows.
     pub fn rows(&self) -> Vec<Vec<usize>> {
         let mut rows = vec![Vec::new(); self.labels.len()];
@@ -110,10 +119,11 @@ impl Evaluator<'_> {
             }
         }
         let mut result = Vec::with_capacity(folds.len());
-        for (fold, labels) in folds.into_iter().zip(&groups.labels) {
+        let drops_name = groups.drop_names(&rows);
+        for ((fold, labels), drop_name) in folds.into_iter().zip(&groups.labels).zip(drops_name) {
             let cells: Cells = fold.finish(span, &mut self.annotations);
             if !cells.is_all_absent() {
-                result.push(Row::new(labels.clone(), cells));
+                result.push(Row { labels: labels.clone(), drop_name, cells });
             }
         }
         Ok(result)

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::error::QueryError;
-use crate::histogram::Histogram;
+use crate::histogram::{CounterReset, Histogram};
 use crate::labels::Labels;
 use crate::parse::ast::{At, Expr, ExprKind, Selector, Subquery};
 use crate::plan::{Grid, subquery_grid};
@@ -129,6 +129,18 @@ fn without_stale(series: &Series) -> RangeRow<'_> {
     RangeRow { labels: series.labels.clone(), drop_name: false, times, floats, histogram_times, histograms }
 }
 
+/// A hint speaks of the stored sample before, which the subquery may have stepped over.
+fn without_hint(histogram: &Arc<Histogram>) -> Arc<Histogram> {
+    match histogram.counter_reset {
+        CounterReset::Unknown | CounterReset::Gauge => histogram.clone(),
+        CounterReset::Reset | CounterReset::NotReset => {
+            let mut unknown = Histogram::clone(histogram);
+            unknown.counter_reset = CounterReset::Unknown;
+            Arc::new(unknown)
+        }
+    }
+}
+
 fn samples_of<'a>(row: &Row, grid: Grid) -> RangeRow<'a> {
     let (mut times, mut floats) = (Vec::new(), Vec::new());
     let (mut histogram_times, mut histograms) = (Vec::new(), Vec::new());
@@ -141,7 +153,7 @@ fn samples_of<'a>(row: &Row, grid: Grid) -> RangeRow<'a> {
             }
             Cell::Histogram(histogram) => {
                 histogram_times.push(grid.time(step));
-                histograms.push(histogram.clone());
+                histograms.push(without_hint(histogram));
             }
         }
     }

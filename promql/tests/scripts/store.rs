@@ -71,8 +71,8 @@ impl Samples {
         series
     }
 
-    /// A chunk's first histogram has the hint of the chunk, those after it go on without a reset; a chunk
-    /// ends where the layout changes, at a reset and at a float.
+    /// Histograms of one chunk go on without a reset; about a chunk's first one nothing is known. A chunk ends
+    /// where the layout changes, at a reset and at a float.
     fn with_hints(&self) -> Vec<(i64, Histogram)> {
         let mut hinted: Vec<(i64, Histogram)> = Vec::new();
         for (time, histogram) in &self.histograms {
@@ -87,13 +87,8 @@ impl Samples {
                     histogram.counter_reset = CounterReset::Unknown;
                     let same_layout =
                         histogram.layout == previous.layout && histogram.zero_threshold == previous.zero_threshold;
-                    if histogram.is_reset_after(previous) {
-                        CounterReset::Reset
-                    } else if same_layout {
-                        CounterReset::NotReset
-                    } else {
-                        hint
-                    }
+                    let goes_on = same_layout && !histogram.is_reset_after(previous);
+                    if goes_on { CounterReset::NotReset } else { hint }
                 }
             };
             hinted.push((*time, histogram));

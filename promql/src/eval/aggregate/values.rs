@@ -28,11 +28,12 @@ impl Evaluator<'_> {
         }
         let groups = Groups::new(&rows, &aggregate.grouping);
         let mut result = Vec::with_capacity(groups.labels.len());
-        for (members, labels) in groups.rows().iter().zip(&groups.labels) {
+        let drops_name = groups.drop_names(&rows);
+        for ((members, labels), drop_name) in groups.rows().iter().zip(&groups.labels).zip(drops_name) {
             self.check()?;
             let cells = quantiles(members.iter().map(|member| &rows[*member]).collect(), &q, grid.len);
             if !cells.is_all_absent() {
-                result.push(Row::new(labels.clone(), cells));
+                result.push(Row { labels: labels.clone(), drop_name, cells });
             }
         }
         Ok(result)
@@ -109,7 +110,7 @@ impl ValueCounts<'_> {
         let labels = group_labels(&row.labels.with(self.label, value), &grouping);
         *self.place_of.entry(labels).or_insert_with_key(|labels| {
             let cells = Cells { floats: vec![ABSENT; self.grid.len], histograms: None };
-            self.rows.push(Row::new(labels.clone(), cells));
+            self.rows.push(Row { labels: labels.clone(), drop_name: row.drop_name, cells });
             self.rows.len() - 1
         })
     }
