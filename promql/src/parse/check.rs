@@ -3,7 +3,7 @@
 use crate::error::ParseError;
 use crate::position::Span;
 
-use super::ast::{Aggregate, AggregateOp, Binary, Expr, ExprKind, Group, ValueType};
+use super::ast::{Aggregate, AggregateOp, Binary, Expr, ExprKind, ValueType};
 use super::functions::Function;
 
 /// Checks the types of an expression and of everything in it.
@@ -88,11 +88,11 @@ impl Checker<'_> {
         if !both_vector {
             if !matching.labels.is_empty() || matching.group.is_some() {
                 let message = "vector matching only allowed between instant vectors";
-                return Err(self.fail(binary.op_span, message));
+                return Err(self.fail(binary.left.span, message));
             }
             if binary.op.is_set() {
                 let message = format!("set operator {:?} not allowed in binary scalar expression", binary.op.as_str());
-                return Err(self.fail(binary.op_span, message));
+                return Err(self.fail(binary.left.span, message));
             }
         }
         if matching.on == Some(true)
@@ -101,7 +101,6 @@ impl Checker<'_> {
             let message = format!("label {both:?} must not occur in ON and GROUP clause at once");
             return Err(self.fail(binary.op_span, message));
         }
-        debug_assert!(matching.group.is_none_or(|group| matches!(group, Group::Left | Group::Right)));
         Ok(())
     }
 

@@ -57,7 +57,9 @@ impl Display for Selector {
             }
         }
         let others = self.matchers.iter().filter(|matcher| self.name.is_none() || matcher.name != METRIC_NAME);
-        parts.extend(others.map(ToString::to_string));
+        let mut conditions: Vec<String> = others.map(ToString::to_string).collect();
+        conditions.sort();
+        parts.append(&mut conditions);
         if parts.is_empty() { Ok(()) } else { write!(out, "{{{}}}", parts.join(",")) }
     }
 }

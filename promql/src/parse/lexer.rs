@@ -85,7 +85,7 @@ impl Lexer<'_> {
             b'^' => self.single(Kind::Operator(BinaryOp::Pow)),
             b'0'..=b'9' => self.number_or_duration()?,
             b'.' if self.peek(1).is_some_and(|next| next.is_ascii_digit()) => self.number_or_duration()?,
-            _ if first.is_ascii_alphabetic() || first == b'_' || first == b':' => self.identifier(),
+            _ if first.is_ascii_alphabetic() || first == b'_' || first == b':' && !self.in_braces => self.identifier(),
             _ => return Err(self.unexpected_character()),
         };
         Ok(Token { kind, span: Span::new(start, self.at) })
@@ -166,7 +166,7 @@ impl Lexer<'_> {
 
     fn close_brace(&mut self) -> Result<Kind, ParseError> {
         if !self.in_braces {
-            return Err(self.fail("unexpected right brace '}'"));
+            return Err(self.unexpected_character());
         }
         self.in_braces = false;
         Ok(self.single(Kind::RightBrace))
@@ -257,10 +257,9 @@ impl Lexer<'_> {
 
     fn identifier(&mut self) -> Kind {
         let start = self.at;
-        while self
-            .peek(0)
-            .is_some_and(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b':' && !self.in_brackets)
-        {
+        while self.peek(0).is_some_and(|byte| {
+            byte.is_ascii_alphanumeric() || byte == b'_' || byte == b':' && !self.in_brackets && !self.in_braces
+        }) {
             self.at += 1;
         }
         let text = &self.query[start..self.at];

@@ -51,6 +51,22 @@ fn precedence(op: BinaryOp) -> u8 {
     }
 }
 
+/// Words with a meaning of their own, besides operators and aggregations.
+const KEYWORDS: [&str; 8] = ["bool", "by", "group_left", "group_right", "ignoring", "offset", "on", "without"];
+
+fn described_name(text: &str) -> String {
+    let lower = text.to_ascii_lowercase();
+    if KEYWORDS.contains(&lower.as_str()) {
+        format!("<{text}>")
+    } else if ["and", "or", "unless", "atan2"].contains(&lower.as_str()) {
+        format!("<op:{text}>")
+    } else if AggregateOp::ALL.iter().any(|op| op.as_str() == lower) {
+        format!("<aggr:{text}>")
+    } else {
+        format!("{}identifier {text:?}", if text.contains(':') { "metric " } else { "" })
+    }
+}
+
 impl Parser<'_> {
     pub fn token(&self) -> Token {
         self.tokens[self.at]
@@ -98,7 +114,7 @@ impl Parser<'_> {
         let shown = crate::labels::quote(text);
         let found = match token.kind {
             Kind::End => "end of input".to_string(),
-            Kind::Identifier => format!("identifier {shown}"),
+            Kind::Identifier => described_name(text),
             Kind::Number => format!("number {shown}"),
             Kind::Duration => format!("duration {shown}"),
             Kind::String => format!("string {shown}"),
@@ -132,7 +148,7 @@ impl Parser<'_> {
                 return Err(self.fail(self.token().span, message));
             }
             let op_span = self.advance().span;
-            let (return_bool, matching) = self.matching(op)?;
+            let (return_bool, matching) = self.matching(op, left.span)?;
             // Powers group from the right, everything else from the left.
             let right = self.expression(if op == BinaryOp::Pow { strength } else { strength + 1 })?;
             let span = left.span.to(right.span);
@@ -155,7 +171,7 @@ impl Parser<'_> {
     }
 
     /// `bool`, `on (…)` or `ignoring (…)`, `group_left (…)` or `group_right (…)` after an operator.
-    fn matching(&mut self, op: BinaryOp) -> Result<(bool, Matching), ParseError> {
+    fn matching(&mut self, op: BinaryOp, left: Span) -> Result<(bool, Matching), ParseError> {
         let return_bool = self.is_modifier("bool") && self.eat_keyword("bool");
         let mut matching = Matching::default();
         let on = self.is_keyword(self.token(), "on");
@@ -164,10 +180,9 @@ impl Parser<'_> {
             matching.on = Some(on);
             matching.labels = self.label_list()?;
             for (keyword, group) in [("group_left", Group::Left), ("group_right", Group::Right)] {
-                let span = self.token().span;
                 if self.eat_keyword(keyword) {
                     if op.is_set() {
-                        return Err(self.fail(span, format!("no grouping allowed for {:?} operation", op.as_str())));
+                        return Err(self.fail(left, format!("no grouping allowed for {:?} operation", op.as_str())));
                     }
                     matching.group = Some(group);
                     if self.kind() == Kind::LeftParen {
@@ -176,7 +191,7 @@ impl Parser<'_> {
                 }
             }
         } else if self.is_keyword(self.token(), "group_left") || self.is_keyword(self.token(), "group_right") {
-            return Err(self.unexpected("binary expression", "on or ignoring before it"));
+            return Err(self.unexpected("", ""));
         }
         Ok((return_bool, matching))
     }
@@ -270,12 +285,12 @@ impl Parser<'_> {
         if function.experimental && !self.grammar.experimental {
             return Err(self.fail(name.span, format!("function {text:?} is not enabled")));
         }
-        let (args, close) = self.arguments()?;
+        let (args, close) = self.arguments("call")?;
         Ok(Expr { kind: ExprKind::Call { function, args }, span: name.span.to(close) })
     }
 
-    fn arguments(&mut self) -> Result<(Vec<Expr>, Span), ParseError> {
-        self.expect(Kind::LeftParen, "call", "\"(\"")?;
+    fn arguments(&mut self, context: &str) -> Result<(Vec<Expr>, Span), ParseError> {
+        self.expect(Kind::LeftParen, context, "")?;
         let mut args = Vec::new();
         if self.kind() == Kind::RightParen {
             return Ok((args, self.advance().span));
@@ -290,7 +305,7 @@ impl Parser<'_> {
                     }
                 }
                 Kind::RightParen => return Ok((args, self.advance().span)),
-                _ => return Err(self.unexpected("call", "\",\" or \")\"")),
+                _ => return Err(self.unexpected(context, "\",\" or \")\"")),
             }
         }
     }
@@ -301,7 +316,7 @@ impl Parser<'_> {
             return Err(self.fail(name.span, format!("{}() is experimental and must be enabled", op.as_str())));
         }
         let mut grouping = self.grouping()?;
-        let (mut args, close) = self.arguments()?;
+        let (mut args, close) = self.arguments("aggregation")?;
         let mut span = name.span.to(close);
         if grouping.is_none() {
             grouping = self.grouping()?;

@@ -59,7 +59,7 @@ impl Parser<'_> {
         while self.kind() != Kind::RightBrace {
             let token = self.token();
             let label = match token.kind {
-                Kind::Identifier if !self.text(token).contains(':') => self.text(token).to_string(),
+                Kind::Identifier => self.text(token).to_string(),
                 Kind::String => self.unquoted(token)?,
                 _ => return Err(self.unexpected(CONTEXT, "identifier or \"}\"")),
             };
@@ -70,7 +70,7 @@ impl Parser<'_> {
                 }
                 name = Some((label, token.span));
             } else {
-                matchers.push(self.matcher(label)?);
+                matchers.push(self.matcher(label, token.span)?);
             }
             match self.kind() {
                 Kind::Comma => drop(self.advance()),
@@ -81,7 +81,7 @@ impl Parser<'_> {
         Ok((matchers, name, self.advance().span))
     }
 
-    fn matcher(&mut self, label: String) -> Result<Matcher, ParseError> {
+    fn matcher(&mut self, label: String, label_span: Span) -> Result<Matcher, ParseError> {
         let op = match self.kind() {
             Kind::Equal => MatchOp::Equal,
             Kind::Operator(BinaryOp::Ne) => MatchOp::NotEqual,
@@ -93,7 +93,7 @@ impl Parser<'_> {
         let token = self.expect(Kind::String, CONTEXT, "string")?;
         let value = unquote(self.text(token)).map_err(|why| self.fail(token.span, why))?.text;
         Matcher::new(label, op, value)
-            .map_err(|error| self.fail(token.span, format!("error parsing regexp: {}", last_line(&error))))
+            .map_err(|error| self.fail(label_span, format!("error parsing regexp: {}", last_line(&error))))
     }
 
     fn unquoted(&self, token: Token) -> Result<String, ParseError> {

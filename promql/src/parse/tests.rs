@@ -58,7 +58,7 @@ fn errors_say_where_and_what() {
         ("\n  x{", "2:5: parse error: unexpected end of input inside braces"),
         ("'a", "1:1: parse error: unterminated quoted string"),
         ("clamp(x)", "1:1: parse error: expected 3 argument(s) in call to \"clamp\", got 1"),
-        ("x and 1", "1:3: parse error: set operator \"and\" not allowed in binary scalar expression"),
+        ("x and 1", "1:1: parse error: set operator \"and\" not allowed in binary scalar expression"),
         ("5mm", "1:1: parse error: bad number or duration syntax: \"5mm\""),
         ("sum()", "1:1: parse error: no arguments for aggregate expression provided"),
     ] {
@@ -96,6 +96,5 @@ fn long_queries_are_split_over_lines() {
         text,
         "  sum by (job, instance) (rate(http_requests_total{code=~\"5..\",job=\"api-server\"}[5m]))\n\
          /\n  sum by (job, instance) (rate(http_requests_total{job=\"api-server\"}[5m]))"
-            .replace("code=~\"5..\",job=\"api-server\"", "job=\"api-server\",code=~\"5..\"")
     );
 }
