@@ -34,6 +34,9 @@ use crate::value::{Answer, MatrixSeries, Sample, Value, VectorSample};
 
 use rows::{Cell, Row, Scalars, merge_rows};
 
+/// Most steps of a query or subquery, whatever the limits: one row of them takes 400 MB.
+const STEPS_MAX: usize = 50_000_000;
+
 /// The answer to a plan.
 pub(crate) fn evaluate(plan: &Plan, series: &[Vec<Series>], limits: &Limits<'_>) -> Result<Answer, QueryError> {
     let mut evaluator = Evaluator {
@@ -96,6 +99,9 @@ impl<'a> Evaluator<'a> {
     /// Evaluates an expression that is not a range vector.
     pub fn eval(&mut self, expr: &Expr, grid: Grid) -> Result<Operand, QueryError> {
         self.check()?;
+        if grid.len > STEPS_MAX.min(self.limits.samples_max) {
+            return Err(QueryError::TooManySamples);
+        }
         let held = self.held;
         let once = grid.len > 1 && is_worth_once(expr) && is_step_invariant(expr);
         let operand = if once {

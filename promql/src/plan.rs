@@ -87,7 +87,7 @@ impl Grid {
     /// From `start_ms` to at most `end_ms`, both inclusive; empty when the end lies before the start.
     pub fn range(start_ms: i64, end_ms: i64, step_ms: i64) -> Grid {
         let step_ms = step_ms.max(1);
-        let len = if end_ms < start_ms { 0 } else { ((end_ms - start_ms) / step_ms) as usize + 1 };
+        let len = if end_ms < start_ms { 0 } else { (end_ms.saturating_sub(start_ms) / step_ms) as usize + 1 };
         Grid { start_ms, step_ms, len }
     }
 

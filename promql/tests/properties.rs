@@ -142,6 +142,9 @@ fn same(left: &[VectorSample], right: &[VectorSample]) -> bool {
     sorted(left) == sorted(right)
 }
 
+/// What a function gives for the values of one window.
+type Naive = fn(&[f64]) -> f64;
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -177,7 +180,7 @@ proptest! {
         let series = float_series("m", "a", &a, true);
         let (times, values) = (series.float_times_ms.as_slice().to_vec(), series.floats.as_slice().to_vec());
         let memory = Memory(vec![series]);
-        let checks: [(&str, fn(&[f64]) -> f64); 5] = [
+        let checks: [(&str, Naive); 5] = [
             ("count_over_time", |window| window.len() as f64),
             ("max_over_time", |window| window.iter().copied().fold(f64::NAN, f64::max)),
             ("min_over_time", |window| window.iter().copied().fold(f64::NAN, f64::min)),
@@ -202,5 +205,105 @@ proptest! {
                 prop_assert_eq!(format!("{found:?}"), format!("{expected:?}"), "{} at {}", query, end);
             }
         }
+    }
+}
+
+/// Texts made of pieces of PromQL, sensible or not.
+fn nonsense() -> impl Strategy<Value = String> {
+    const PIECES: &[&str] = &[
+        "foo",
+        "sum",
+        "by",
+        "rate",
+        "(",
+        ")",
+        "{",
+        "}",
+        "[",
+        "]",
+        "5m",
+        "1",
+        "-",
+        "+",
+        "*",
+        "^",
+        "==",
+        "=~",
+        "!=",
+        ",",
+        "\"a\"",
+        "'",
+        "`",
+        "on",
+        "ignoring",
+        "group_left",
+        "bool",
+        "offset",
+        "@",
+        "start()",
+        "and",
+        "or",
+        ":",
+        "a=\"b\"",
+        "#",
+        "\n",
+        " ",
+        "topk",
+        "0x",
+        "1e",
+        "é",
+        "\\",
+        "unless",
+        "[5m]",
+        "[1h:5m]",
+        "max_over_time",
+        "label_replace",
+    ];
+    proptest::collection::vec(proptest::sample::select(PIECES), 0..24).prop_map(|pieces| pieces.concat())
+}
+
+/// Queries that parse.
+fn query() -> impl Strategy<Value = String> {
+    let leaf = prop_oneof![
+        Just("foo".to_string()),
+        Just("{\"a.b\", c=\"d\", e!~\"f|g\"}".to_string()),
+        Just("foo{x=\"y\"} offset -90s".to_string()),
+        Just("rate(foo[5m] @ 12.345)".to_string()),
+        Just("vector(1e-3)".to_string()),
+        Just("absent_over_time(foo[1h30m] @ end() offset 1w)".to_string()),
+    ];
+    leaf.prop_recursive(4, 24, 3, |inner| {
+        let pair = (inner.clone(), inner.clone());
+        prop_oneof![
+            (pair.clone(), prop::sample::select(&["+", "-", "*", "/", "%", "^", "atan2", "==", ">= bool"][..]))
+                .prop_map(|((left, right), op)| format!("{left} {op} {right}")),
+            (pair.clone(), prop::sample::select(&["and", "or", "unless"][..]))
+                .prop_map(|((left, right), op)| format!("{left} {op} on (a, \"b.c\") {right}")),
+            pair.prop_map(|(left, right)| format!("{left} * ignoring (a) group_left (b) {right}")),
+            inner.clone().prop_map(|one| format!("-{one}")),
+            inner.clone().prop_map(|one| format!("({one})")),
+            inner.clone().prop_map(|one| format!("sum without (a) ({one})")),
+            inner.clone().prop_map(|one| format!("topk by (a) (3, {one})")),
+            inner.clone().prop_map(|one| format!("max_over_time(({one})[1h:5m] offset 3m)")),
+            inner.prop_map(|one| format!("clamp({one}, -1, Inf)")),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_text_upsets_the_parser(text in nonsense()) {
+        let _ = Query::parse(&text, Grammar { experimental: true });
+    }
+
+    #[test]
+    fn a_query_and_its_format_mean_the_same(text in query()) {
+        let parsed = Query::parse(&text, Grammar::default()).unwrap();
+        let line = parsed.expr().to_string();
+        let formatted = parsed.format();
+        prop_assert_eq!(Query::parse(&line, Grammar::default()).unwrap().expr().to_string(), line.clone());
+        prop_assert_eq!(Query::parse(&formatted, Grammar::default()).unwrap().expr().to_string(), line);
     }
 }

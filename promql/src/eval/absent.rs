@@ -36,6 +36,7 @@ impl Evaluator<'_> {
             };
             mark(&mut present, &over_time(row, &mut call));
         }
+        self.check()?;
         Ok(absence(arg, &present))
     }
 }

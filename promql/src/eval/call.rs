@@ -116,6 +116,7 @@ impl Evaluator<'_> {
             }
             rows.push(row);
         }
+        self.check()?;
         Ok(Operand::Vector(merge_rows(rows, grid.len)?))
     }
 

@@ -19,7 +19,7 @@ const CARRY_FROM: usize = 32;
 /// What a function over time needs besides the samples.
 pub struct Call<'a, 'e> {
     pub function: Func,
-    pub windows: &'a Windows,
+    pub windows: &'a Windows<'a>,
     /// What stands in the query as the range vector.
     pub span: Span,
     pub annotations: &'e mut Annotations,
@@ -200,7 +200,7 @@ fn is_change(before: f64, now: f64) -> bool {
 /// How often neighbouring samples of a window differ in a way; changing between float and histogram counts.
 fn counted(
     row: &RangeRow<'_>,
-    windows: &Windows,
+    windows: &Windows<'_>,
     floats_differ: impl Fn(f64, f64) -> bool,
     histograms_differ: impl Fn(&crate::Histogram, &crate::Histogram) -> bool,
 ) -> Cells {

@@ -7,7 +7,7 @@ use crate::error::QueryError;
 use crate::histogram::{CounterReset, Histogram};
 use crate::labels::Labels;
 use crate::parse::ast::{At, Expr, ExprKind, Selector, Subquery};
-use crate::plan::{Grid, subquery_grid};
+use crate::plan::{Grid, Interrupt, subquery_grid};
 use crate::series::{Series, is_stale};
 use crate::value::MatrixSeries;
 
@@ -25,32 +25,37 @@ pub struct RangeRow<'a> {
 }
 
 /// Where the windows of a range vector lie: at each step `(seen - range_ms, seen]`.
-#[derive(Debug, Clone, Copy)]
-pub struct Windows {
+#[derive(Clone, Copy)]
+pub struct Windows<'a> {
     /// The steps.
     pub grid: Grid,
     /// Width.
     pub range_ms: i64,
     offset_ms: i64,
     fixed_ms: Option<i64>,
+    interrupt: &'a dyn Fn() -> Option<Interrupt>,
 }
 
-impl Windows {
+/// After how many windows of one series to ask whether to go on: wide windows take long.
+const STEPS_PER_CHECK: usize = 256;
+
+impl Windows<'_> {
     /// Right end of the window at a step, inclusive.
     #[inline]
     pub fn end_ms(&self, step: usize) -> i64 {
         self.fixed_ms.unwrap_or_else(|| self.grid.time(step)).saturating_sub(self.offset_ms)
     }
 
-    /// Windows for tests and for slices that are already at hand.
-    pub fn new(grid: Grid, range_ms: i64, offset_ms: i64, fixed_ms: Option<i64>) -> Windows {
-        Windows { grid, range_ms, offset_ms, fixed_ms }
+    /// Whether to leave the rest of the steps. The evaluator asks again before it uses what there is.
+    #[inline]
+    pub fn stops_at(&self, step: usize) -> bool {
+        step % STEPS_PER_CHECK == STEPS_PER_CHECK - 1 && (self.interrupt)().is_some()
     }
 }
 
 impl<'a> Evaluator<'a> {
     /// The samples of a range vector and the windows over them.
-    pub fn range_vector(&mut self, expr: &Expr, grid: Grid) -> Result<(Vec<RangeRow<'a>>, Windows), QueryError> {
+    pub fn range_vector(&mut self, expr: &Expr, grid: Grid) -> Result<(Vec<RangeRow<'a>>, Windows<'a>), QueryError> {
         match &expr.unwrapped().kind {
             ExprKind::Range { selector, range_ms } => {
                 let windows = self.windows(grid, *range_ms, selector.offset_ms, selector.at);
@@ -64,8 +69,9 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    fn windows(&self, grid: Grid, range_ms: i64, offset_ms: i64, at: Option<At>) -> Windows {
-        Windows::new(grid, range_ms, offset_ms, at.map(|at| self.times.at(at)))
+    fn windows(&self, grid: Grid, range_ms: i64, offset_ms: i64, at: Option<At>) -> Windows<'a> {
+        let fixed_ms = at.map(|at| self.times.at(at));
+        Windows { grid, range_ms, offset_ms, fixed_ms, interrupt: self.limits.interrupt }
     }
 
     fn series_rows(&self, selector: &Selector) -> Vec<RangeRow<'a>> {

@@ -35,7 +35,7 @@ const STRETCH_MAX: f64 = 1.1;
 pub fn extrapolated(
     rate: Rate,
     row: &RangeRow<'_>,
-    windows: &Windows,
+    windows: &Windows<'_>,
     span: Span,
     annotations: &mut Annotations,
 ) -> Cells {
@@ -217,7 +217,7 @@ enum Pair<'r> {
 pub fn instant(
     per_second: bool,
     row: &RangeRow<'_>,
-    windows: &Windows,
+    windows: &Windows<'_>,
     span: Span,
     annotations: &mut Annotations,
 ) -> Cells {

@@ -61,7 +61,7 @@ fn float_cells(series: &Series, seen: Grid, lookback_ms: i64, take: Take) -> Cel
         while next < times.len() && times[next] <= now {
             next += 1;
         }
-        if next == 0 || times[next - 1] <= now - lookback_ms {
+        if next == 0 || times[next - 1] <= now.saturating_sub(lookback_ms) {
             continue;
         }
         let value = values[next - 1];
@@ -91,7 +91,7 @@ fn mixed_cells(series: &Series, seen: Grid, lookback_ms: i64, take: Take) -> Cel
         let is_float = float.map(|found| found.0) >= histogram.map(|found| found.0);
         let Some((time, at)) = (if is_float { float } else { histogram }) else { continue };
         let stale = if is_float { is_stale(values[at]) } else { histograms[at].is_stale() };
-        if stale || time <= now - lookback_ms {
+        if stale || time <= now.saturating_sub(lookback_ms) {
             continue;
         }
         cells.set(

@@ -40,11 +40,14 @@ impl Window<'_> {
 
 /// Calls `kernel` for each step whose window holds samples, and collects what it gives.
 #[inline]
-pub fn slide<'r>(row: &'r RangeRow<'_>, windows: &Windows, mut kernel: impl FnMut(&Window<'r>) -> Output) -> Cells {
+pub fn slide<'r>(row: &'r RangeRow<'_>, windows: &Windows<'_>, mut kernel: impl FnMut(&Window<'r>) -> Output) -> Cells {
     let mut cells = Cells::absent(windows.grid.len);
     let mut floats = Ends::new(&row.times);
     let mut histograms = Ends::new(&row.histogram_times);
     for step in 0..windows.grid.len {
+        if windows.stops_at(step) {
+            break;
+        }
         let end_ms = windows.end_ms(step);
         let start_ms = end_ms.saturating_sub(windows.range_ms);
         let inside = floats.advance(start_ms, end_ms);

@@ -12,6 +12,15 @@ use super::parser::Parser;
 
 const CONTEXT: &str = "label matching";
 
+/// What stands between braces.
+struct Braces {
+    matchers: Vec<Matcher>,
+    /// The name of the metric, in quotes without a label before it.
+    name: Option<(String, Span)>,
+    /// Where the braces close.
+    close: Span,
+}
+
 impl Parser<'_> {
     /// A selector whose name, if it has one, is the current token.
     pub fn selector(&mut self, name: Option<Token>) -> Result<Expr, ParseError> {
@@ -23,10 +32,10 @@ impl Parser<'_> {
             written = Some(self.text(token).to_string());
         }
         if self.kind() == Kind::LeftBrace {
-            let (found, quoted, close) = self.matchers()?;
-            span = span.to(close);
-            matchers = found;
-            if let Some((quoted, quoted_span)) = quoted {
+            let braces = self.braces()?;
+            span = span.to(braces.close);
+            matchers = braces.matchers;
+            if let Some((quoted, quoted_span)) = braces.name {
                 if let Some(first) = &written {
                     return Err(self.name_twice(first, &quoted, quoted_span));
                 }
@@ -51,9 +60,7 @@ impl Parser<'_> {
         self.fail(span, format!("metric name must not be set twice: {first:?} or {second:?}"))
     }
 
-    /// `{…}`: the matchers, a metric's name in quotes alone, and where the brace closes.
-    #[allow(clippy::type_complexity)]
-    fn matchers(&mut self) -> Result<(Vec<Matcher>, Option<(String, Span)>, Span), ParseError> {
+    fn braces(&mut self) -> Result<Braces, ParseError> {
         self.advance();
         let (mut matchers, mut name): (Vec<Matcher>, Option<(String, Span)>) = (Vec::new(), None);
         while self.kind() != Kind::RightBrace {
@@ -78,7 +85,7 @@ impl Parser<'_> {
                 _ => return Err(self.unexpected(CONTEXT, "\",\" or \"}\"")),
             }
         }
-        Ok((matchers, name, self.advance().span))
+        Ok(Braces { matchers, name, close: self.advance().span })
     }
 
     fn matcher(&mut self, label: String, label_span: Span) -> Result<Matcher, ParseError> {
