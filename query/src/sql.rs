@@ -188,6 +188,30 @@ impl SqlEngine {
         tokio::time::timeout(timeout, rows).await.map_err(|_| SqlError::Timeout(timeout))?
     }
 
+    /// What `build` makes of one table of a snapshot, at most `rows_max` rows, within the time and memory of a
+    /// query.
+    pub(crate) async fn over(
+        &self,
+        snapshot: &Snapshot,
+        table: &str,
+        build: impl FnOnce(DataFrame) -> datafusion::error::Result<DataFrame>,
+        rows_max: usize,
+    ) -> Result<Answer, SqlError> {
+        let context = self.context()?;
+        let rows = async {
+            register_tables(&context, snapshot).map_err(|e| self.explain(e, &[]))?;
+            let frame = context.table(TableReference::bare(table)).await.and_then(build);
+            self.collect(frame.map_err(|e| self.explain(e, &[]))?, rows_max).await
+        };
+        let timeout = self.limits.timeout;
+        tokio::time::timeout(timeout, rows).await.map_err(|_| SqlError::Timeout(timeout))?
+    }
+
+    /// What `now()` gives, microseconds since the epoch.
+    pub(crate) fn now_us(&self) -> i64 {
+        self.now.us()
+    }
+
     async fn collect(&self, frame: DataFrame, rows_max: usize) -> Result<Answer, SqlError> {
         let task = Arc::new(frame.task_ctx());
         let plan = frame.create_physical_plan().await.and_then(with_yields).map_err(|e| self.explain(e, &[]))?;

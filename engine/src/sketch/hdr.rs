@@ -153,6 +153,14 @@ impl HdrSketch {
             .filter(|&(_, count)| count > 0)
     }
 
+    /// Lowest and highest value and count of every bucket with a count, by ascending value.
+    pub fn bounded_buckets(&self) -> impl Iterator<Item = (u64, u64, u64)> + '_ {
+        self.buckets().map(|(index, count)| {
+            let lowest = index.checked_sub(1).map_or(0, |below| self.layout.highest_equivalent(below) + 1);
+            (lowest, self.layout.highest_equivalent(index), count)
+        })
+    }
+
     /// Adds all counts of `other`.
     pub fn merge(&mut self, other: &Self) -> Result<(), SketchError> {
         if self.layout != other.layout {

@@ -1,0 +1,182 @@
+//! Answers in Prometheus' JSON.
+
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value as Json, json};
+use tidewatch_promql::number::plain;
+use tidewatch_promql::{Answer, Histogram, Labels, Level, Sample, Value};
+
+/// An error: `{"status": "error", "errorType": …, "error": …}`.
+#[derive(Debug)]
+pub struct Failure {
+    kind: &'static str,
+    message: String,
+}
+
+impl Failure {
+    /// An error of a kind that Prometheus knows.
+    pub fn new(kind: &'static str, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into() }
+    }
+
+    /// The request is wrong.
+    pub fn bad_data(message: impl Into<String>) -> Self {
+        Self::new("bad_data", message)
+    }
+
+    fn status(&self) -> StatusCode {
+        match self.kind {
+            "bad_data" => StatusCode::BAD_REQUEST,
+            "execution" => StatusCode::UNPROCESSABLE_ENTITY,
+            "timeout" | "unavailable" | "canceled" => StatusCode::SERVICE_UNAVAILABLE,
+            "too_many_requests" => StatusCode::TOO_MANY_REQUESTS,
+            "not_found" => StatusCode::NOT_FOUND,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let body = json!({ "status": "error", "errorType": self.kind, "error": self.message });
+        let mut response = (self.status(), [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response();
+        if self.kind == "too_many_requests" {
+            response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
+        }
+        response
+    }
+}
+
+/// `{"status": "success", "data": …}`.
+pub fn success(data: &Json) -> Response {
+    body(json!({ "status": "success", "data": data }).to_string())
+}
+
+/// At most `limit` items, with a warning when there were more.
+pub fn limited(items: impl IntoIterator<Item = Json>, limit: usize) -> Response {
+    let mut items = items.into_iter();
+    let data: Vec<Json> = items.by_ref().take(limit).collect();
+    let mut answer = json!({ "status": "success", "data": data });
+    if items.next().is_some() {
+        answer["warnings"] = json!(["results truncated due to limit"]);
+    }
+    body(answer.to_string())
+}
+
+/// The answer to a query; at most `limit` series.
+pub fn answered(answer: &Answer, query: &str, limit: usize) -> Response {
+    let mut text = format!("{{\"status\":\"success\",\"data\":{{\"resultType\":\"{}\",\"result\":", answer.value.kind());
+    let mut warnings = answer.annotations.rendered(Level::Warning, query);
+    let count = match &answer.value {
+        Value::Scalar { time_ms, value } => {
+            text.push_str(&pair(*time_ms, *value));
+            0
+        }
+        Value::String { time_ms, text: value } => {
+            text.push_str(&format!("[{},{}]", seconds(*time_ms), json!(value)));
+            0
+        }
+        Value::Vector(samples) => {
+            let samples_text = samples.iter().take(limit).map(|sample| {
+                let (name, value) = match &sample.value {
+                    Sample::Float(value) => ("value", pair(sample.time_ms, *value)),
+                    Sample::Histogram(histogram) => ("histogram", bucketed(sample.time_ms, histogram)),
+                };
+                format!("{{\"metric\":{},\"{name}\":{value}}}", labels(&sample.labels))
+            });
+            list(&mut text, samples_text);
+            samples.len()
+        }
+        Value::Matrix(all) => {
+            let series_text = all.iter().take(limit).map(|series| {
+                let mut one = format!("{{\"metric\":{}", labels(&series.labels));
+                if !series.floats.is_empty() {
+                    one.push_str(",\"values\":");
+                    list(&mut one, series.floats.iter().map(|(time_ms, value)| pair(*time_ms, *value)));
+                }
+                if !series.histograms.is_empty() {
+                    one.push_str(",\"histograms\":");
+                    list(&mut one, series.histograms.iter().map(|(time_ms, histogram)| bucketed(*time_ms, histogram)));
+                }
+                one.push('}');
+                one
+            });
+            list(&mut text, series_text);
+            all.len()
+        }
+    };
+    text.push('}');
+    if count > limit {
+        warnings.push("results truncated due to limit".to_owned());
+    }
+    let infos = answer.annotations.rendered(Level::Info, query);
+    for (name, remarks) in [("warnings", warnings), ("infos", infos)] {
+        if !remarks.is_empty() {
+            text.push_str(&format!(",\"{name}\":{}", json!(remarks)));
+        }
+    }
+    text.push('}');
+    body(text)
+}
+
+fn body(text: String) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], text).into_response()
+}
+
+/// A label set as an object.
+pub fn labels(labels: &Labels) -> Json {
+    labels.iter().map(|label| (label.name.to_string(), Json::from(&*label.value))).collect::<serde_json::Map<_, _>>().into()
+}
+
+fn list(text: &mut String, items: impl Iterator<Item = String>) {
+    text.push('[');
+    for (at, item) in items.enumerate() {
+        if at > 0 {
+            text.push(',');
+        }
+        text.push_str(&item);
+    }
+    text.push(']');
+}
+
+fn pair(time_ms: i64, value: f64) -> String {
+    format!("[{},\"{}\"]", seconds(time_ms), plain(value))
+}
+
+/// Seconds with as many digits after the point as there are.
+fn seconds(time_ms: i64) -> String {
+    let (sign, ms) = (if time_ms < 0 { "-" } else { "" }, time_ms.unsigned_abs());
+    match ms % 1000 {
+        0 => format!("{sign}{}", ms / 1000),
+        rest => format!("{sign}{}.{rest:03}", ms / 1000),
+    }
+}
+
+/// Buckets as `[rule, lower, upper, count]`: rule 0 is open on the left, 1 on the right, 2 on both, 3 on none.
+fn bucketed(time_ms: i64, histogram: &Histogram) -> String {
+    let mut text = format!(
+        "[{},{{\"count\":\"{}\",\"sum\":\"{}\"",
+        seconds(time_ms),
+        plain(histogram.count),
+        plain(histogram.sum)
+    );
+    let buckets: Vec<String> = histogram
+        .buckets()
+        .filter(|bucket| bucket.count != 0.0)
+        .map(|bucket| {
+            let rule = match (bucket.lower_inclusive, bucket.upper_inclusive) {
+                (false, true) => 0,
+                (true, false) => 1,
+                (false, false) => 2,
+                (true, true) => 3,
+            };
+            format!("[{rule},\"{}\",\"{}\",\"{}\"]", plain(bucket.lower), plain(bucket.upper), plain(bucket.count))
+        })
+        .collect();
+    if !buckets.is_empty() {
+        text.push_str(",\"buckets\":");
+        list(&mut text, buckets.into_iter());
+    }
+    text.push_str("}]");
+    text
+}

@@ -1,0 +1,266 @@
+//! Rows of a query become columns of series.
+
+use super::histogram::native;
+use super::metrics::Metric;
+use arrow::array::{Array, ArrayRef, AsArray, Float64Array, StringArray};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Float64Type, TimestampMicrosecondType};
+use arrow::error::ArrowError;
+use arrow::record_batch::RecordBatch;
+use arrow::row::{RowConverter, SortField};
+use std::collections::HashMap;
+use std::sync::Arc;
+use tidewatch_engine::rollup::{MeasureKind, ValueType};
+use tidewatch_engine::sketch::{DistinctSketch, HdrSketch};
+use tidewatch_promql::{Histogram, Increments, Labels, Selection, Series};
+
+/// Values of one column for each series that fits a selection.
+#[derive(Debug, Default)]
+pub struct Rows {
+    series: Vec<Labels>,
+    places: HashMap<Labels, usize>,
+    /// In milliseconds, not sorted.
+    floats: Vec<Vec<(i64, f64)>>,
+    histograms: Vec<Vec<(i64, Arc<Histogram>)>>,
+    /// What was there before the first row; `None` for a series that begins with it.
+    before: Vec<Option<Before>>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Before {
+    float: f64,
+    histogram: Option<Arc<Histogram>>,
+}
+
+/// Reads batches of time, labels and value, in this order.
+pub fn read_rows(
+    batches: &[RecordBatch],
+    metric: &Metric,
+    selection: &Selection,
+) -> Result<Rows, ArrowError> {
+    let mut rows = Rows::default();
+    let mut known: HashMap<Box<[u8]>, Option<usize>> = HashMap::new();
+    let Some(first) = batches.first() else { return Ok(rows) };
+    let count = metric.labels.len();
+    let fields = (1..=count).map(|at| SortField::new(first.column(at).data_type().clone())).collect();
+    let converter = RowConverter::new(fields)?;
+    for batch in batches {
+        let times = cast(batch.column(0), &tidewatch_engine::rollup::timestamp_type())?;
+        let times = times.as_primitive::<TimestampMicrosecondType>();
+        let values = Values::of(batch.column(count + 1), metric)?;
+        let keys = if count > 0 { Some(converter.convert_columns(&batch.columns()[1..=count])?) } else { None };
+        let texts: Vec<StringArray> = (1..=count)
+            .map(|at| Ok(cast(batch.column(at), &DataType::Utf8)?.as_string::<i32>().clone()))
+            .collect::<Result<_, ArrowError>>()?;
+        for row in 0..batch.num_rows() {
+            let key = keys.as_ref().map_or(&[][..], |keys| keys.row(row).data());
+            let place = match known.get(key) {
+                Some(place) => *place,
+                None => {
+                    let place = rows.place(metric, &texts, row, selection);
+                    known.insert(key.into(), place);
+                    place
+                }
+            };
+            let Some(place) = place else { continue };
+            let time_ms = times.value(row).div_euclid(1000);
+            match &values {
+                Values::Floats(values) if values.is_valid(row) => {
+                    rows.floats[place].push((time_ms, values.value(row)));
+                }
+                Values::Hdr(sketches) if sketches.is_valid(row) => {
+                    let sketch = HdrSketch::from_v2(sketches.as_binary::<i32>().value(row))
+                        .map_err(|e| ArrowError::ExternalError(Box::new(e)))?;
+                    rows.histograms[place].push((time_ms, Arc::new(native(&sketch, metric.scale))));
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(rows)
+}
+
+enum Values {
+    Floats(Float64Array),
+    Hdr(ArrayRef),
+    /// The series is there, and nothing more is said of it.
+    Nothing,
+}
+
+impl Values {
+    fn of(column: &ArrayRef, metric: &Metric) -> Result<Self, ArrowError> {
+        if *column.data_type() == DataType::Null {
+            return Ok(Self::Nothing);
+        }
+        let floats = match metric.state {
+            MeasureKind::Hdr { .. } => return Ok(Self::Hdr(cast(column, &DataType::Binary)?)),
+            MeasureKind::Distinct => {
+                let column = cast(column, &DataType::Binary)?;
+                let estimate = |bytes: &[u8]| DistinctSketch::from_bytes(bytes).ok().map(|s| s.estimate() as f64);
+                column.as_binary::<i32>().iter().map(|bytes| bytes.and_then(estimate)).collect()
+            }
+            MeasureKind::Min { value } | MeasureKind::Max { value } | MeasureKind::Last { value } => match value {
+                ValueType::Timestamp => {
+                    let micros = cast(&cast(column, &tidewatch_engine::rollup::timestamp_type())?, &DataType::Int64)?;
+                    let micros = cast(&micros, &DataType::Float64)?;
+                    return Ok(Self::Floats(micros.as_primitive::<Float64Type>().unary(|us| us / 1e6)));
+                }
+                ValueType::Boolean => cast(&cast(column, &DataType::Int64)?, &DataType::Float64)?.as_primitive::<Float64Type>().clone(),
+                _ => cast(column, &DataType::Float64)?.as_primitive::<Float64Type>().clone(),
+            },
+            _ => cast(column, &DataType::Float64)?.as_primitive::<Float64Type>().clone(),
+        };
+        let scale = metric.scale;
+        Ok(Self::Floats(if scale == 1.0 { floats } else { floats.unary(|value| value / scale) }))
+    }
+}
+
+impl Rows {
+    /// The place of a row's series; `None` when it does not fit the matchers.
+    fn place(&mut self, metric: &Metric, texts: &[StringArray], row: usize, selection: &Selection) -> Option<usize> {
+        let name = ("__name__".to_owned(), metric.name.clone());
+        let pairs = metric.labels.iter().zip(texts).filter(|(_, text)| text.is_valid(row));
+        let pairs = pairs.map(|((label, _), text)| (label.clone(), text.value(row).to_owned()));
+        let labels = Labels::new(pairs.chain([name]));
+        selection.matchers.iter().all(|matcher| matcher.matches_labels(&labels)).then(|| self.of(labels))
+    }
+
+    fn of(&mut self, labels: Labels) -> usize {
+        // Null and an empty text are one series to Prometheus.
+        if let Some(place) = self.places.get(&labels) {
+            return *place;
+        }
+        self.places.insert(labels.clone(), self.series.len());
+        self.series.push(labels);
+        self.floats.push(Vec::new());
+        self.histograms.push(Vec::new());
+        self.before.push(None);
+        self.series.len() - 1
+    }
+
+    /// Adds what was there before.
+    pub fn after(mut self, before: Rows) -> Self {
+        for (place, labels) in before.series.into_iter().enumerate() {
+            let at = self.of(labels);
+            let known = self.before[at].get_or_insert_default();
+            known.float += before.floats[place].iter().map(|(_, value)| value).sum::<f64>();
+            known.histogram = before.histograms[place].first().map(|(_, histogram)| Arc::clone(histogram));
+        }
+        self
+    }
+
+    /// Whose rows there are.
+    pub fn into_labels(self) -> Vec<Labels> {
+        self.series
+    }
+
+    /// Samples as they are.
+    pub fn into_gauges(self, _metric: &Metric, selection: &Selection) -> Vec<Series> {
+        let all = self.series.into_iter().zip(self.floats);
+        all.filter(|(_, samples)| !samples.is_empty())
+            .map(|(labels, mut samples)| {
+                samples.sort_by_key(|(time_ms, _)| *time_ms);
+                samples.dedup_by_key(|(time_ms, _)| *time_ms);
+                samples.retain(|(time_ms, _)| *time_ms <= selection.end_ms);
+                let (times, values): (Vec<i64>, Vec<f64>) = samples.into_iter().unzip();
+                Series::floats(labels, times, values)
+            })
+            .collect()
+    }
+
+    /// What each window brought, to be added up.
+    pub fn into_increments(self, metric: &Metric, _selection: &Selection) -> Vec<Series> {
+        let is_histogram = matches!(metric.state, MeasureKind::Hdr { .. });
+        let mut all = Vec::with_capacity(self.series.len());
+        for (((labels, mut floats), mut histograms), before) in
+            self.series.into_iter().zip(self.floats).zip(self.histograms).zip(self.before)
+        {
+            floats.sort_by_key(|(time_ms, _)| *time_ms);
+            histograms.sort_by_key(|(time_ms, _)| *time_ms);
+            let first_ms = floats.first().map(|f| f.0).into_iter().chain(histograms.first().map(|h| h.0)).min();
+            let Some(from_ms) = (if before.is_some() { Some(i64::MIN) } else { first_ms }) else { continue };
+            let (times, values): (Vec<i64>, Vec<f64>) = floats.into_iter().unzip();
+            let (histogram_times, histograms): (Vec<i64>, Vec<Arc<Histogram>>) = histograms.into_iter().unzip();
+            let series = if is_histogram {
+                Series::histograms(labels, histogram_times, histograms)
+            } else {
+                Series::floats(labels, times, values)
+            };
+            all.push(series.counting(Increments { from_ms, is_histogram }));
+        }
+        all
+    }
+
+    /// Running totals: at the moments of an instant selector, or at the end of every window for a range.
+    pub fn into_totals(self, metric: &Metric, selection: &Selection, width_us: i64) -> Vec<Series> {
+        let moments = moments(selection, width_us);
+        let is_histogram = matches!(metric.state, MeasureKind::Hdr { .. });
+        let mut all = Vec::with_capacity(self.series.len());
+        for (((labels, mut floats), mut histograms), before) in
+            self.series.into_iter().zip(self.floats).zip(self.histograms).zip(self.before)
+        {
+            floats.sort_by_key(|(time_ms, _)| *time_ms);
+            histograms.sort_by_key(|(time_ms, _)| *time_ms);
+            let is_known = before.is_some();
+            let before = before.unwrap_or_default();
+            if is_histogram {
+                let (times, values) = running(&moments, &histograms, is_known, before.histogram, |total, next| {
+                    Some(match total {
+                        None => Arc::clone(next),
+                        Some(total) => {
+                            let mut sum = Histogram::clone(total);
+                            // One layout for all states: it cannot fail.
+                            let _ = sum.add(next);
+                            Arc::new(sum)
+                        }
+                    })
+                });
+                let (times, values): (Vec<i64>, Vec<Arc<Histogram>>) =
+                    times.into_iter().zip(values).filter_map(|(time, value)| Some((time, value?))).unzip();
+                all.push(Series::histograms(labels, times, values));
+            } else {
+                let (times, values) = running(&moments, &floats, is_known, before.float, |total, next| total + next);
+                all.push(Series::floats(labels, times, values));
+            }
+        }
+        all
+    }
+}
+
+/// Where totals are wanted.
+fn moments(selection: &Selection, width_us: i64) -> Vec<i64> {
+    let step_ms = if selection.hints.range_ms > 0 { (width_us / 1000).max(1) } else { selection.hints.step_ms.max(1) };
+    if selection.hints.range_ms == 0 && selection.hints.step_ms == 0 {
+        return vec![selection.end_ms];
+    }
+    let last_ms = if selection.hints.range_ms > 0 {
+        selection.end_ms - selection.end_ms.rem_euclid(step_ms)
+    } else {
+        selection.end_ms
+    };
+    let count = (last_ms - selection.start_ms).max(0) / step_ms + 1;
+    (0..count).rev().map(|at| last_ms - at * step_ms).collect()
+}
+
+/// The total at each moment from the first on that has one.
+fn running<V, T: Clone>(
+    moments: &[i64],
+    increments: &[(i64, V)],
+    mut is_known: bool,
+    mut total: T,
+    add: impl Fn(&T, &V) -> T,
+) -> (Vec<i64>, Vec<T>) {
+    let (mut times, mut totals, mut next) = (Vec::new(), Vec::new(), 0);
+    for &moment in moments {
+        while let Some((_, increment)) = increments.get(next).filter(|(time_ms, _)| *time_ms <= moment) {
+            total = add(&total, increment);
+            is_known = true;
+            next += 1;
+        }
+        if is_known {
+            times.push(moment);
+            totals.push(total.clone());
+        }
+    }
+    (times, totals)
+}

@@ -1,0 +1,71 @@
+//! Which series and label values there are in a stretch of time.
+
+use super::read::series_within;
+use super::{Metric, PromEngine, PromError, named};
+use std::collections::BTreeSet;
+use tidewatch_promql::{Labels, Matcher};
+
+impl PromEngine {
+    /// The label sets of the series that fit any of the lists of matchers and counted something between two
+    /// moments, both inclusive, milliseconds since the epoch; sorted, each once.
+    ///
+    /// # Errors
+    /// See [`PromError`].
+    pub async fn series(
+        &self,
+        matchers: &[Vec<Matcher>],
+        start_ms: i64,
+        end_ms: i64,
+    ) -> Result<Vec<Labels>, PromError> {
+        let within = async {
+            let all = self.metrics();
+            let wanted: Vec<(&Metric, &Vec<Matcher>)> =
+                matchers.iter().flat_map(|m| named(&all, m).into_iter().map(move |metric| (metric, m))).collect();
+            let snapshot = self.snapshot(wanted.iter().map(|(metric, _)| *metric)).await?;
+            let mut found = BTreeSet::new();
+            for (metric, matchers) in wanted {
+                let rows_max = self.limits.samples_max;
+                found.extend(series_within(&self.engine, &snapshot, metric, matchers, (start_ms, end_ms), rows_max).await?);
+            }
+            Ok(found.into_iter().collect())
+        };
+        tokio::time::timeout(self.limits.timeout, within).await.map_err(|_| PromError::Timeout)?
+    }
+
+    /// The values of a label, sorted. Names of metrics are those that are declared, whatever the time.
+    ///
+    /// # Errors
+    /// See [`PromError`].
+    pub async fn label_values(
+        &self,
+        label: &str,
+        matchers: &[Vec<Matcher>],
+        start_ms: i64,
+        end_ms: i64,
+    ) -> Result<BTreeSet<String>, PromError> {
+        if label == "__name__" && matchers.is_empty() {
+            return Ok(self.metrics().into_keys().collect());
+        }
+        let every = [Vec::new()];
+        let series = self.series(if matchers.is_empty() { &every } else { matchers }, start_ms, end_ms).await?;
+        Ok(series.iter().map(|labels| labels.get(label)).filter(|v| !v.is_empty()).map(str::to_owned).collect())
+    }
+
+    /// The names of the labels, sorted.
+    ///
+    /// # Errors
+    /// See [`PromError`].
+    pub async fn label_names(
+        &self,
+        matchers: &[Vec<Matcher>],
+        start_ms: i64,
+        end_ms: i64,
+    ) -> Result<BTreeSet<String>, PromError> {
+        if matchers.is_empty() {
+            let labels = self.metrics().into_values().flat_map(|m| m.labels.into_iter().map(|(label, _)| label));
+            return Ok(labels.chain(["__name__".to_owned()]).collect());
+        }
+        let series = self.series(matchers, start_ms, end_ms).await?;
+        Ok(series.iter().flat_map(|labels| labels.iter().map(|label| label.name.to_string())).collect())
+    }
+}

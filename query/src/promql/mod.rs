@@ -1,0 +1,125 @@
+//! PromQL over the rollups.
+//!
+//! ```text
+//! query ─▶ plan ─▶ selections ─▶ metrics of one snapshot ─▶ series ─▶ answer
+//!          (tidewatch_promql)    metrics      read, width      columns    (tidewatch_promql)
+//! ```
+
+mod columns;
+mod discover;
+mod error;
+mod histogram;
+pub(crate) mod metrics;
+mod read;
+mod width;
+
+pub use error::PromError;
+pub use metrics::{Kind, Metric, metrics};
+
+use crate::snapshot::Snapshot;
+use crate::sql::SqlEngine;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tidewatch_promql::{Answer, Interrupt, Limits, Matcher, Options, Plan};
+
+/// What one query may cost.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PromLimits {
+    /// Samples that are read for one selector, and samples of an evaluation at any one time.
+    pub samples_max: usize,
+    /// From the text of the query to the answer.
+    pub timeout: Duration,
+    /// Steps of a range query.
+    pub points_max: i64,
+    /// How queries are evaluated.
+    pub options: Options,
+}
+
+/// Answers queries.
+#[derive(Debug, Clone)]
+pub struct PromEngine {
+    engine: Arc<SqlEngine>,
+    limits: PromLimits,
+}
+
+/// Tells an evaluation to stop when nobody waits for it any more.
+struct StopOnDrop(Arc<AtomicBool>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl PromEngine {
+    /// Answers from the snapshots of `engine`.
+    pub fn new(engine: Arc<SqlEngine>, limits: PromLimits) -> Self {
+        Self { engine, limits }
+    }
+
+    /// The limits of every query.
+    pub fn limits(&self) -> &PromLimits {
+        &self.limits
+    }
+
+    /// What `time()` is when a query does not say, milliseconds since the epoch.
+    pub fn now_ms(&self) -> i64 {
+        self.engine.now_us().div_euclid(1000)
+    }
+
+    /// All metrics there are, by name.
+    pub fn metrics(&self) -> BTreeMap<String, Metric> {
+        metrics(self.engine.snapshots().definitions().rollups())
+    }
+
+    /// Answers a plan.
+    ///
+    /// # Errors
+    /// See [`PromError`].
+    pub async fn answer(&self, plan: Plan, timeout: Option<Duration>) -> Result<Answer, PromError> {
+        let timeout = timeout.unwrap_or(self.limits.timeout).min(self.limits.timeout);
+        tokio::time::timeout(timeout, self.evaluate(plan)).await.map_err(|_| PromError::Timeout)?
+    }
+
+    async fn evaluate(&self, plan: Plan) -> Result<Answer, PromError> {
+        let all = self.metrics();
+        let wanted: Vec<Vec<&Metric>> = plan.selections().iter().map(|s| named(&all, &s.matchers)).collect();
+        let snapshot = self.snapshot(wanted.iter().flatten().copied()).await?;
+        let mut lists = Vec::with_capacity(wanted.len());
+        for (selection, metrics) in plan.selections().iter().zip(wanted) {
+            let mut series = Vec::new();
+            for metric in metrics {
+                series.extend(read::read(&self.engine, &snapshot, metric, selection, self.limits.samples_max).await?);
+            }
+            lists.push(series);
+        }
+        let stopped = Arc::new(AtomicBool::new(false));
+        let guard = StopOnDrop(Arc::clone(&stopped));
+        let samples_max = self.limits.samples_max;
+        // Evaluating is work for the processor: it must not hold up those who share the runtime.
+        let answer = tokio::task::spawn_blocking(move || {
+            let interrupt = || stopped.load(Ordering::Relaxed).then_some(Interrupt::Canceled);
+            plan.evaluate(&lists, &Limits { samples_max, interrupt: &interrupt })
+        });
+        let answer = answer.await.map_err(|error| PromError::Internal(error.to_string()))?;
+        drop(guard);
+        Ok(answer?)
+    }
+
+    async fn snapshot(&self, metrics: impl Iterator<Item = &Metric>) -> Result<Snapshot, PromError> {
+        let tables: BTreeSet<String> = metrics.map(|m| m.rollup.clone()).collect();
+        let tables: Vec<String> = tables.into_iter().collect();
+        self.engine.snapshots().take(&tables).await.map_err(|error| PromError::Unavailable(error.to_string()))
+    }
+}
+
+/// The metrics whose name fits the matchers.
+fn named<'m>(all: &'m BTreeMap<String, Metric>, matchers: &[Matcher]) -> Vec<&'m Metric> {
+    let of_name = || matchers.iter().filter(|m| m.name == "__name__");
+    all.values().filter(|metric| of_name().all(|m| m.matches(&metric.name))).collect()
+}
+
+#[cfg(test)]
+mod tests;
