@@ -1,6 +1,6 @@
 //! Evaluates a plan on the series that it asked for.
 //!
-//! Each expression is evaluated once, over all steps. A vector is a set of [`rows::Row`]s with one cell per
+//! Each expression is evaluated once, over all steps. A vector is a set of rows with one cell per
 //! step; an absent cell holds the bits of the staleness marker, which no calculation gives. Expressions that
 //! are the same at every step are evaluated at one and spread out.
 

@@ -1,12 +1,13 @@
 //! From text to a checked syntax tree.
 //!
-//! [`lexer`] cuts the text, [`parser`] builds the tree (operator precedence climbing), [`check`] holds the
-//! tree to PromQL's types, [`display`] and [`pretty`] turn it back into text.
+//! `lexer` cuts the text, `parser` builds the tree (operator precedence climbing), [`check`] holds the tree to
+//! PromQL's types, [`display`] and [`pretty`] turn it back into text.
 
 pub mod ast;
 pub mod check;
 pub mod display;
 pub mod functions;
+mod grouping;
 mod lexer;
 mod literal;
 mod parser;

@@ -58,7 +58,7 @@ fn absence(arg: &Expr, present: &[bool]) -> Operand {
 
 /// The labels that the series would have if it were there: those that the selector fixes to one value.
 fn labels_of_absence(arg: &Expr) -> Labels {
-    let matchers: &[Matcher] = match &arg.kind {
+    let matchers: &[Matcher] = match &arg.unwrapped().kind {
         ExprKind::Selector(selector) | ExprKind::Range { selector, .. } => &selector.matchers,
         _ => &[],
     };

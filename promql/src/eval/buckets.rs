@@ -39,9 +39,9 @@ enum Asked<'a> {
 impl Evaluator<'_> {
     pub fn histogram_quantile(&mut self, args: &[Expr], grid: Grid) -> Result<Operand, QueryError> {
         let q = self.scalar(&args[0], grid)?;
-        self.check_quantile(&q, args[0].span, grid);
+        self.check_quantile(&q, args[0].unwrapped().span, grid);
         let histograms = self.histograms(&args[1], grid)?;
-        let asked = Asked::Quantile { q: &q, remarks: args[0].span, forced: args[1].span };
+        let asked = Asked::Quantile { q: &q, remarks: args[0].unwrapped().span, forced: args[1].unwrapped().span };
         let rows = self.ask(&histograms, asked, grid)?;
         Ok(Operand::Vector(merge_rows(rows, grid.len)?))
     }
@@ -49,7 +49,7 @@ impl Evaluator<'_> {
     pub fn histogram_fraction(&mut self, args: &[Expr], grid: Grid) -> Result<Operand, QueryError> {
         let (lower, upper) = (self.scalar(&args[0], grid)?, self.scalar(&args[1], grid)?);
         let histograms = self.histograms(&args[2], grid)?;
-        let asked = Asked::Fraction { lower: &lower, upper: &upper, remarks: args[0].span };
+        let asked = Asked::Fraction { lower: &lower, upper: &upper, remarks: args[0].unwrapped().span };
         let rows = self.ask(&histograms, asked, grid)?;
         Ok(Operand::Vector(merge_rows(rows, grid.len)?))
     }
@@ -61,8 +61,8 @@ impl Evaluator<'_> {
         let mut all = Vec::new();
         for arg in &args[2..] {
             let q = self.scalar(arg, grid)?;
-            self.check_quantile(&q, arg.span, grid);
-            let asked = Asked::Quantile { q: &q, remarks: args[0].span, forced: args[0].span };
+            self.check_quantile(&q, arg.unwrapped().span, grid);
+            let asked = Asked::Quantile { q: &q, remarks: args[0].unwrapped().span, forced: args[0].unwrapped().span };
             for row in self.ask(&histograms, asked, grid)? {
                 all.extend(labelled(&row, &label, &q, grid));
             }
@@ -89,7 +89,7 @@ impl Evaluator<'_> {
             }
             let text = row.labels.get(BUCKET);
             let Some(upper) = crate::number::parse(text) else {
-                self.annotations.bad_bucket(row.labels.metric_name(), text, arg.span);
+                self.annotations.bad_bucket(row.labels.metric_name(), text, arg.unwrapped().span);
                 continue;
             };
             let labels = row.labels.filter(|name| name != BUCKET);
@@ -100,7 +100,7 @@ impl Evaluator<'_> {
             });
             classic[place].buckets.push((upper, at));
         }
-        self.drop_conflicts(&mut rows, &classic, &place_of, arg.span, grid);
+        self.drop_conflicts(&mut rows, &classic, &place_of, arg.unwrapped().span, grid);
         Ok(Histograms { rows, classic })
     }
 

@@ -86,7 +86,8 @@ impl Evaluator<'_> {
 
     fn over_range(&mut self, function: Func, args: &[Expr], grid: Grid) -> Result<Operand, QueryError> {
         let at = usize::from(function == Func::QuantileOverTime);
-        let range = &args[at];
+        // Annotations point at what stands within parentheses.
+        let range = args[at].unwrapped();
         let mut scalars = Vec::new();
         for (place, arg) in args.iter().enumerate() {
             if place != at {
@@ -100,7 +101,7 @@ impl Evaluator<'_> {
             self.check()?;
             let mut call = Call { function, windows: &windows, span: range.span, annotations: &mut self.annotations };
             let cells = match function {
-                Func::QuantileOverTime => quantile_over_time(one, &scalars[0], args[0].span, &mut call),
+                Func::QuantileOverTime => quantile_over_time(one, &scalars[0], args[0].unwrapped().span, &mut call),
                 Func::PredictLinear => predict_linear(one, &scalars[0], &mut call),
                 Func::DoubleExponentialSmoothing => {
                     double_exponential_smoothing(one, &scalars[0], &scalars[1], &mut call)?

@@ -71,7 +71,7 @@ impl Evaluator<'_> {
                 return Err(QueryError::Execution(format!("{what} value is NaN")));
             }
             if is_ratio && amount.abs() > 1.0 {
-                self.annotations.invalid_ratio(amount, amount.clamp(-1.0, 1.0), param.span);
+                self.annotations.invalid_ratio(amount, amount.clamp(-1.0, 1.0), param.unwrapped().span);
             } else if !is_ratio && amount.abs() >= 9_223_372_036_854_775_808.0 {
                 let amount = crate::number::general(amount);
                 return Err(QueryError::Execution(format!("Scalar value {amount} overflows int64")));

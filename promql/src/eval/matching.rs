@@ -53,11 +53,13 @@ impl Evaluator<'_> {
     ) -> Result<Vec<Row>, QueryError> {
         // The side of which a match has one series at most; with a group of many on the right, the left one.
         let one_is_left = matching.group == Some(Group::Right);
-        let (many, one) = if one_is_left { (left, right).swapped() } else { (left, right) };
+        let (many, one) = if one_is_left { (right, left) } else { (left, right) };
         let ones = by_signature(&one, matching);
-        let many_present = Presence::of(&many);
-        for group in ones.values().filter(|group| group.len() > 1) {
-            self.check_single(group, &one, &many_present, matching, one_is_left, grid)?;
+        let mut shared: Vec<&Vec<usize>> = ones.values().filter(|group| group.len() > 1).collect();
+        // In order, so that of several mistakes the same one is told each time.
+        shared.sort();
+        for group in shared {
+            self.check_single(group, &one, &many, matching, one_is_left, grid)?;
         }
         let mut result = Vec::with_capacity(many.len());
         let grouped = matching.group.is_some();
@@ -90,7 +92,7 @@ impl Evaluator<'_> {
         &self,
         group: &[usize],
         one: &[Row],
-        many_present: &Presence<'_>,
+        many: &[Row],
         matching: &Matching,
         one_is_left: bool,
         grid: Grid,
@@ -98,7 +100,8 @@ impl Evaluator<'_> {
         for step in 0..grid.len {
             let mut present = group.iter().filter(|at| one[**at].cells.is_present(step));
             let (Some(first), Some(second)) = (present.next(), present.next()) else { continue };
-            if !many_present.at(step) {
+            // An operator with an empty side gives nothing, not even an error.
+            if !many.iter().any(|row| row.cells.is_present(step)) {
                 continue;
             }
             let mut found = [one[*first].labels.to_string(), one[*second].labels.to_string()];
@@ -142,29 +145,6 @@ impl Evaluator<'_> {
             }
         }
         met.then_some(result)
-    }
-}
-
-trait Swapped {
-    fn swapped(self) -> Self;
-}
-
-impl<T> Swapped for (T, T) {
-    fn swapped(self) -> (T, T) {
-        (self.1, self.0)
-    }
-}
-
-/// At which steps a side has anything; an operator with an empty side gives nothing, not even an error.
-struct Presence<'a>(&'a [Row]);
-
-impl Presence<'_> {
-    fn of(rows: &[Row]) -> Presence<'_> {
-        Presence(rows)
-    }
-
-    fn at(&self, step: usize) -> bool {
-        self.0.iter().any(|row| row.cells.is_present(step))
     }
 }
 

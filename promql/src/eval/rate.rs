@@ -146,6 +146,9 @@ struct Facts {
 
 impl Facts {
     fn of(histograms: &[Arc<Histogram>]) -> Facts {
+        if histograms.is_empty() {
+            return Facts { resets: Vec::new(), gauges: Vec::new(), uniform: true };
+        }
         let pairs = histograms.windows(2).enumerate();
         let resets = pairs.filter(|(_, pair)| pair[1].is_reset_after(&pair[0])).map(|(at, _)| at).collect();
         let mut gauges = vec![0];

@@ -4,9 +4,7 @@ use crate::error::ParseError;
 use crate::position::Span;
 
 use super::Grammar;
-use super::ast::{
-    Aggregate, AggregateOp, Binary, BinaryOp, Expr, ExprKind, Group, Grouping, Matching, Subquery, ValueType,
-};
+use super::ast::{AggregateOp, Binary, BinaryOp, Expr, ExprKind, Group, Matching, Subquery, ValueType};
 use super::functions::Function;
 use super::lexer::{Kind, Token, tokens};
 use super::literal::unquote;
@@ -31,9 +29,9 @@ pub fn parse(query: &str, grammar: Grammar) -> Result<Expr, ParseError> {
 
 pub(super) struct Parser<'a> {
     pub query: &'a str,
-    tokens: Vec<Token>,
-    at: usize,
-    grammar: Grammar,
+    pub tokens: Vec<Token>,
+    pub at: usize,
+    pub grammar: Grammar,
     pub selectors: usize,
     depth: usize,
     operators: usize,
@@ -289,7 +287,7 @@ impl Parser<'_> {
         Ok(Expr { kind: ExprKind::Call { function, args }, span: name.span.to(close) })
     }
 
-    fn arguments(&mut self, context: &str) -> Result<(Vec<Expr>, Span), ParseError> {
+    pub fn arguments(&mut self, context: &str) -> Result<(Vec<Expr>, Span), ParseError> {
         self.expect(Kind::LeftParen, context, "")?;
         let mut args = Vec::new();
         if self.kind() == Kind::RightParen {
@@ -308,71 +306,6 @@ impl Parser<'_> {
                 _ => return Err(self.unexpected(context, "\",\" or \")\"")),
             }
         }
-    }
-
-    fn aggregate(&mut self, op: AggregateOp) -> Result<Expr, ParseError> {
-        let name = self.advance();
-        if op.is_experimental() && !self.grammar.experimental {
-            return Err(self.fail(name.span, format!("{}() is experimental and must be enabled", op.as_str())));
-        }
-        let mut grouping = self.grouping()?;
-        let (mut args, close) = self.arguments("aggregation")?;
-        let mut span = name.span.to(close);
-        if grouping.is_none() {
-            grouping = self.grouping()?;
-            span.end = self.tokens[self.at - 1].span.end;
-        }
-        let wanted = if op.has_parameter() { 2 } else { 1 };
-        if args.is_empty() {
-            return Err(self.fail(span, "no arguments for aggregate expression provided"));
-        }
-        if args.len() != wanted {
-            let message = format!(
-                "wrong number of arguments for aggregate expression provided, expected {wanted}, got {}",
-                args.len()
-            );
-            return Err(self.fail(span, message));
-        }
-        let expr = args.remove(wanted - 1);
-        let aggregate = Aggregate { op, expr, param: args.pop(), grouping: grouping.unwrap_or_default() };
-        Ok(Expr { kind: ExprKind::Aggregate(Box::new(aggregate)), span })
-    }
-
-    fn grouping(&mut self) -> Result<Option<Grouping>, ParseError> {
-        let without = self.is_keyword(self.token(), "without");
-        if !without && !self.is_keyword(self.token(), "by") {
-            return Ok(None);
-        }
-        self.advance();
-        Ok(Some(Grouping { without, labels: self.label_list()? }))
-    }
-
-    fn label_list(&mut self) -> Result<Vec<String>, ParseError> {
-        const CONTEXT: &str = "grouping opts";
-        self.expect(Kind::LeftParen, CONTEXT, "\"(\"")?;
-        let mut labels = Vec::new();
-        while self.kind() != Kind::RightParen {
-            let token = self.token();
-            match token.kind {
-                Kind::Identifier if !self.text(token).contains(':') => labels.push(self.text(token).to_string()),
-                Kind::String => {
-                    let text = unquote(self.text(token)).map_err(|why| self.fail(token.span, why))?;
-                    if text.broken.is_some() || text.text.is_empty() {
-                        return Err(self.fail(token.span, "invalid label name for grouping"));
-                    }
-                    labels.push(text.text);
-                }
-                _ => return Err(self.unexpected(CONTEXT, "label")),
-            }
-            self.advance();
-            match self.kind() {
-                Kind::Comma => drop(self.advance()),
-                Kind::RightParen => {}
-                _ => return Err(self.unexpected(CONTEXT, "\",\" or \")\"")),
-            }
-        }
-        self.advance();
-        Ok(labels)
     }
 
     /// `[range]` or `[range:step]` after an expression.

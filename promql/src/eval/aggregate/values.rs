@@ -23,7 +23,7 @@ impl Evaluator<'_> {
         }
         for step in 0..grid.len {
             if !(0.0..=1.0).contains(&q.at(step)) {
-                self.annotations.invalid_quantile(q.at(step), param.span);
+                self.annotations.invalid_quantile(q.at(step), param.unwrapped().span);
             }
         }
         let groups = Groups::new(&rows, &aggregate.grouping);
