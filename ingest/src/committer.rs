@@ -4,6 +4,7 @@
 //! failing store is retried for as long as the worker waits; the worker pauses reading when its open
 //! states reach their bound.
 
+use crate::admitted::{self, SERIES, series_schema};
 use crate::clock::Clock;
 use crate::dead_letter::{DEAD_LETTERS, dead_letter_schema};
 use crate::event_ids::{self, EVENT_IDS, RememberedIds, event_ids_schema};
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 use tidewatch_engine::aggregate::AggregateError;
+use tidewatch_engine::cardinality::FreshSeries;
 use tidewatch_engine::commit::TopicPartition;
 use tidewatch_engine::dedupe::DedupeSettings;
 use tidewatch_engine::live::Piece;
@@ -63,6 +65,8 @@ pub struct Positions {
     pub watermarks: BTreeMap<TopicPartition, i64>,
     /// Ids of the events up to the offset where each partition starts: the least of its positions.
     pub remembered: BTreeMap<TopicPartition, Vec<RememberedIds>>,
+    /// Series that have rows of their own, of all workers.
+    pub admitted: Vec<FreshSeries>,
 }
 
 impl Positions {
@@ -83,6 +87,8 @@ pub struct Committer {
     tables: Vec<Target>,
     /// `None` when no ids are remembered.
     dedupe: Option<DedupeSettings>,
+    /// Where admitted series are written down; `None` when there is no limit to them.
+    series: Option<Table>,
     metrics: IngestMetrics,
     clock: Arc<dyn Clock>,
 }
@@ -119,7 +125,7 @@ impl Committer {
         let properties = [("delta.dataSkippingNumIndexedCols", "4".to_owned())];
         let table = Table::open_or_create(store, DEAD_LETTERS, &dead_letter_schema(), &properties).await?;
         tables.push(Target { table, rollup: None, reads: Reads::All, is_union: false });
-        Ok(Self { tables, dedupe: None, metrics, clock })
+        Ok(Self { tables, dedupe: None, series: None, metrics, clock })
     }
 
     /// Keeps the ids of events as well, if the settings say so.
@@ -129,6 +135,14 @@ impl Committer {
             let table = Table::open_or_create(store, EVENT_IDS, &event_ids_schema(), &properties).await?;
             self.tables.push(Target { table, rollup: None, reads: Reads::All, is_union: false });
             self.dedupe = Some(settings);
+        }
+        Ok(self)
+    }
+
+    /// Writes down which series have rows of their own, if there is a limit to them (`series_max` above 0).
+    pub async fn with_series(mut self, store: &Store, series_max: usize) -> Result<Self, StorageError> {
+        if series_max > 0 {
+            self.series = Some(Table::open_or_create(store, SERIES, &series_schema(), &[]).await?);
         }
         Ok(self)
     }
@@ -173,6 +187,10 @@ impl Committer {
             }
         }
         positions.remembered = self.remembered(&positions).await?;
+        if let Some(series) = &mut self.series {
+            series.refresh().await?;
+            positions.admitted = admitted::read(series).await?;
+        }
         Ok(positions)
     }
 
@@ -189,6 +207,9 @@ impl Committer {
 
     async fn commit(&mut self, pieces: &[Arc<WorkerPiece>], watermarks: &BTreeMap<TopicPartition, i64>) -> Answer {
         let started = self.clock.monotonic();
+        if !self.commit_series(pieces).await {
+            return Answer::MustReplay;
+        }
         let metrics = &self.metrics;
         let commits: Vec<_> = self.tables.iter_mut().map(|t| t.commit(pieces, watermarks, metrics).boxed()).collect();
         let outcomes: Vec<bool> = futures::stream::iter(commits).buffer_unordered(PARALLEL_TABLES).collect().await;
@@ -198,6 +219,32 @@ impl Committer {
         metrics.commit_seconds.observe((self.clock.monotonic() - started).as_secs_f64());
         metrics.last_commit.set(self.clock.now_us() as f64 / 1e6);
         Answer::Committed
+    }
+}
+
+impl Committer {
+    /// Writes the admitted series down before any row that follows from them: if only these are committed,
+    /// the same events are counted again and decided alike. False when they cannot be written.
+    pub(crate) async fn commit_series(&mut self, pieces: &[Arc<WorkerPiece>]) -> bool {
+        let Some(table) = &mut self.series else { return true };
+        let batch = match admitted::batch(pieces.iter().flat_map(|p| p.admitted())) {
+            Ok(None) => return true,
+            Ok(batch) => batch,
+            Err(error) => {
+                tracing::error!(table = SERIES, %error, "admitted series cannot be written; replaying");
+                return false;
+            }
+        };
+        let rows = Rows { batch, ..Rows::default() };
+        let mut delay = RETRY_FIRST;
+        while let Err(error) = table.append(&rows).await {
+            tracing::error!(table = SERIES, %error, retry_in = ?delay, "commit failed");
+            self.metrics.commits.with_label_values(&[SERIES, "failed"]).inc();
+            tokio::time::sleep(delay).await;
+            delay = (delay * 2).min(RETRY_LONGEST);
+        }
+        self.metrics.commits.with_label_values(&[SERIES, "committed"]).inc();
+        true
     }
 }
 

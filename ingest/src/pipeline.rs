@@ -57,6 +57,7 @@ impl Pipeline {
         let committer =
             Committer::open(&self.store, &self.catalog, self.metrics.clone(), Arc::clone(&self.clock)).await?;
         let committer = committer.with_event_ids(&self.store, self.settings.dedupe).await?;
+        let committer = committer.with_series(&self.store, self.settings.series_max).await?;
         let (requests, inbox) = mpsc::channel(1);
         let (outbox, answers) = sync_channel(1);
         self.runtime.spawn(committer.run(inbox, outbox));
