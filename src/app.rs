@@ -136,16 +136,21 @@ pub fn open_store(settings: &Settings) -> Result<Store> {
     Ok(Store::open(&settings.storage.location, settings.storage.options.clone())?)
 }
 
-fn sources(settings: &Settings, catalog: &Catalog, until_end: bool) -> Result<Vec<Box<dyn Source>>> {
-    if !settings.files.paths.is_empty() {
-        return Ok(vec![Box::new(FileSource::new(settings.files.paths.clone(), settings.ingest.record_bytes_max))]);
-    }
+/// How Kafka is read; an error when the settings do not say.
+pub fn kafka_settings(settings: &Settings, catalog: &Catalog, until_end: bool) -> Result<KafkaSettings> {
     if settings.kafka.properties.is_empty() {
         bail!("no source of events\n  hint: set \"bootstrap.servers\" in [kafka.properties], or paths in [files]");
     }
     let topics = catalog.topics().into_iter().map(str::to_owned).collect();
     let skip_missing = settings.kafka.missing_records == MissingRecords::Skip;
-    let kafka = KafkaSettings { topics, skip_missing, properties: settings.kafka.properties.clone(), until_end };
+    Ok(KafkaSettings { topics, skip_missing, properties: settings.kafka.properties.clone(), until_end })
+}
+
+fn sources(settings: &Settings, catalog: &Catalog, until_end: bool) -> Result<Vec<Box<dyn Source>>> {
+    if !settings.files.paths.is_empty() {
+        return Ok(vec![Box::new(FileSource::new(settings.files.paths.clone(), settings.ingest.record_bytes_max))]);
+    }
+    let kafka = kafka_settings(settings, catalog, until_end)?;
     let open = |_| Ok(Box::new(KafkaSource::new(&kafka)?) as Box<dyn Source>);
     (0..settings.kafka.workers).map(open).collect()
 }

@@ -19,11 +19,13 @@
 //! | how many series a tenant may have | [`cardinality`] |
 //! | percentiles and distinct counts | [`sketch`] |
 //! | when a commit may be made | [`commit`] |
+//! | what a table lacks that was defined later | [`backfill`] |
 //! | what readers see before a commit | [`live`] |
 //! | whether a window is all there | [`completeness`] |
 //! | our own metrics | [`metrics`] |
 
 pub mod aggregate;
+pub mod backfill;
 pub mod cardinality;
 pub mod commit;
 pub mod completeness;

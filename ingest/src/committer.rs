@@ -8,6 +8,7 @@ use crate::clock::Clock;
 use crate::dead_letter::{DEAD_LETTERS, dead_letter_schema};
 use crate::metrics::IngestMetrics;
 use crate::piece::{Ranges, Reads, WorkerPiece};
+use crate::tables::open_all;
 use arrow::compute::concat_batches;
 use arrow::record_batch::RecordBatch;
 use futures::{FutureExt, StreamExt};
@@ -18,7 +19,7 @@ use std::time::Duration;
 use tidewatch_engine::aggregate::AggregateError;
 use tidewatch_engine::commit::TopicPartition;
 use tidewatch_engine::live::Piece;
-use tidewatch_engine::rollup::{Catalog, RollupSchema, merge_batches, sorted_by_key};
+use tidewatch_engine::rollup::{Catalog, RollupSchema, TablePlan, merge_batches, sorted_by_key};
 use tidewatch_storage::{AppendOutcome, Rows, StorageError, Store, Table};
 use tokio::sync::mpsc;
 
@@ -48,6 +49,8 @@ pub enum Answer {
     Committed,
     /// Some table stands elsewhere: everything not committed must be thrown away and replayed.
     MustReplay,
+    /// This worker must not write any more; the reason.
+    Refused(String),
     /// Where the tables stand.
     Positions(Positions),
 }
@@ -67,6 +70,8 @@ pub struct Committer {
     tables: Vec<Target>,
     metrics: IngestMetrics,
     clock: Arc<dyn Clock>,
+    /// Positions are those of a backfill, and nobody else may move them.
+    is_backfill: bool,
 }
 
 #[derive(Debug)]
@@ -87,21 +92,17 @@ impl Committer {
         metrics: IngestMetrics,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StorageError> {
-        let mut tables = Vec::new();
-        for plan in catalog.tables() {
-            let table = Table::open_rollup(store, plan.schema).await?;
-            tables.push(Target {
-                table,
-                rollup: Some(plan.schema.clone()),
-                reads: Reads::of(&plan),
-                is_union: plan.branches > 1,
-            });
-        }
-        // Bytes of dead letters have no place in the statistics of the log.
-        let properties = [("delta.dataSkippingNumIndexedCols", "4".to_owned())];
-        let table = Table::open_or_create(store, DEAD_LETTERS, &dead_letter_schema(), &properties).await?;
-        tables.push(Target { table, rollup: None, reads: Reads::All, is_union: false });
-        Ok(Self { tables, metrics, clock })
+        let (rollups, letters) = open_all(store, catalog).await?;
+        let mut tables: Vec<Target> = rollups.into_iter().map(|(plan, table)| Target::of(&plan, table)).collect();
+        tables.push(Target { table: letters, rollup: None, reads: Reads::All, is_union: false });
+        Ok(Self { tables, metrics, clock, is_backfill: false })
+    }
+
+    /// Writes one table that was opened for a backfill; `catalog` counts nothing else. What cannot be used is
+    /// not noted: the live path has done so when it read it.
+    pub(crate) fn filling(table: Table, catalog: &Catalog, metrics: IngestMetrics, clock: Arc<dyn Clock>) -> Self {
+        let tables = catalog.tables().iter().map(|plan| Target::of(plan, table.clone())).collect();
+        Self { tables, metrics, clock, is_backfill: true }
     }
 
     /// Serves the worker until it hangs up.
@@ -143,6 +144,9 @@ impl Committer {
                 }
             }
         }
+        if let (true, Some(filled)) = (self.is_backfill, positions.tables.values().next().cloned()) {
+            positions.tables.insert(DEAD_LETTERS.to_owned(), filled);
+        }
         Ok(positions)
     }
 
@@ -150,9 +154,15 @@ impl Committer {
         let started = self.clock.monotonic();
         let metrics = &self.metrics;
         let commits: Vec<_> = self.tables.iter_mut().map(|t| t.commit(pieces, watermarks, metrics).boxed()).collect();
-        let outcomes: Vec<bool> = futures::stream::iter(commits).buffer_unordered(PARALLEL_TABLES).collect().await;
-        if outcomes.contains(&false) {
-            return Answer::MustReplay;
+        let outcomes: Vec<Outcome> = futures::stream::iter(commits).buffer_unordered(PARALLEL_TABLES).collect().await;
+        if let Some(Outcome::Refused(reason)) = outcomes.iter().find(|o| matches!(o, Outcome::Refused(_))) {
+            return Answer::Refused(reason.clone());
+        }
+        if outcomes.contains(&Outcome::MustReplay) {
+            return match self.is_backfill {
+                false => Answer::MustReplay,
+                true => Answer::Refused("another backfill is at work on the same gap; this one has stopped".to_owned()),
+            };
         }
         metrics.commit_seconds.observe((self.clock.monotonic() - started).as_secs_f64());
         metrics.last_commit.set(self.clock.now_us() as f64 / 1e6);
@@ -160,23 +170,37 @@ impl Committer {
     }
 }
 
+/// How the commit of one table ended.
+#[derive(Debug, PartialEq, Eq)]
+enum Outcome {
+    /// The table has the rows.
+    Done,
+    /// It stands elsewhere: the states must be replayed.
+    MustReplay,
+    /// It must not be written any more; the reason.
+    Refused(String),
+}
+
 impl Target {
-    /// False when the table stands elsewhere and the states must be replayed.
+    fn of(plan: &TablePlan<'_>, table: Table) -> Self {
+        Self { table, rollup: Some(plan.schema.clone()), reads: Reads::of(plan), is_union: plan.branches > 1 }
+    }
+
     async fn commit(
         &mut self,
         pieces: &[Arc<WorkerPiece>],
         watermarks: &BTreeMap<TopicPartition, i64>,
         metrics: &IngestMetrics,
-    ) -> bool {
+    ) -> Outcome {
         let name = self.table.name().to_owned();
         let count = |outcome: &str| metrics.commits.with_label_values(&[name.as_str(), outcome]).inc();
         let Some(ranges) = joined_ranges(&name, pieces) else {
             tracing::error!(table = name, "pieces do not follow each other; replaying");
             count("must_replay");
-            return false;
+            return Outcome::MustReplay;
         };
         if ranges.is_empty() {
-            return true;
+            return Outcome::Done;
         }
         let batch = match self.rows(pieces) {
             Ok(batch) => batch,
@@ -185,7 +209,7 @@ impl Target {
                 // dropping them silently is worse than standing still with a loud log.
                 tracing::error!(table = name, %error, "states cannot be written; replaying");
                 count("must_replay");
-                return false;
+                return Outcome::MustReplay;
             }
         };
         let row_count = batch.as_ref().map_or(0, RecordBatch::num_rows) as u64;
@@ -199,16 +223,22 @@ impl Target {
                     tracing::debug!(table = name, version, rows = row_count, "committed");
                     metrics.commit_rows.with_label_values(&[&name]).inc_by(row_count);
                     count("committed");
-                    return true;
+                    return Outcome::Done;
                 }
                 Ok(AppendOutcome::AlreadyCommitted) => {
                     count("already_committed");
-                    return true;
+                    return Outcome::Done;
                 }
                 Ok(AppendOutcome::MustReplay { partition, position, range }) => {
                     tracing::warn!(table = name, %partition, position, ?range, "another writer moved the table on; replaying");
                     count("must_replay");
-                    return false;
+                    return Outcome::MustReplay;
+                }
+                Ok(AppendOutcome::Outdated { measure }) => {
+                    count("refused");
+                    return Outcome::Refused(format!(
+                        "table {name} was given the measure {measure}, and others have counted it up to here\n  hint: start again with the definition that has it"
+                    ));
                 }
                 Err(error) => {
                     tracing::error!(table = name, %error, retry_in = ?delay, "commit failed");

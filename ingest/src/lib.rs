@@ -11,7 +11,9 @@
 //! | CloudEvents to columns, what is refused | [`decode`], [`dead_letter`] |
 //! | the life of a worker | [`worker`] |
 //! | how a flush becomes commits | [`committer`], [`piece`] |
+//! | what came before a rollup was defined | [`backfill`] |
 
+pub mod backfill;
 pub mod clock;
 pub mod committer;
 pub mod dead_letter;
@@ -20,6 +22,7 @@ pub mod metrics;
 pub mod piece;
 mod pipeline;
 pub mod source;
+mod tables;
 pub mod worker;
 
 pub use pipeline::{Pipeline, PipelineError, WorkerThread};

@@ -56,6 +56,15 @@ impl Pipeline {
     pub async fn start(&self, source: Box<dyn Source>) -> Result<WorkerThread, PipelineError> {
         let committer =
             Committer::open(&self.store, &self.catalog, self.metrics.clone(), Arc::clone(&self.clock)).await?;
+        self.start_with(source, committer)
+    }
+
+    /// The same, with the committer given.
+    pub(crate) fn start_with(
+        &self,
+        source: Box<dyn Source>,
+        committer: Committer,
+    ) -> Result<WorkerThread, PipelineError> {
         let (requests, inbox) = mpsc::channel(1);
         let (outbox, answers) = sync_channel(1);
         self.runtime.spawn(committer.run(inbox, outbox));

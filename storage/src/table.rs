@@ -1,6 +1,10 @@
 //! One Delta table: create it, append to it with offsets, read it.
 
-use crate::transaction::{self, Recorded, offset_id, watermark_id};
+mod evolve;
+mod fill;
+mod records;
+
+use crate::transaction::{Ledger, Recorded, begins_id, offset_id};
 use crate::{StorageError, Store};
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
@@ -16,6 +20,7 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use tidewatch_engine::backfill::Scope;
 use tidewatch_engine::commit::{AppendDecision, BEFORE_FIRST, OffsetRange, TopicPartition, decide_append};
 use tidewatch_engine::rollup::RollupSchema;
 
@@ -31,7 +36,11 @@ pub struct Table {
     name: String,
     delta: DeltaTable,
     rollup: Option<RollupSchema>,
+    /// The definition that its writer follows, once opened for that; may lack measures of `rollup`.
+    defined: Option<RollupSchema>,
     schema: SchemaRef,
+    /// Whose positions are meant by those below.
+    ledger: Ledger,
     /// Last offset and watermark per partition, as far as asked for, at the loaded version.
     positions: BTreeMap<TopicPartition, i64>,
     watermarks: BTreeMap<TopicPartition, Option<i64>>,
@@ -70,27 +79,26 @@ pub enum AppendOutcome {
         /// What was to be appended.
         range: OffsetRange,
     },
+    /// The table has a measure that the writer does not know, and that others have counted up to here:
+    /// rows without it would be missing from it, and nothing could say so.
+    Outdated {
+        /// The measure.
+        measure: String,
+    },
 }
 
 impl Table {
     pub(crate) fn from_delta(name: &str, delta: DeltaTable) -> Result<Self, StorageError> {
-        let fail = StorageError::delta(name);
-        let snapshot = delta.snapshot().map_err(&fail)?;
-        let schema: SchemaRef = snapshot.snapshot().arrow_schema();
-        let rollup = match snapshot.metadata().configuration().get(ROLLUP_PROPERTY) {
-            None => None,
-            Some(text) => Some(serde_json::from_str::<RollupSchema>(text).map_err(|e| StorageError::Property {
-                table: name.to_owned(),
-                property: ROLLUP_PROPERTY,
-                reason: e.to_string(),
-            })?),
-        };
+        let (rollup, schema) = read_definition(name, &delta)?;
+        let snapshot = delta.snapshot().map_err(StorageError::delta(name))?;
         let positions_version = snapshot.version();
         Ok(Self {
             name: name.to_owned(),
             delta,
             rollup,
+            defined: None,
             schema,
+            ledger: Ledger::Live,
             positions: BTreeMap::new(),
             watermarks: BTreeMap::new(),
             positions_version,
@@ -98,10 +106,20 @@ impl Table {
         })
     }
 
-    /// Opens the table of a rollup, creating it when there is none.
+    /// Opens the table of a rollup, creating it when there is none, and adding columns when the definition
+    /// has more measures than the table.
     ///
     /// Errors: [`StorageError::DefinitionChanged`] when it exists with another definition.
     pub async fn open_rollup(store: &Store, rollup: &RollupSchema) -> Result<Self, StorageError> {
+        Self::open_rollup_at(store, rollup, &BTreeMap::new()).await
+    }
+
+    /// The same; a table that is created begins after these positions, and its creation records that.
+    pub async fn open_rollup_at(
+        store: &Store,
+        rollup: &RollupSchema,
+        begins: &BTreeMap<TopicPartition, i64>,
+    ) -> Result<Self, StorageError> {
         let property = serde_json::to_string(rollup).map_err(|e| StorageError::Property {
             table: rollup.name.clone(),
             property: ROLLUP_PROPERTY,
@@ -109,21 +127,12 @@ impl Table {
         })?;
         // Statistics on the key columns prune files; on sketches they would only weigh on the log.
         let indexed = 1 + rollup.dimensions.len();
-        let table = Self::open_or_create(
-            store,
-            &rollup.name,
-            &rollup.arrow_schema(),
-            &[(ROLLUP_PROPERTY, property), ("delta.dataSkippingNumIndexedCols", indexed.to_string())],
-        )
-        .await?;
-        match &table.rollup {
-            Some(stored) if stored.counts_like(rollup) => Ok(table),
-            stored => Err(StorageError::DefinitionChanged {
-                table: rollup.name.clone(),
-                stored: stored.as_ref().map_or("not a rollup".to_owned(), |s| s.definition.replace('\n', "; ")),
-                defined: rollup.definition.replace('\n', "; "),
-            }),
-        }
+        let properties = [(ROLLUP_PROPERTY, property), ("delta.dataSkippingNumIndexedCols", indexed.to_string())];
+        let starts = begins.iter().flat_map(|(p, &position)| {
+            [offset_id(p), begins_id(&Scope::Rollup, p)].map(|id| Action::Txn(Transaction::new(id, position)))
+        });
+        let table = Self::create(store, &rollup.name, &rollup.arrow_schema(), &properties, starts.collect()).await?;
+        table.follow_definition(rollup).await
     }
 
     /// Opens a table of another kind, creating it when there is none.
@@ -132,6 +141,16 @@ impl Table {
         name: &str,
         schema: &Schema,
         properties: &[(&str, String)],
+    ) -> Result<Self, StorageError> {
+        Self::create(store, name, schema, properties, Vec::new()).await
+    }
+
+    async fn create(
+        store: &Store,
+        name: &str,
+        schema: &Schema,
+        properties: &[(&str, String)],
+        actions: Vec<Action>,
     ) -> Result<Self, StorageError> {
         if let Some(table) = store.table(name).await? {
             return Ok(table);
@@ -143,6 +162,9 @@ impl Table {
             .with_table_name(name)
             .with_columns(columns.fields().cloned())
             .with_save_mode(SaveMode::Ignore)
+            .with_actions(actions)
+            // Retried over a table that another worker has made meanwhile, it would set its positions back.
+            .with_commit_properties(CommitProperties::default().with_max_retries(0))
             .with_configuration(properties.iter().map(|(k, v)| ((*k).to_owned(), Some(v.clone()))))
             .with_raise_if_key_not_exists(false)
             .await;
@@ -184,7 +206,22 @@ impl Table {
     /// Loads newer versions, if there are any.
     pub async fn refresh(&mut self) -> Result<(), StorageError> {
         self.delta.update_state().await.map_err(StorageError::delta(&self.name))?;
+        self.follow_schema()?;
         self.follow_positions().await
+    }
+
+    /// Others may have added columns.
+    fn follow_schema(&mut self) -> Result<(), StorageError> {
+        (self.rollup, self.schema) = read_definition(&self.name, &self.delta)?;
+        Ok(())
+    }
+
+    /// Positions are looked up anew when they are asked for.
+    fn forget_positions(&mut self) {
+        self.positions.clear();
+        self.watermarks.clear();
+        self.is_scanned = false;
+        self.positions_version = self.version();
     }
 
     /// Brings the known positions up to the loaded version by reading the commits in between.
@@ -194,14 +231,11 @@ impl Table {
             let next = self.positions_version + 1;
             let entry = log.read_commit_entry(next).await.map_err(StorageError::delta(&self.name))?;
             let Some(bytes) = entry else {
-                // Cleaned away behind a checkpoint: ask again when asked.
-                self.positions.clear();
-                self.watermarks.clear();
-                self.positions_version = self.version();
-                self.is_scanned = false;
+                // Cleaned away behind a checkpoint.
+                self.forget_positions();
                 return Ok(());
             };
-            for (partition, recorded) in transactions(&bytes) {
+            for (partition, recorded) in transactions(&bytes, |id| self.ledger.parse(id)) {
                 match partition {
                     Recorded::Offset(p) => {
                         self.positions.insert(p, recorded);
@@ -209,6 +243,7 @@ impl Table {
                     Recorded::Watermark(p) => {
                         self.watermarks.insert(p, Some(recorded));
                     }
+                    Recorded::Begins(..) | Recorded::Filled(..) => {}
                 };
             }
             self.positions_version = next;
@@ -229,7 +264,10 @@ impl Table {
         }
         for partition in partitions {
             if !self.positions.contains_key(partition) {
-                let position = self.recorded(offset_id(partition)).await?.unwrap_or(BEFORE_FIRST);
+                let position = match self.ledger.position_ids(partition).into_iter().next() {
+                    Some(id) => self.recorded(id).await?.unwrap_or(BEFORE_FIRST),
+                    None => BEFORE_FIRST,
+                };
                 self.positions.insert(partition.clone(), position);
             }
         }
@@ -247,7 +285,7 @@ impl Table {
         for _ in 0..SCAN_BACK_MAX {
             let entry = log.read_commit_entry(version).await.map_err(StorageError::delta(&self.name))?;
             let Some(bytes) = entry else { return Ok(()) };
-            for (partition, recorded) in transactions(&bytes) {
+            for (partition, recorded) in transactions(&bytes, |id| self.ledger.parse(id)) {
                 match partition {
                     Recorded::Offset(p) => {
                         self.positions.entry(p).or_insert(recorded);
@@ -255,6 +293,7 @@ impl Table {
                     Recorded::Watermark(p) => {
                         self.watermarks.entry(p).or_insert(Some(recorded));
                     }
+                    Recorded::Begins(..) | Recorded::Filled(..) => {}
                 };
             }
             self.is_scanned = version == 0;
@@ -276,7 +315,10 @@ impl Table {
         if let Some(&watermark) = self.watermarks.get(partition) {
             return Ok(watermark);
         }
-        let watermark = self.recorded(watermark_id(partition)).await?;
+        let watermark = match self.ledger.watermark_id(partition) {
+            Some(id) => self.recorded(id).await?,
+            None => None,
+        };
         self.watermarks.insert(partition.clone(), watermark);
         Ok(watermark)
     }
@@ -312,36 +354,42 @@ impl Table {
                 }
                 AppendDecision::Append => {}
             }
-            match self.commit(rows).await {
+            let moved = match self.moved_beginnings(&rows.ranges).await? {
+                Ok(moved) => moved,
+                Err(measure) => return Ok(AppendOutcome::Outdated { measure }),
+            };
+            match self.commit(rows, moved).await {
                 Ok(version) => {
                     self.refresh().await?;
                     return Ok(AppendOutcome::Committed { version });
                 }
-                // Somebody committed one of our partitions meanwhile: look again and decide anew.
-                Err(error) if is_concurrent_transaction(&error) => self.refresh().await?,
+                // Somebody committed one of our partitions meanwhile, or added columns: look again and decide anew.
+                Err(error) if is_conflict(&error) => self.refresh().await?,
                 Err(error) => {
                     // The commit may have happened all the same; the next attempt must see it.
-                    self.positions.clear();
-                    self.watermarks.clear();
-                    self.is_scanned = false;
-                    self.delta.update_state().await.map_err(StorageError::delta(&self.name))?;
-                    self.positions_version = self.version();
+                    let updated = self.delta.update_state().await;
+                    self.forget_positions();
+                    updated.map_err(StorageError::delta(&self.name))?;
+                    self.follow_schema()?;
                     return Err(StorageError::delta(&self.name)(error));
                 }
             }
         }
     }
 
-    async fn commit(&self, rows: &Rows) -> Result<u64, DeltaTableError> {
+    async fn commit(&self, rows: &Rows, moved: Vec<Transaction>) -> Result<u64, DeltaTableError> {
         let mut actions: Vec<Action> = Vec::new();
         if let Some(batch) = rows.batch.as_ref().filter(|b| b.num_rows() > 0) {
             let mut writer = RecordBatchWriter::for_table(&self.delta)?.with_writer_properties(writer_properties());
-            writer.write(batch.clone()).await?;
+            writer.write(self.fitted(batch)?).await?;
             actions.extend(writer.flush().await?.into_iter().map(Action::Add));
         }
-        let offsets = rows.ranges.iter().map(|(p, range)| Transaction::new(offset_id(p), range.to));
-        let watermarks = rows.watermarks.iter().map(|(p, &w)| Transaction::new(watermark_id(p), w));
-        let properties = CommitProperties::default().with_application_transactions(offsets.chain(watermarks).collect());
+        let ids = |p| self.ledger.position_ids(p).into_iter();
+        let offsets = rows.ranges.iter().flat_map(|(p, range)| ids(p).map(|id| Transaction::new(id, range.to)));
+        let watermarks = rows.watermarks.iter();
+        let watermarks = watermarks.filter_map(|(p, &w)| Some(Transaction::new(self.ledger.watermark_id(p)?, w)));
+        let properties =
+            CommitProperties::default().with_application_transactions(offsets.chain(watermarks).chain(moved).collect());
         let operation = DeltaOperation::Write { mode: SaveMode::Append, partition_by: None, predicate: None };
         let snapshot = self.delta.snapshot()?;
         let finalized = CommitBuilder::from(properties)
@@ -359,24 +407,37 @@ fn writer_properties() -> WriterProperties {
         .build()
 }
 
-fn is_concurrent_transaction(error: &DeltaTableError) -> bool {
-    use deltalake::kernel::transaction::CommitConflictError;
+fn read_definition(name: &str, delta: &DeltaTable) -> Result<(Option<RollupSchema>, SchemaRef), StorageError> {
+    let snapshot = delta.snapshot().map_err(StorageError::delta(name))?;
+    let property = snapshot.metadata().configuration().get(ROLLUP_PROPERTY);
+    let rollup = property.map(|text| {
+        serde_json::from_str::<RollupSchema>(text).map_err(|e| StorageError::Property {
+            table: name.to_owned(),
+            property: ROLLUP_PROPERTY,
+            reason: e.to_string(),
+        })
+    });
+    Ok((rollup.transpose()?, snapshot.snapshot().arrow_schema()))
+}
+
+fn is_conflict(error: &DeltaTableError) -> bool {
+    use deltalake::kernel::transaction::CommitConflictError as Conflict;
     matches!(
         error,
         DeltaTableError::Transaction {
-            source: TransactionError::CommitConflict(CommitConflictError::ConcurrentTransaction)
+            source: TransactionError::CommitConflict(Conflict::ConcurrentTransaction | Conflict::MetadataChanged)
         }
     )
 }
 
-/// Our application transactions in the text of a commit.
-fn transactions(commit: &[u8]) -> Vec<(Recorded, i64)> {
+/// Our application transactions in the text of a commit, as far as `parse` knows their names.
+fn transactions(commit: &[u8], parse: impl Fn(&str) -> Option<Recorded>) -> Vec<(Recorded, i64)> {
     let lines = commit.split(|&b| b == b'\n');
     lines
         .filter_map(|line| {
             let action: serde_json::Value = serde_json::from_slice(line).ok()?;
             let txn = action.get("txn")?;
-            Some((transaction::parse(txn.get("appId")?.as_str()?)?, txn.get("version")?.as_i64()?))
+            Some((parse(txn.get("appId")?.as_str()?)?, txn.get("version")?.as_i64()?))
         })
         .collect()
 }

@@ -73,6 +73,9 @@ pub enum WorkerError {
     /// A bug: columns do not fit their types.
     #[error(transparent)]
     Arrow(#[from] arrow::error::ArrowError),
+    /// A table does not take rows of this worker any more.
+    #[error("{0}")]
+    Refused(String),
     /// The committer is gone.
     #[error("the committer stopped")]
     CommitterGone,
@@ -318,6 +321,7 @@ impl Worker {
                 self.in_flight.clear();
                 self.replay()
             }
+            Answer::Refused(reason) => Err(WorkerError::Refused(reason)),
             Answer::Positions(_) => Ok(()),
         }
     }
@@ -348,7 +352,7 @@ impl Worker {
         match self.wait_for_answer(None)? {
             Answer::Positions(positions) => Ok(positions),
             // Answers come in the order of requests, and no other one was under way.
-            Answer::Committed | Answer::MustReplay => Err(WorkerError::CommitterGone),
+            Answer::Committed | Answer::MustReplay | Answer::Refused(_) => Err(WorkerError::CommitterGone),
         }
     }
 

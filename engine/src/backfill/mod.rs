@@ -1,0 +1,165 @@
+//! Which events a table does not have, and in which jobs they are filled in. No I/O.
+//!
+//! A rollup that is defined later begins where the other tables stand, and so does a measure that is
+//! added later. What lies before is a gap: the offsets up to where it *begins*, less those that are
+//! *filled* already. A job fills gaps of one table beside the live path, which never hears of it.
+//!
+//! ```text
+//! partition   0 ········ filled ──────── begins ━━━━━━━━ offset ─▶
+//!               a job has    a job is to     the live path has
+//! ```
+//!
+//! A measure with a beginning of its own is filled by its own job over its own gap. The rollup's job
+//! leaves it alone, so that no event is counted twice, in whatever order rollup and measures came.
+
+use crate::commit::{BEFORE_FIRST, TopicPartition};
+use crate::time::window_start;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What begins later than its table's partitions.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Scope {
+    /// All measures, but for those with a beginning of their own.
+    Rollup,
+    /// One measure that was added later.
+    Measure(String),
+}
+
+/// Everything that a table records about offsets, at one version.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Records {
+    /// Last offset that the live path has covered.
+    pub offsets: BTreeMap<TopicPartition, i64>,
+    /// Last offset that the live path has *not* counted, because the scope came later.
+    pub begins: BTreeMap<Scope, BTreeMap<TopicPartition, i64>>,
+    /// Last offset that backfills have covered.
+    pub filled: BTreeMap<Scope, BTreeMap<TopicPartition, i64>>,
+}
+
+/// Offsets `(from, to]` of a partition that a scope does not have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gap {
+    /// The partition.
+    pub partition: TopicPartition,
+    /// Last offset filled; [`BEFORE_FIRST`] when no backfill has begun.
+    pub from: i64,
+    /// Last offset to fill.
+    pub to: i64,
+}
+
+/// Scopes that lack the same offsets, and so are filled in one go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Job {
+    /// What is filled: the rollup alone, or measures.
+    pub scopes: Vec<Scope>,
+    /// Where; at least one.
+    pub gaps: Vec<Gap>,
+}
+
+impl Records {
+    /// What a scope does not have.
+    pub fn gaps(&self, scope: &Scope) -> Vec<Gap> {
+        let filled = |p| self.filled.get(scope).and_then(|f| f.get(p)).copied().unwrap_or(BEFORE_FIRST);
+        let begins = self.begins.get(scope).into_iter().flatten();
+        let gaps = begins.map(|(p, &to)| Gap { partition: p.clone(), from: filled(p), to });
+        gaps.filter(|gap| gap.from < gap.to).collect()
+    }
+
+    /// Measures that have a beginning of their own.
+    pub fn late_measures(&self) -> BTreeSet<&str> {
+        let measure = |scope| match scope {
+            &Scope::Rollup => None,
+            Scope::Measure(name) => Some(name.as_str()),
+        };
+        self.begins.keys().filter_map(measure).collect()
+    }
+
+    /// The jobs that close the gaps of some partitions: of the rollup and of every measure, or of one
+    /// measure alone. The rollup's job comes first.
+    pub fn jobs(&self, measure: Option<&str>, is_wanted: impl Fn(&TopicPartition) -> bool) -> Vec<Job> {
+        let mut jobs: Vec<Job> = Vec::new();
+        let is_named = |scope: &Scope| measure.is_none_or(|m| *scope == Scope::Measure(m.to_owned()));
+        for scope in self.begins.keys().filter(|s| is_named(s)) {
+            let gaps: Vec<Gap> = self.gaps(scope).into_iter().filter(|g| is_wanted(&g.partition)).collect();
+            if gaps.is_empty() {
+                continue;
+            }
+            match jobs.iter_mut().find(|j| *scope != Scope::Rollup && j.scopes[0] != Scope::Rollup && j.gaps == gaps) {
+                Some(job) => job.scopes.push(scope.clone()),
+                None => jobs.push(Job { scopes: vec![scope.clone()], gaps }),
+            }
+        }
+        jobs
+    }
+}
+
+impl Job {
+    /// Does the job set this measure of its table?
+    pub fn fills(&self, measure: &str, late_measures: &BTreeSet<&str>) -> bool {
+        self.scopes.iter().any(|scope| match scope {
+            Scope::Rollup => !late_measures.contains(measure),
+            Scope::Measure(name) => name == measure,
+        })
+    }
+}
+
+/// What a partition still holds, as the broker or the file tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retained {
+    /// First offset that exists.
+    pub first: i64,
+    /// Offset that the next record will get.
+    pub end: i64,
+}
+
+/// The offsets `(from, to]` that a job reads of a partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Span {
+    /// The partition.
+    pub partition: TopicPartition,
+    /// Offset before the first one that is read.
+    pub from: i64,
+    /// Last offset that is read.
+    pub to: i64,
+    /// Offsets of the gap that do not exist any more.
+    pub deleted: i64,
+}
+
+impl Span {
+    /// How much of a gap can be read. `start` is the first offset that is asked for; only a job that has
+    /// not begun yet listens to it. `None`: the partition ends before the gap does, so it is another one.
+    pub fn of(gap: &Gap, retained: Retained, start: Option<i64>) -> Option<Self> {
+        if gap.to >= retained.end {
+            return None;
+        }
+        let wanted = match start {
+            Some(start) if gap.from == BEFORE_FIRST => start.max(0),
+            _ => gap.from + 1,
+        };
+        let deleted = (retained.first.min(gap.to + 1) - wanted).max(0);
+        let from = (wanted.max(retained.first) - 1).clamp(gap.from, gap.to);
+        Some(Self { partition: gap.partition.clone(), from, to: gap.to, deleted })
+    }
+
+    /// Offsets to read.
+    pub fn len(&self) -> i64 {
+        self.to - self.from
+    }
+
+    /// Is there nothing to read?
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// The first window of which every event was read, when partitions had lost their beginning: the one after
+/// the newest of their first event times, for events come up to `disorder_us` late. Microseconds.
+pub fn whole_from(first_event_times_us: &[i64], disorder_us: i64, pane_us: Option<i64>) -> Option<i64> {
+    let safe = first_event_times_us.iter().max()?.saturating_add(disorder_us);
+    let Some(pane_us) = pane_us else { return Some(safe) };
+    let start = window_start(safe, pane_us);
+    Some(if start == safe { safe } else { start.saturating_add(pane_us) })
+}
+
+#[cfg(test)]
+mod tests;
