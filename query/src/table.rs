@@ -6,10 +6,11 @@
 
 use crate::functions::{distinct_merge, hdr_merge};
 use crate::snapshot::SnapshotTable;
-use arrow::datatypes::{DataType, Field};
+use arrow::datatypes::{DataType, Field, Schema};
 use datafusion::catalog::TableProvider;
-use datafusion::common::{Result, TableReference};
+use datafusion::common::{Result, ScalarValue, TableReference};
 use datafusion::datasource::{MemTable, ViewTable, provider_as_source};
+use datafusion::functions::expr_fn::coalesce;
 use datafusion::functions_aggregate::expr_fn::{last_value, max, min, sum};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast, ident, when};
 use datafusion::prelude::lit;
@@ -29,22 +30,25 @@ pub fn merged_table(name: &str, table: &SnapshotTable) -> Result<Arc<dyn TablePr
 /// Committed rows and live rows, in the types of the table's schema.
 fn all_rows(name: &str, table: &SnapshotTable) -> Result<LogicalPlanBuilder> {
     let schema = table.rollup.as_ref().map_or_else(|| Arc::clone(&table.schema), RollupSchema::arrow_schema);
-    let columns = |_: &str| -> Vec<Expr> {
-        // Readers of Parquet may hand out other encodings of the same type, such as views.
-        schema.fields().iter().map(|f| cast(ident(f.name()), f.data_type().clone()).alias(f.name())).collect()
+    // Readers of Parquet may hand out other encodings of the same type, such as views. A worker that follows
+    // an older definition has no rows of measures that were added since.
+    let columns = |there: &Schema| -> Vec<Expr> {
+        let column = |name: &str| if there.index_of(name).is_ok() { ident(name) } else { lit(ScalarValue::Null) };
+        schema.fields().iter().map(|f| cast(column(f.name()), f.data_type().clone()).alias(f.name())).collect()
     };
     let committed =
         LogicalPlanBuilder::scan(TableReference::bare(name), provider_as_source(Arc::clone(&table.committed)), None)?
-            .project(columns(name))?;
+            .project(columns(&table.committed.schema()))?;
     let live: Vec<_> = table.live.iter().filter(|b| b.num_rows() > 0).cloned().collect();
     if live.is_empty() {
         return Ok(committed);
     }
     // One partition per piece would be a task per piece; a few are enough.
-    let memory = MemTable::try_new(live[0].schema(), vec![live])?;
+    let live_schema = live[0].schema();
+    let memory = MemTable::try_new(Arc::clone(&live_schema), vec![live])?;
     let live: LogicalPlan =
         LogicalPlanBuilder::scan(format!("{name}_live"), provider_as_source(Arc::new(memory)), None)?
-            .project(columns(name))?
+            .project(columns(&live_schema))?
             .build()?;
     committed.union(live)
 }
@@ -98,7 +102,11 @@ fn columns_of(measure: &Measure) -> Vec<Expr> {
         MeasureKind::Last { .. } => &fields[..2],
         _ => &fields[..],
     };
-    columns.extend(shown.iter().map(|f| ident(f.name())));
+    columns.extend(shown.iter().map(|f| match f.is_nullable() {
+        true => ident(f.name()),
+        // Rows from before the measure was added hold null: nothing was counted there.
+        false => coalesce(vec![ident(f.name()), lit(0i64)]).alias(f.name()),
+    }));
     columns
 }
 

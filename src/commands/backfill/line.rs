@@ -26,7 +26,6 @@ impl Line {
         let mut ticks = tokio::time::interval(REDRAW);
         ticks.tick().await;
         let (started, mut last, mut count) = (self.clock.monotonic(), (0, self.clock.monotonic()), 0u32);
-        let (_, first_passed) = (0, self.progress.offsets().0);
         loop {
             ticks.tick().await;
             count += 1;
@@ -34,7 +33,7 @@ impl Line {
             let rate = (records - last.0) as f64 / (now - last.1).as_secs_f64().max(0.001);
             last = (records, now);
             let (passed, total) = self.progress.offsets();
-            let left = left(passed - first_passed, total - passed, now - started);
+            let left = left(passed, total - passed, now - started);
             let line = text(records, rate, passed, total, left);
             // A terminal that went away is no reason to stop.
             let _ = match is_terminal {

@@ -1,3 +1,5 @@
+mod evolve;
+
 use super::*;
 use arrow::array::{ArrayRef, Int64Array, StringArray, TimestampMicrosecondArray};
 use std::collections::HashMap;
