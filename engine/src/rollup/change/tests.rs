@@ -5,7 +5,7 @@ const SOURCES: &str = "sources:
   - name: click
     topic: clicks
     type: test.click
-    fields: { page: string, ms: integer }
+    fields: { page: string, ms: int64 }
 ";
 
 fn schema(select: &str, rest: &str) -> RollupSchema {

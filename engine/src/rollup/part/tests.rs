@@ -4,7 +4,7 @@ const SOURCES: &str = "sources:
   - name: click
     topic: clicks
     type: test.click
-    fields: { page: string, ms: integer, bot: boolean }
+    fields: { page: string, ms: int64, bot: boolean }
   - name: click_too
     topic: clicks
     type: test.click
