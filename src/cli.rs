@@ -24,9 +24,13 @@ pub enum Command {
     Backfill(Backfill),
     /// Check settings and definitions: every mistake with file, line and hint.
     Check(Check),
+    /// Run the tests of packs: events, queries, and the rows they must give, however events come together.
+    Test(Test),
     /// Ask the tables. Sees what is committed; a running process also answers for what is not yet,
     /// on POST /api/v1/sql.
     Sql(Sql),
+    /// Replay what the tables have counted and compare every window: exit code 1 when one differs.
+    Verify(Verify),
     /// Generate events with known trouble.
     Simulate(Simulate),
 }
@@ -92,12 +96,34 @@ pub struct Backfill {
 }
 
 #[derive(Debug, Args)]
+pub struct Verify {
+    #[command(flatten)]
+    pub config: Config,
+    /// Where the replay may put its tables; they are removed at the end [default: the system's folder for
+    /// temporary files].
+    #[arg(long, value_name = "FOLDER")]
+    pub scratch: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 pub struct Check {
     #[command(flatten)]
     pub config: Config,
     /// Print the default settings with their explanations and stop.
     #[arg(long)]
     pub defaults: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Test {
+    /// Packs, loaded together; the tests are those in their folders tests/ [default: packs of the settings].
+    #[arg(value_name = "PACK")]
+    pub packs: Vec<String>,
+    /// Only tests with this text in their name or file.
+    #[arg(long, value_name = "TEXT")]
+    pub filter: Option<String>,
+    #[command(flatten)]
+    pub config: Config,
 }
 
 #[derive(Debug, Args)]

@@ -5,6 +5,7 @@ mod app;
 mod cli;
 mod commands;
 mod live;
+mod pack_tests;
 mod packs;
 mod settings;
 mod shutdown;

@@ -98,11 +98,21 @@ impl Committer {
         Ok(Self { tables, metrics, clock, is_backfill: false })
     }
 
-    /// Writes one table that was opened for a backfill; `catalog` counts nothing else. What cannot be used is
-    /// not noted: the live path has done so when it read it.
-    pub(crate) fn filling(table: Table, catalog: &Catalog, metrics: IngestMetrics, clock: Arc<dyn Clock>) -> Self {
-        let tables = catalog.tables().iter().map(|plan| Target::of(plan, table.clone())).collect();
-        Self { tables, metrics, clock, is_backfill: true }
+    /// Writes tables that were opened for a backfill, one after the other in this order; `catalog` counts
+    /// nothing else. The last one tells what is filled: a crash in between leaves the others ahead of it.
+    /// What cannot be used is not noted: the live path has done so when it read it.
+    pub(crate) fn filling(
+        tables: Vec<Table>,
+        catalog: &Catalog,
+        metrics: IngestMetrics,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let plans = catalog.tables();
+        let target = |table: Table| {
+            let plan = plans.iter().find(|plan| plan.schema.name == table.name())?;
+            Some(Target::of(plan, table))
+        };
+        Self { tables: tables.into_iter().filter_map(target).collect(), metrics, clock, is_backfill: true }
     }
 
     /// Serves the worker until it hangs up.
@@ -144,7 +154,8 @@ impl Committer {
                 }
             }
         }
-        if let (true, Some(filled)) = (self.is_backfill, positions.tables.values().next().cloned()) {
+        let last = self.tables.last().filter(|_| self.is_backfill);
+        if let Some(filled) = last.and_then(|t| positions.tables.get(t.table.name())).cloned() {
             positions.tables.insert(DEAD_LETTERS.to_owned(), filled);
         }
         Ok(positions)
@@ -154,7 +165,8 @@ impl Committer {
         let started = self.clock.monotonic();
         let metrics = &self.metrics;
         let commits: Vec<_> = self.tables.iter_mut().map(|t| t.commit(pieces, watermarks, metrics).boxed()).collect();
-        let outcomes: Vec<Outcome> = futures::stream::iter(commits).buffer_unordered(PARALLEL_TABLES).collect().await;
+        let parallel = if self.is_backfill { 1 } else { PARALLEL_TABLES };
+        let outcomes: Vec<Outcome> = futures::stream::iter(commits).buffer_unordered(parallel).collect().await;
         if let Some(Outcome::Refused(reason)) = outcomes.iter().find(|o| matches!(o, Outcome::Refused(_))) {
             return Answer::Refused(reason.clone());
         }

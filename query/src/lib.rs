@@ -20,6 +20,7 @@
 //! | `/metrics` | [`scrape`], [`exposition`] |
 //! | the endpoints | [`http`] |
 
+pub mod compare;
 pub mod definitions;
 pub mod exposition;
 pub mod format;

@@ -16,7 +16,7 @@ use datafusion::prelude::lit;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
-use tidewatch_engine::rollup::{MeasureKind, RollupSchema, WINDOW_START};
+use tidewatch_engine::rollup::{DIGESTS, MeasureKind, RollupSchema, WINDOW_START};
 use tidewatch_engine::sketch::{DistinctSketch, HdrSketch};
 use tidewatch_engine::time::{width_name, window_start};
 
@@ -68,7 +68,13 @@ impl Scrape {
     /// Adds every rollup that can be read; the error is that of the first one that cannot.
     async fn rollup_families(&self, families: &mut Families) -> Result<(), SqlError> {
         let snapshots = self.engine.snapshots();
-        let rollups: Vec<String> = snapshots.definitions().rollups().map(|r| r.name.clone()).collect();
+        let rollups: Vec<String> = snapshots
+            .definitions()
+            .rollups()
+            // Keyed tables have no newest window, and digests say nothing to a person.
+            .filter(|r| r.pane_us.is_some() && r.name != DIGESTS)
+            .map(|r| r.name.clone())
+            .collect();
         let snapshot = snapshots.take(&rollups).await?;
         let Some(watermark) = snapshot.watermark else { return Ok(()) };
         let mut result = Ok(());

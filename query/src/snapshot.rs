@@ -73,8 +73,8 @@ impl Snapshots {
     }
 
     /// Declares tables and views, instead of those that were declared before.
-    pub fn define(&self, definitions: Definitions) {
-        *self.definitions.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(definitions);
+    pub fn define(&self, definitions: impl Into<Arc<Definitions>>) {
+        *self.definitions.write().unwrap_or_else(PoisonError::into_inner) = definitions.into();
     }
 
     /// What is declared now.

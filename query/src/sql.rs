@@ -15,6 +15,7 @@ use datafusion::execution::context::SQLOptions;
 use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::{DataFrame, Expr, SessionContext};
+use datafusion::sql::parser::Statement;
 use futures::StreamExt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -150,8 +151,7 @@ impl SqlEngine {
         }
         let context = self.context()?;
         let state = session::state_at(&context, self.now.us()).map_err(|e| self.explain(e, &[]))?;
-        let statement = state.sql_to_statement(sql, &Dialect::PostgreSQL).map_err(|e| self.explain(e, &[]))?;
-        let references = state.resolve_table_references(&statement).map_err(|e| self.explain(e, &[]))?;
+        let (statement, references) = references(&state, sql).map_err(|e| self.explain(e, &[]))?;
         // What the catalogue of tables shows is what is registered.
         let names: Vec<String> = match references.iter().any(|r| r.schema() == Some("information_schema")) {
             true => self.names().await?,
@@ -170,6 +170,13 @@ impl SqlEngine {
         let plan = state.statement_to_plan(statement).await.map_err(|e| self.explain(e, &known))?;
         read_only.verify_plan(&plan).map_err(|e| self.explain(e, &known))?;
         self.collect(DataFrame::new(state, plan), self.limits.rows_max).await
+    }
+
+    /// The tables that a query reads, itself or through views, without asking whether they exist.
+    pub fn tables_of(&self, sql: &str) -> Result<Vec<String>, SqlError> {
+        let (_, references) = references(&self.context()?.state(), sql).map_err(|e| self.explain(e, &[]))?;
+        let names: Vec<String> = references.iter().map(|r| r.table().to_owned()).collect();
+        Ok(self.snapshots.definitions().needs(&names).tables)
     }
 
     /// Names of all tables and views, sorted.
@@ -276,6 +283,12 @@ fn with_yields(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>, D
         })
     });
     plan.data()
+}
+
+fn references(state: &SessionState, sql: &str) -> Result<(Statement, Vec<TableReference>), DataFusionError> {
+    let statement = state.sql_to_statement(sql, &Dialect::PostgreSQL)?;
+    let references = state.resolve_table_references(&statement)?;
+    Ok((statement, references))
 }
 
 fn register_tables(context: &SessionContext, snapshot: &Snapshot) -> Result<(), DataFusionError> {

@@ -41,6 +41,15 @@ pub(crate) struct Named {
     number: u64,
 }
 
+impl Named {
+    /// Appends it to a text.
+    pub fn write(self, out: &mut Vec<u8>) {
+        const HEX: &[u8; 16] = b"0123456789abcdef";
+        out.extend_from_slice(self.prefix.as_bytes());
+        out.extend((0..16).rev().map(|digit| HEX[(self.number >> (4 * digit) & 15) as usize]));
+    }
+}
+
 impl fmt::Display for Named {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}{:016x}", self.prefix, self.number)

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod tests;
 
+use crate::ids::Named;
+
 const MICROS_PER_DAY: i64 = 86_400_000_000;
 
 /// An open JSON object. Times are written through the clock of whoever tells them, which may be wrong
@@ -27,6 +29,31 @@ impl Object<'_> {
         write_text(self.out, value);
     }
 
+    /// A text of three parts.
+    pub fn joined(&mut self, name: &str, first: &str, separator: &str, last: &str) {
+        self.name(name);
+        self.out.push(b'"');
+        for part in [first, separator, last] {
+            write_characters(self.out, part);
+        }
+        self.out.push(b'"');
+    }
+
+    pub fn named(&mut self, name: &str, id: Named) {
+        self.name(name);
+        self.out.push(b'"');
+        id.write(self.out);
+        self.out.push(b'"');
+    }
+
+    /// A text of digits, filled up with zeros.
+    pub fn padded(&mut self, name: &str, value: u32, width: u32) {
+        self.name(name);
+        self.out.push(b'"');
+        write_padded(self.out, i64::from(value), width);
+        self.out.push(b'"');
+    }
+
     pub fn optional_text(&mut self, name: &str, value: Option<&str>) {
         if let Some(value) = value {
             self.text(name, value);
@@ -36,6 +63,18 @@ impl Object<'_> {
     pub fn integer(&mut self, name: &str, value: i64) {
         self.name(name);
         write_integer(self.out, value);
+    }
+
+    /// A number with digits after the point: `decimal("x", 1234, 3)` writes 1.234.
+    pub fn decimal(&mut self, name: &str, scaled: i64, digits: u32) {
+        self.name(name);
+        if scaled < 0 {
+            self.out.push(b'-');
+        }
+        let one = 10u64.pow(digits);
+        write_integer(self.out, (scaled.unsigned_abs() / one) as i64);
+        self.out.push(b'.');
+        write_padded(self.out, (scaled.unsigned_abs() % one) as i64, digits);
     }
 
     pub fn boolean(&mut self, name: &str, value: bool) {
@@ -48,6 +87,14 @@ impl Object<'_> {
         self.name(name);
         self.out.push(b'"');
         write_time(self.out, time_us + self.clock_error_us);
+        self.out.push(b'"');
+    }
+
+    /// The day of that time in UTC, as in 2026-03-14.
+    pub fn date(&mut self, name: &str, time_us: i64) {
+        self.name(name);
+        self.out.push(b'"');
+        write_date(self.out, time_us + self.clock_error_us);
         self.out.push(b'"');
     }
 
@@ -81,6 +128,11 @@ impl Object<'_> {
 
 fn write_text(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
+    write_characters(out, text);
+    out.push(b'"');
+}
+
+fn write_characters(out: &mut Vec<u8>, text: &str) {
     for byte in text.bytes() {
         match byte {
             b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
@@ -92,7 +144,6 @@ fn write_text(out: &mut Vec<u8>, text: &str) {
             _ => out.push(byte),
         }
     }
-    out.push(b'"');
 }
 
 fn write_integer(out: &mut Vec<u8>, value: i64) {
@@ -113,14 +164,18 @@ fn write_integer(out: &mut Vec<u8>, value: i64) {
     out.extend_from_slice(&digits[start..]);
 }
 
-fn write_time(out: &mut Vec<u8>, time_us: i64) {
+fn write_date(out: &mut Vec<u8>, time_us: i64) {
     let (year, month, day) = civil_date(time_us.div_euclid(MICROS_PER_DAY));
-    let millis = time_us.rem_euclid(MICROS_PER_DAY) / 1000;
     write_padded(out, year, 4);
     out.push(b'-');
     write_padded(out, month, 2);
     out.push(b'-');
     write_padded(out, day, 2);
+}
+
+fn write_time(out: &mut Vec<u8>, time_us: i64) {
+    let millis = time_us.rem_euclid(MICROS_PER_DAY) / 1000;
+    write_date(out, time_us);
     out.push(b'T');
     write_padded(out, millis / 3_600_000, 2);
     out.push(b':');

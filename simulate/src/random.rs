@@ -27,6 +27,29 @@ pub(crate) enum Stream {
     BadInput = 10,
     BadStarts = 11,
     Copies = 12,
+    Products = 13,
+    Restocks = 14,
+    StockSyncs = 15,
+    Adjustments = 16,
+    AdjustmentStarts = 17,
+    Quotes = 18,
+    Shipments = 19,
+    Claims = 20,
+    AutomationRuns = 21,
+    Actions = 22,
+    RuleChanges = 23,
+    RuleChangeStarts = 24,
+    Rules = 25,
+    Features = 26,
+    OrderWebhooks = 27,
+    Connections = 28,
+    Tokens = 29,
+    Probes = 31,
+    Dependencies = 33,
+    Failovers = 34,
+    Reports = 35,
+    Oversells = 37,
+    Openings = 38,
 }
 
 /// Identity of one simulated thing: its family and its number there.
@@ -37,6 +60,23 @@ pub(crate) struct Entity {
 }
 
 impl Entity {
+    /// Something that belongs to this entity and to no other. Exact for fewer than 2^40 entities in a
+    /// stream, of which none belongs to another itself.
+    pub fn child(self, stream: Stream) -> Self {
+        Self { stream, number: (self.stream as u64) << 40 | (self.number & 0xff_ffff_ffff) }
+    }
+
+    /// The entity of the same number in another stream.
+    pub fn stream_of(self, stream: Stream) -> Self {
+        Self { stream, ..self }
+    }
+
+    /// The `member`-th of the things of a stream that have members, such as the events of a product.
+    /// Exact for fewer than 2^24 members and groups.
+    pub fn member(stream: Stream, group: usize, member: u32) -> Self {
+        Self { stream, number: (group as u64 & 0xff_ffff) << 24 | u64::from(member & 0xff_ffff) }
+    }
+
     /// A number that no other (entity, step) has, for fewer than 2^48 entities in a stream.
     pub fn code(self, step: u8) -> u64 {
         (self.stream as u64) << 56 | (self.number & 0xffff_ffff_ffff) << 8 | u64::from(step)

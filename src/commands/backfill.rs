@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use tidewatch_engine::backfill::{Job, Records, Scope};
 use tidewatch_engine::commit::TopicPartition;
-use tidewatch_engine::rollup::{Catalog, RollupSchema};
+use tidewatch_engine::rollup::{Catalog, DIGESTS, RollupSchema};
 use tidewatch_ingest::backfill::Backfill;
 use tidewatch_ingest::clock::{Clock, SystemClock};
 use tidewatch_ingest::metrics::IngestMetrics;
@@ -66,6 +66,8 @@ pub async fn backfill(options: cli::Backfill, commits: Handle) -> Result<ExitCod
 
 fn rollup<'c>(catalog: &'c Catalog, options: &cli::Backfill) -> Result<&'c RollupSchema> {
     let tables = catalog.tables();
+    // The digests of a rollup are filled with it.
+    let tables: Vec<_> = tables.iter().filter(|t| t.schema.name != DIGESTS).collect();
     let names: Vec<&str> = tables.iter().map(|t| t.schema.name.as_str()).collect();
     let found = tables.iter().find(|t| t.schema.name == options.rollup).map(|t| t.schema);
     let rollup =
@@ -124,7 +126,7 @@ async fn run(
     let (source, spans) = block_in_place(|| origin.open(job))?;
     println!("filling {}", describe(name, job));
     let started = backfill.clock.monotonic();
-    let (mut worker, progress) = backfill.start(table.clone(), records, job, &spans, source)?;
+    let (mut worker, progress) = backfill.start(table.clone(), records, job, &spans, source).await?;
     let line = || Line {
         progress: Arc::clone(&progress),
         clock: Arc::clone(&backfill.clock),
@@ -157,8 +159,8 @@ async fn run(
 
 fn describe(rollup: &str, job: &Job) -> String {
     let measures = job.scopes.iter().filter_map(|scope| match scope {
-        Scope::Rollup => None,
         Scope::Measure(name) => Some(name.as_str()),
+        Scope::Rollup | Scope::Digest(_) => None,
     });
     let measures: Vec<&str> = measures.collect();
     let what = if measures.is_empty() { rollup.to_owned() } else { format!("{} of {rollup}", measures.join(", ")) };

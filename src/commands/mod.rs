@@ -6,6 +6,8 @@ mod demo;
 mod run;
 mod simulate;
 mod sql;
+mod test;
+mod verify;
 
 use crate::cli::{Cli, Command};
 use anyhow::Result;
@@ -25,7 +27,9 @@ pub fn execute(cli: Cli) -> Result<ExitCode> {
         Command::Run(options) => block_on(|commits| run::run(options, commits)),
         Command::Backfill(options) => block_on(|commits| backfill::backfill(options, commits)),
         Command::Check(options) => block_on(|_| check::check(options)),
+        Command::Test(options) => block_on(|_| test::test(options)),
         Command::Sql(options) => block_on(|_| sql::sql(options)),
+        Command::Verify(options) => block_on(|commits| verify::verify(options, commits)),
         Command::Simulate(options) => simulate::simulate(&options),
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tidewatch_engine::time::parse_rfc3339;
 use tidewatch_ingest::clock::{Clock, SystemClock};
 use tidewatch_simulate::{
-    Generator, KafkaTarget, Pace, Progress, Run, Scenario, Settings, scenarios, to_file, to_kafka,
+    BusinessDay, Generator, KafkaTarget, Pace, Progress, Run, Scenario, Settings, scenarios, to_file, to_kafka,
 };
 
 const REDRAW: Duration = Duration::from_millis(500);
@@ -56,8 +56,11 @@ fn settings(options: &Simulate, clock: &SystemClock) -> Result<Settings> {
                 / 1000
         }
     };
+    let duration_ms = options.duration.map(|d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX));
     Ok(Settings {
-        duration_ms: options.duration.map(|d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX)),
+        duration_ms,
+        // In a run of a day or more parcels take their days; in a shorter one they would never arrive.
+        business_day: BusinessDay::for_duration(duration_ms),
         events_per_second: options.rate,
         creators: options.creators,
         ..Settings::new(Scenario::named(&options.scenario)?, options.seed, start_ms)

@@ -48,7 +48,7 @@ impl From<Vec<DefinitionError>> for Mistakes {
 /// rollups that they read are right.
 pub async fn load(packs: &[String]) -> Result<Packs, Mistakes> {
     let texts = Texts::read(packs)?;
-    let catalog = Catalog::parse(&texts.sources, &texts.rollups)?;
+    let catalog = Catalog::with_digests(&texts.sources, &texts.rollups)?;
     let dead_letters = DeclaredTable { rollup: None, schema: dead_letter_schema() };
     let definitions = Definitions::from(&catalog).with_table(DEAD_LETTERS, dead_letters);
     let definitions = definitions.with_views(&texts.views).await?;

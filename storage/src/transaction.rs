@@ -11,6 +11,9 @@ const FILLED: &str = "tidewatch/backfill/";
 /// These two are followed by the name of the measure; it has no slash.
 const MEASURE_BEGINS: &str = "tidewatch/measure_begins/";
 const MEASURE_FILLED: &str = "tidewatch/measure_backfill/";
+/// These by the name of the rollup, which has none either.
+const DIGEST_BEGINS: &str = "tidewatch/digest_begins/";
+const DIGEST_FILLED: &str = "tidewatch/digest_backfill/";
 
 /// What an application transaction of ours records.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -77,6 +80,7 @@ pub(crate) fn begins_id(scope: &Scope, partition: &TopicPartition) -> String {
     match scope {
         Scope::Rollup => format!("{BEGINS}{partition}"),
         Scope::Measure(name) => format!("{MEASURE_BEGINS}{name}/{partition}"),
+        Scope::Digest(name) => format!("{DIGEST_BEGINS}{name}/{partition}"),
     }
 }
 
@@ -84,6 +88,7 @@ pub(crate) fn filled_id(scope: &Scope, partition: &TopicPartition) -> String {
     match scope {
         Scope::Rollup => format!("{FILLED}{partition}"),
         Scope::Measure(name) => format!("{MEASURE_FILLED}{name}/{partition}"),
+        Scope::Digest(name) => format!("{DIGEST_FILLED}{name}/{partition}"),
     }
 }
 
@@ -93,23 +98,24 @@ pub(crate) fn parse(app_id: &str) -> Option<Recorded> {
         let (topic, number) = text.rsplit_once('/')?;
         Some(TopicPartition::new(topic, number.parse().ok()?))
     };
-    let of_measure = |text: &str| {
-        let (measure, rest) = text.split_once('/')?;
-        Some((Scope::Measure(measure.to_owned()), partition(rest)?))
+    let named = |text: &str, scope: fn(String) -> Scope| {
+        let (name, rest) = text.split_once('/')?;
+        Some((scope(name.to_owned()), partition(rest)?))
     };
-    let rest = |prefix: &str| app_id.strip_prefix(prefix);
-    if let Some(text) = rest(OFFSET) {
-        partition(text).map(Recorded::Offset)
-    } else if let Some(text) = rest(WATERMARK) {
-        partition(text).map(Recorded::Watermark)
-    } else if let Some(text) = rest(BEGINS) {
-        Some(Recorded::Begins(Scope::Rollup, partition(text)?))
-    } else if let Some(text) = rest(FILLED) {
-        Some(Recorded::Filled(Scope::Rollup, partition(text)?))
-    } else if let Some(text) = rest(MEASURE_BEGINS) {
-        of_measure(text).map(|(scope, p)| Recorded::Begins(scope, p))
-    } else {
-        of_measure(rest(MEASURE_FILLED)?).map(|(scope, p)| Recorded::Filled(scope, p))
+    let begins = |(scope, p)| Recorded::Begins(scope, p);
+    let filled = |(scope, p)| Recorded::Filled(scope, p);
+    // Up to the slash after the second word.
+    let (prefix, rest) = app_id.split_at(app_id.match_indices('/').nth(1)?.0 + 1);
+    match prefix {
+        OFFSET => partition(rest).map(Recorded::Offset),
+        WATERMARK => partition(rest).map(Recorded::Watermark),
+        BEGINS => Some(Recorded::Begins(Scope::Rollup, partition(rest)?)),
+        FILLED => Some(Recorded::Filled(Scope::Rollup, partition(rest)?)),
+        MEASURE_BEGINS => named(rest, Scope::Measure).map(begins),
+        MEASURE_FILLED => named(rest, Scope::Measure).map(filled),
+        DIGEST_BEGINS => named(rest, Scope::Digest).map(begins),
+        DIGEST_FILLED => named(rest, Scope::Digest).map(filled),
+        _ => None,
     }
 }
 
@@ -123,7 +129,7 @@ mod tests {
             let partition = TopicPartition::new(topic, 12);
             assert_eq!(parse(&offset_id(&partition)), Some(Recorded::Offset(partition.clone())));
             assert_eq!(parse(&watermark_id(&partition)), Some(Recorded::Watermark(partition.clone())));
-            for scope in [Scope::Rollup, Scope::Measure("requests".to_owned())] {
+            for scope in [Scope::Rollup, Scope::Measure("requests".to_owned()), Scope::Digest("calls".to_owned())] {
                 let (begins, filled) = (begins_id(&scope, &partition), filled_id(&scope, &partition));
                 assert_eq!(parse(&begins), Some(Recorded::Begins(scope.clone(), partition.clone())));
                 assert_eq!(parse(&filled), Some(Recorded::Filled(scope, partition.clone())));

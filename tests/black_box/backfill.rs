@@ -134,6 +134,9 @@ fn files_fill_a_new_rollup_and_new_measures_and_kills_change_no_row() {
     backfill(&settings, &["--rollup", "calls"]);
     let expected = straight(&origin);
     assert!(rows(folder.path()) == expected, "rows differ from those of a straight run");
+    let scratch = folder.path().to_str().unwrap();
+    let verified = tidewatch(&["verify", "-c", settings.to_str().unwrap(), "--scratch", scratch]);
+    assert!(verified.contains("is as replayed") && verified.contains("equal     digests"), "{verified}");
 
     assert!(backfill(&settings, &["--rollup", "calls"]).contains("nothing to fill"));
     run_to_the_end(&settings);

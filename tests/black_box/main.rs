@@ -34,3 +34,4 @@ mod retail;
 mod scrape;
 mod support;
 mod transactions;
+mod verify;

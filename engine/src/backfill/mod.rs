@@ -23,6 +23,9 @@ pub enum Scope {
     Rollup,
     /// One measure that was added later.
     Measure(String),
+    /// What the table of digests notes of one rollup's events. It begins where the rollup does and is
+    /// filled with it.
+    Digest(String),
 }
 
 /// Everything that a table records about offsets, at one version.
@@ -67,11 +70,11 @@ impl Records {
 
     /// Measures that have a beginning of their own.
     pub fn late_measures(&self) -> BTreeSet<&str> {
-        let measure = |scope| match scope {
-            &Scope::Rollup => None,
+        let measures = self.begins.keys().filter_map(|scope| match scope {
             Scope::Measure(name) => Some(name.as_str()),
-        };
-        self.begins.keys().filter_map(measure).collect()
+            Scope::Rollup | Scope::Digest(_) => None,
+        });
+        measures.collect()
     }
 
     /// The jobs that close the gaps of some partitions: of the rollup and of every measure, or of one
@@ -99,6 +102,7 @@ impl Job {
         self.scopes.iter().any(|scope| match scope {
             Scope::Rollup => !late_measures.contains(measure),
             Scope::Measure(name) => name == measure,
+            Scope::Digest(_) => false,
         })
     }
 }

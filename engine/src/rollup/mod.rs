@@ -2,6 +2,7 @@
 
 mod change;
 mod combine;
+mod digests;
 mod error;
 mod merge;
 mod options;
@@ -12,6 +13,7 @@ mod statement;
 mod validate;
 
 pub use change::DefinitionChange;
+pub use digests::{DIGESTS, digests_schema};
 pub use error::DefinitionError;
 pub use merge::{merge_batches, sorted_by_key};
 pub use plan::{Catalog, Folding, MeasurePlan, RollupPlan, SourcePlan, TablePlan};

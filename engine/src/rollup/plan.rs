@@ -2,6 +2,7 @@
 //! once per batch, and how each rollup groups and counts.
 
 use super::combine::{Branch, Combined, combine};
+use super::digests::{DIGESTS, digest_of, digests_schema};
 use super::statement::{self, Definition, Statement};
 use super::validate::validate;
 use super::{DefinitionError, DimensionType, MeasureKind, RollupSchema};
@@ -93,7 +94,7 @@ pub struct TablePlan<'a> {
 }
 
 /// Tables that are no rollups.
-const RESERVED: [&str; 4] = ["dead_letters", "digests", "event_ids", "series"];
+const RESERVED: [&str; 4] = ["dead_letters", DIGESTS, "event_ids", "series"];
 
 /// A named text: file name for messages, content.
 pub type NamedText = crate::source::NamedText;
@@ -103,6 +104,20 @@ impl Catalog {
     ///
     /// Errors: every mistake found, not only the first.
     pub fn parse(sources: &[NamedText], rollups: &[NamedText]) -> Result<Self, Vec<DefinitionError>> {
+        Self::plan_all(sources, rollups, false)
+    }
+
+    /// The same, and every table's events are noted in the table [`super::DIGESTS`] as well, so that a
+    /// replay can tell which of its windows are right.
+    pub fn with_digests(sources: &[NamedText], rollups: &[NamedText]) -> Result<Self, Vec<DefinitionError>> {
+        Self::plan_all(sources, rollups, true)
+    }
+
+    fn plan_all(
+        sources: &[NamedText],
+        rollups: &[NamedText],
+        with_digests: bool,
+    ) -> Result<Self, Vec<DefinitionError>> {
         let mut errors = Vec::new();
         let defs = parse_sources(sources, &mut errors);
         let context = planning_context(&defs);
@@ -127,10 +142,17 @@ impl Catalog {
         for (name, def) in defs {
             match by_source.remove(&name) {
                 None => catalog.unused.push(def),
-                Some(rollups) => match compile(&context, def, rollups) {
-                    Ok(source) => catalog.sources.push(Arc::new(source)),
-                    Err(error) => errors.push(DefinitionError::new(&name, (0, 0), error.strip_backtrace())),
-                },
+                Some(mut rollups) => {
+                    if with_digests {
+                        let digests: Vec<_> =
+                            rollups.iter().map(|(s, b)| (digests_schema(), digest_of(&s.name, b))).collect();
+                        rollups.extend(digests);
+                    }
+                    match compile(&context, def, rollups) {
+                        Ok(source) => catalog.sources.push(Arc::new(source)),
+                        Err(error) => errors.push(DefinitionError::new(&name, (0, 0), error.strip_backtrace())),
+                    }
+                }
             }
         }
         if errors.is_empty() { Ok(catalog) } else { Err(errors) }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 pub type NamedText = (String, String);
 
 /// Columns that every event has, whatever its source: name, type, may it be null.
-pub const ENVELOPE: [(EnvelopeColumn, &str); 8] = [
+pub const ENVELOPE: [(EnvelopeColumn, &str); 9] = [
     (EnvelopeColumn::EventTime, "event_time"),
     (EnvelopeColumn::Tenant, "tenant"),
     (EnvelopeColumn::TenantKind, "tenant_kind"),
@@ -25,6 +25,7 @@ pub const ENVELOPE: [(EnvelopeColumn, &str); 8] = [
     (EnvelopeColumn::EventSource, "event_source"),
     (EnvelopeColumn::Subject, "subject"),
     (EnvelopeColumn::Sequence, "sequence"),
+    (EnvelopeColumn::EventHash, "event_hash"),
 ];
 
 /// A column that comes from the CloudEvents envelope.
@@ -46,6 +47,8 @@ pub enum EnvelopeColumn {
     Subject,
     /// `sequence` as a number; null when it is missing or no number.
     Sequence,
+    /// A hash of `source` and `id`, the same for every copy of an event.
+    EventHash,
 }
 
 /// The content of a `sources.yaml`.
@@ -97,6 +100,7 @@ impl SourceDef {
             EnvelopeColumn::EventTime => Field::new(name, timestamp_type(), false),
             EnvelopeColumn::Subject => Field::new(name, DataType::Utf8, true),
             EnvelopeColumn::Sequence => Field::new(name, DataType::Int64, true),
+            EnvelopeColumn::EventHash => Field::new(name, DataType::Int64, false),
             _ => Field::new(name, DataType::Utf8, false),
         });
         let fields = self

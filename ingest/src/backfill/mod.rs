@@ -23,8 +23,8 @@ use crate::source::Source;
 use crate::worker::WorkerSettings;
 use range::RangeSource;
 use std::sync::Arc;
-use tidewatch_engine::backfill::{Job, Records, Span};
-use tidewatch_engine::rollup::{Catalog, RollupSchema};
+use tidewatch_engine::backfill::{Job, Records, Scope, Span};
+use tidewatch_engine::rollup::{Catalog, DIGESTS, RollupSchema, digests_schema};
 use tidewatch_storage::{Store, Table};
 
 /// What every job of a backfill shares.
@@ -53,7 +53,7 @@ impl Backfill<'_> {
     ///
     /// The worker ends by itself when all spans are read and committed. It ends with an error when another
     /// backfill works on the same gap: one of the two goes on.
-    pub fn start(
+    pub async fn start(
         &self,
         table: Table,
         records: &Records,
@@ -61,14 +61,22 @@ impl Backfill<'_> {
         spans: &[Span],
         source: Box<dyn Source>,
     ) -> Result<(WorkerThread, Arc<Progress>), PipelineError> {
+        let name = &self.rollup.name;
+        let mut tables = Vec::new();
+        // New measures are counted from events that the digests have already.
+        if job.scopes.contains(&Scope::Rollup)
+            && let Some(digests) = self.store.table(DIGESTS).await?
+        {
+            tables.push(digests.filling(&digests_schema(), vec![Scope::Digest(name.clone())])?);
+        }
         let late = records.late_measures();
-        let catalog = Arc::new(self.catalog.part(&self.rollup.name, &|measure| job.fills(measure, &late)));
-        let table = table.filling(self.rollup, job.scopes.clone())?;
-        let committer = Committer::filling(table, &catalog, self.metrics.clone(), Arc::clone(&self.clock));
+        let catalog = self.catalog.part(name, !tables.is_empty(), &|measure| job.fills(measure, &late));
+        tables.push(table.filling(self.rollup, job.scopes.clone())?);
+        let committer = Committer::filling(tables, &catalog, self.metrics.clone(), Arc::clone(&self.clock));
         let progress = Arc::new(Progress::new(spans));
         let source = RangeSource::new(source, spans, self.rate, Arc::clone(&progress), Arc::clone(&self.clock));
         let pipeline = Pipeline {
-            catalog,
+            catalog: Arc::new(catalog),
             store: self.store.clone(),
             settings: self.settings,
             metrics: self.metrics.clone(),

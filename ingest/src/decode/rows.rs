@@ -12,6 +12,7 @@ use tidewatch_engine::open::EventBatch;
 use tidewatch_engine::rollup::SourcePlan;
 use tidewatch_engine::source::{ENVELOPE, EnvelopeColumn};
 use tidewatch_engine::time::{SECOND_US, parse_rfc3339};
+use xxhash_rust::xxh3::Xxh3;
 
 /// Events from before 2000-01-01 are clocks that were never set, not history.
 const EVENT_TIME_MIN_US: i64 = 946_684_800 * SECOND_US;
@@ -167,6 +168,10 @@ impl Event<'_> {
                 self.envelope.sequence.into_iter().for_each(|sequence| target.set_int(sequence));
                 return Ok(());
             }
+            EnvelopeColumn::EventHash => {
+                target.set_int(event_hash(self.identity.source, self.identity.id));
+                return Ok(());
+            }
             EnvelopeColumn::Tenant => {
                 tenant.clear();
                 tenant.extend([self.identity.tenant_kind, ":", self.identity.tenant_id]);
@@ -188,4 +193,13 @@ impl Event<'_> {
         target.set_text(text);
         Ok(())
     }
+}
+
+/// The column `event_hash`: XXH3 of `source`, a zero byte and `id`, as a signed number.
+fn event_hash(source: &str, id: &str) -> i64 {
+    let mut hasher = Xxh3::new();
+    hasher.update(source.as_bytes());
+    hasher.update(&[0]);
+    hasher.update(id.as_bytes());
+    hasher.digest() as i64
 }

@@ -77,9 +77,9 @@ impl FileSource {
         }
     }
 
-    /// The partition of each file, in order.
-    pub fn partitions(&self) -> impl Iterator<Item = &TopicPartition> {
-        self.files.iter().map(|(_, partition)| partition)
+    /// The partitions that the files are, in the order in which they are read.
+    pub fn partitions(&self) -> Vec<TopicPartition> {
+        self.files.iter().map(|(_, partition)| partition.clone()).collect()
     }
 
     /// Counts the lines of every file, in order.

@@ -128,6 +128,18 @@ impl KafkaSource {
         })
     }
 
+    /// All partitions of the topics, as the brokers know them. A topic that does not exist has none.
+    pub fn partitions(settings: &KafkaSettings) -> Result<Vec<TopicPartition>, SourceError> {
+        let consumer = Self::new(settings)?.consumer;
+        let mut partitions = Vec::new();
+        for topic in &settings.topics {
+            let metadata = consumer.fetch_metadata(Some(topic), BROKER_TIMEOUT)?;
+            let found = metadata.topics().iter().flat_map(|t| t.partitions());
+            partitions.extend(found.map(|p| TopicPartition::new(topic.as_str(), p.id())));
+        }
+        Ok(partitions)
+    }
+
     /// Checks names and values of properties without connecting; the error says what is wrong.
     pub fn check_properties(properties: &BTreeMap<String, String>) -> Result<(), String> {
         let mut config = ClientConfig::new();

@@ -6,9 +6,11 @@
 
 mod files;
 mod kafka;
+mod until;
 
 pub use files::{FILE_TOPIC, FileSource, FileSourceError};
 pub use kafka::{KafkaSettings, KafkaSource};
+pub use until::Until;
 
 use crate::decode::RawRecord;
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! SQL functions over sketch columns.
+//! SQL functions beyond DataFusion's: over sketch columns, over calendars.
 //!
 //! | function | kind | answers |
 //! |---|---|---|
@@ -10,12 +10,15 @@
 //! | `distinct_merge(sketch)` | aggregate | one distinct sketch |
 //! | `hdr_quantile(sketch, q)`, `hdr_count(sketch)`, `distinct_count(sketch)` | scalar | the same of one row |
 //! | `growth(cur, prev)` | scalar | (cur − prev) / \|prev\|; from 0 to 0 it is 0, from 0 to anything else null |
+//! | `time_bucket(width, ts [, zone])` | scalar | start of the bucket in UTC; days, weeks and months of the zone, which may be a column |
+//! | `local_time(ts, zone)` | scalar | what clocks show there |
 //! | `status_class(code)` | scalar | `2xx`, `4xx`, … |
 
 mod aggregate;
 mod growth;
 mod scalar;
 mod sketch;
+mod zone;
 
 pub use aggregate::{distinct_merge, hdr_merge};
 
@@ -25,6 +28,7 @@ use datafusion::prelude::SessionContext;
 pub fn register(context: &SessionContext) {
     aggregate::all().into_iter().for_each(|f| context.register_udaf(f));
     scalar::all().into_iter().for_each(|f| context.register_udf(f));
+    zone::all().into_iter().for_each(|f| context.register_udf(f));
     context.register_udf(growth::growth());
     context.register_udf(tidewatch_engine::functions::status_class());
 }

@@ -5,8 +5,8 @@ mod profile;
 #[cfg(test)]
 mod tests;
 
-use crate::event::{API_HEALTH_TOPIC, Envelope, SimulatedEvent, Tenant, Truth};
-use crate::flow::Flow;
+use crate::event::{API_HEALTH_TOPIC, Envelope, EventKind, Key, Owner, SimulatedEvent, Truth};
+use crate::flow::{Flow, Lane, Scene};
 use crate::json::Object;
 use crate::population::ShopIndex;
 use crate::random::{Entity, Random};
@@ -35,15 +35,21 @@ pub(crate) struct ApiCall {
     /// None for calls with the platform's credentials.
     shop: Option<ShopIndex>,
     random: Random,
+    lane: Lane,
     attempt: u8,
-    /// When the attempt ends: that is the time of the event.
-    time_us: i64,
     last: Outcome,
 }
 
+/// What a scenario does to a call.
+#[derive(Debug, Clone, Copy)]
+struct Trouble {
+    outage: Option<Outage>,
+    has_no_token: bool,
+}
+
 impl ApiCall {
-    /// A call whose first attempt ends at that time.
-    pub fn new(world: &World, entity: Entity, time_us: i64, mut random: Random) -> Self {
+    /// A call. A step of it is the end of an attempt.
+    pub fn new(world: &World, entity: Entity, mut random: Random) -> Self {
         let total = PROFILES.iter().map(|p| u64::from(p.weight)).sum();
         let mut left = random.below(total);
         let chosen = PROFILES.iter().find(|p| match left.checked_sub(u64::from(p.weight)) {
@@ -56,7 +62,8 @@ impl ApiCall {
         let profile = chosen.unwrap_or(&PROFILES[0]);
         let shop = world.population.any_shop(&mut random);
         let shop = (profile.credentials == Credentials::Shop).then_some(shop);
-        Self { entity, profile, shop, random, attempt: 1, time_us, last: Outcome::Success }
+        let lane = Lane::new(world.seed, entity);
+        Self { entity, profile, shop, random, lane, attempt: 1, last: Outcome::Success }
     }
 
     fn duration_ms(&mut self, outcome: Outcome, outage: Option<Outage>) -> i64 {
@@ -70,18 +77,52 @@ impl ApiCall {
         }
     }
 
-    fn write_data(&mut self, world: &World, outage: Option<Outage>, o: &mut Object<'_>) {
+    /// The event of the attempt that ends now.
+    pub fn event(&mut self, world: &World, now_us: i64) -> SimulatedEvent {
         let profile = self.profile;
-        let outcome = Outcome::draw(outage, &mut self.random);
+        let is_of_shop = profile.provider == "tiktok_shop";
+        let trouble = Trouble {
+            outage: world.outage(profile.provider, now_us),
+            has_no_token: is_of_shop && self.shop.is_some_and(|shop| world.has_no_token(shop, now_us)),
+        };
+        let truth = match trouble {
+            Trouble { has_no_token: true, .. } => Truth::TokenExpiry,
+            Trouble { outage: Some(_), .. } => Truth::CarrierOutage,
+            Trouble { .. } => Truth::Normal,
+        };
+        let key_entity = self.shop.map_or(profile.provider, |shop| &world.population.shop(shop).id);
+        let envelope = Envelope {
+            kind: EventKind { topic: API_HEALTH_TOPIC, event_type: EVENT_TYPE, source: profile.source },
+            id: world.ids.ulid(self.entity, self.attempt, now_us),
+            owner: self.owner(),
+            subject: ("api", &[profile.provider, ".", profile.api].concat()),
+            key: Key::OfTenant(key_entity),
+            sequence: None,
+            correlation: None,
+            truth,
+        };
+        envelope.event(world, now_us, |o| self.write_data(world, now_us, trouble, o))
+    }
+
+    fn owner(&self) -> Owner {
+        self.shop.map_or(Owner::Platform, Owner::Shop)
+    }
+
+    fn write_data(&mut self, world: &World, now_us: i64, trouble: Trouble, o: &mut Object<'_>) {
+        let profile = self.profile;
+        let outage = trouble.outage;
+        // Drawn all the same, so that the rest of the call is as it would have been.
+        let drawn = Outcome::draw(outage, &mut self.random);
+        let outcome = if trouble.has_no_token { Outcome::AuthError } else { drawn };
         self.last = outcome;
-        o.text("call_id", &world.ids.named("cl_", self.entity, self.attempt).to_string());
-        o.text("logical_call_id", &world.ids.named("lc_", self.entity, 0).to_string());
+        o.named("call_id", world.ids.named("cl_", self.entity, self.attempt));
+        o.named("logical_call_id", world.ids.named("lc_", self.entity, 0));
         o.text("provider", profile.provider);
         o.text("api", profile.api);
         o.text("operation", profile.operation);
         o.text("method", profile.method);
         o.text("direction", profile.direction);
-        o.optional_text("shop_id", self.shop.map(|shop| world.population.shop_id(shop)));
+        o.optional_text("shop_id", self.shop.map(|shop| world.population.shop(shop).id.as_str()));
         o.integer("status_code", outcome.status_code(profile.method, &mut self.random));
         o.text("outcome", outcome.as_str());
         o.optional_text("error_code", outcome.error_code());
@@ -91,7 +132,7 @@ impl ApiCall {
             if outcome == Outcome::RateLimited { 0 } else { self.random.between(1, profile.rate_limit - 1) };
         o.integer("rate_limit_limit", profile.rate_limit);
         o.integer("rate_limit_remaining", remaining);
-        o.time("rate_limit_reset_at", (self.time_us.div_euclid(MINUTE_US) + 1) * MINUTE_US);
+        o.time("rate_limit_reset_at", (now_us.div_euclid(MINUTE_US) + 1) * MINUTE_US);
         o.integer("cost_micro", profile.cost_micro);
         o.text("currency", "USD");
         let has_answer = !matches!(outcome, Outcome::Timeout | Outcome::NetworkError);
@@ -101,53 +142,16 @@ impl ApiCall {
 }
 
 impl Flow for ApiCall {
-    fn time_us(&self) -> i64 {
-        self.time_us
-    }
-
-    fn shop(&self) -> Option<ShopIndex> {
-        self.shop
-    }
-
-    fn emit(&mut self, world: &World) -> SimulatedEvent {
-        let profile = self.profile;
-        let outage = world.outage(profile.provider, self.time_us);
-        let (tenant, key_entity, clock_error_us) = match self.shop {
-            Some(shop) => (
-                Tenant::Creator(&world.population.creators[shop.creator].id),
-                world.population.shop_id(shop),
-                world.clock_error_us(shop, self.time_us),
-            ),
-            None => (Tenant::Platform, profile.provider, 0),
-        };
-        let envelope = Envelope {
-            topic: API_HEALTH_TOPIC,
-            event_type: EVENT_TYPE,
-            id: world.ids.ulid(self.entity, self.attempt, self.time_us),
-            source: profile.source,
-            subject: &["api/", profile.provider, ".", profile.api].concat(),
-            time_us: self.time_us,
-            clock_error_us,
-            tenant,
-            key_entity,
-            sequence: None,
-            truth: if outage.is_some() { Truth::CarrierOutage } else { Truth::Normal },
-        };
-        envelope.with_data(|o| self.write_data(world, outage, o))
-    }
-
-    fn advance(&mut self) -> bool {
+    fn step(&mut self, scene: &mut Scene<'_>) -> Option<i64> {
+        let event = self.event(scene.world, scene.now_us);
+        let owner = self.owner();
+        scene.send(&mut self.lane, owner, event);
         if !self.last.is_retried() || self.attempt == ATTEMPTS_MAX {
-            return false;
+            return None;
         }
         // Back-off, doubled with each attempt, then the attempt itself.
         let wait_ms = self.random.log_normal(500.0 * f64::from(1 << self.attempt), 0.3);
-        self.time_us += ((wait_ms + self.profile.median_ms) * 1000.0) as i64;
         self.attempt += 1;
-        true
-    }
-
-    fn random(&mut self) -> &mut Random {
-        &mut self.random
+        Some(scene.now_us + ((wait_ms + self.profile.median_ms) * 1000.0) as i64)
     }
 }

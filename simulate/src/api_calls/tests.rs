@@ -1,10 +1,19 @@
 use super::*;
-use crate::testing::{json, run, settings};
+use crate::testing::{calm, json, of_type, run, steady};
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
 
 fn calls(scenario: &str) -> Vec<Value> {
-    run(settings(scenario, 20)).iter().filter(|event| event.event_type == EVENT_TYPE).map(json).collect()
+    let made;
+    let events = match scenario {
+        "steady" => steady(),
+        // The outage is from minute 5 to minute 10.
+        _ => {
+            made = run(calm(scenario, 12));
+            &made
+        }
+    };
+    of_type(events, "api_call.completed").map(json).collect()
 }
 
 fn outcome_of(status_code: i64) -> &'static str {

@@ -1,20 +1,17 @@
 //! Where things begin: orders placed, calls made, webhooks sent, at random moments of a given rate.
 
-use crate::api_calls::{ATTEMPTS_PER_CALL, ApiCall};
+use crate::api_calls::ApiCall;
+use crate::automation::change_something;
 use crate::bad_input;
 use crate::event::{BadInput, SimulatedEvent};
-use crate::flow::Flow;
-use crate::orders::{EVENTS_PER_ORDER, Order};
+use crate::flow::{Flow, Scene};
+use crate::inventory::adjust;
+use crate::orders::Order;
 use crate::random::{Entity, Random, Stream};
 use crate::rhythm::activity;
 use crate::scenario::{Effect, Schedule, ScheduledEffect};
-use crate::webhooks::{EVENTS_PER_WEBHOOK, Webhook};
+use crate::webhooks::Webhook;
 use crate::world::World;
-
-/// Shares of the events by what they tell of.
-const ORDER_SHARE: f64 = 0.40;
-const API_CALL_SHARE: f64 = 0.45;
-const WEBHOOK_SHARE: f64 = 0.15;
 
 /// Begins things of one kind.
 #[derive(Debug)]
@@ -34,33 +31,30 @@ enum Kind {
     Orders,
     ApiCalls,
     Webhooks,
+    Adjustments,
+    Changes,
     /// The orders that a spike adds at the creator of that index.
     ViralOrders(usize),
     BadInput,
 }
 
-/// What begins.
-#[derive(Debug)]
-pub(super) enum Beginning {
-    Flow(Box<dyn Flow>),
-    Single(SimulatedEvent),
-}
-
 impl Source {
     /// The sources that a rate of events and the scenario ask for.
     pub fn all(world: &World, events_per_second: f64, follows_rhythm: bool) -> Vec<Self> {
-        let order_rate = events_per_second * ORDER_SHARE / EVENTS_PER_ORDER;
+        let rates = &world.rates;
         let mut kinds = vec![
-            (Kind::Orders, order_rate, Schedule::Always),
-            (Kind::ApiCalls, events_per_second * API_CALL_SHARE / ATTEMPTS_PER_CALL, Schedule::Always),
-            (Kind::Webhooks, events_per_second * WEBHOOK_SHARE / EVENTS_PER_WEBHOOK, Schedule::Always),
+            (Kind::Orders, rates.orders, Schedule::Always),
+            (Kind::ApiCalls, rates.api_calls, Schedule::Always),
+            (Kind::Webhooks, rates.webhooks, Schedule::Always),
+            (Kind::Adjustments, rates.adjustments, Schedule::Always),
+            (Kind::Changes, rates.changes, Schedule::Always),
         ];
         for ScheduledEffect { effect, schedule } in world.scenario.effects {
             match *effect {
                 Effect::ViralSpike { creator, factor } => {
                     let creator = world.population.ranked(creator);
                     // The steady stream brings the first of the `factor`.
-                    let rate = order_rate * world.population.sizes.share(creator) * (factor - 1.0);
+                    let rate = rates.orders * world.population.sizes.share(creator) * (factor - 1.0);
                     kinds.push((Kind::ViralOrders(creator), rate, *schedule));
                 }
                 Effect::BadInput { share } => kinds.push((Kind::BadInput, events_per_second * share, *schedule)),
@@ -79,28 +73,6 @@ impl Source {
     /// When the next thing begins; `i64::MAX` for never.
     pub fn next_us(&self) -> i64 {
         self.next_us
-    }
-
-    /// Begins the next thing.
-    pub fn begin(&mut self, world: &World) -> Beginning {
-        let entity = Entity { stream: self.kind.stream(), number: self.number };
-        let mut random = Random::of(world.seed, entity);
-        let time_us = self.next_us;
-        self.number += 1;
-        self.advance(world.start_us);
-        match self.kind {
-            Kind::Orders => {
-                let shop = world.population.any_shop(&mut random);
-                Beginning::Flow(Box::new(Order::new(world, entity, time_us, shop, random)))
-            }
-            Kind::ViralOrders(creator) => {
-                let shop = world.population.any_shop_of(creator, &mut random);
-                Beginning::Flow(Box::new(Order::new(world, entity, time_us, shop, random)))
-            }
-            Kind::ApiCalls => Beginning::Flow(Box::new(ApiCall::new(world, entity, time_us, random))),
-            Kind::Webhooks => Beginning::Flow(Box::new(Webhook::new(world, entity, time_us, random))),
-            Kind::BadInput => Beginning::Single(bad_event(world, entity, time_us, random)),
-        }
     }
 
     /// Moves on to the next moment of a Poisson process, skipping the time when the schedule is off.
@@ -124,12 +96,41 @@ impl Source {
     }
 }
 
+impl Flow for Source {
+    fn step(&mut self, scene: &mut Scene<'_>) -> Option<i64> {
+        let world = scene.world;
+        let entity = Entity { stream: self.kind.stream(), number: self.number };
+        let mut random = Random::of(world.seed, entity);
+        self.number += 1;
+        let now_us = scene.now_us;
+        match self.kind {
+            Kind::Orders => {
+                let shop = world.population.any_shop(&mut random);
+                scene.begin(now_us, Order::new(world, entity, shop, random));
+            }
+            Kind::ViralOrders(creator) => {
+                let shop = world.population.any_shop_of(creator, &mut random);
+                scene.begin(now_us, Order::new(world, entity, shop, random));
+            }
+            Kind::ApiCalls => scene.begin(now_us, ApiCall::new(world, entity, random)),
+            Kind::Webhooks => scene.begin(now_us, Webhook::new(world, entity, now_us, random)),
+            Kind::Adjustments => adjust(scene, entity, random),
+            Kind::Changes => change_something(scene, entity, random),
+            Kind::BadInput => scene.arrivals.push(now_us, bad_event(world, entity, now_us, random)),
+        }
+        self.advance(world.start_us);
+        (self.next_us < i64::MAX).then_some(self.next_us)
+    }
+}
+
 impl Kind {
     fn stream(self) -> Stream {
         match self {
             Self::Orders => Stream::Orders,
             Self::ApiCalls => Stream::ApiCalls,
             Self::Webhooks => Stream::Webhooks,
+            Self::Adjustments => Stream::Adjustments,
+            Self::Changes => Stream::RuleChanges,
             Self::ViralOrders(_) => Stream::ViralOrders,
             Self::BadInput => Stream::BadInput,
         }
@@ -140,6 +141,8 @@ impl Kind {
             Self::Orders => Stream::OrderStarts,
             Self::ApiCalls => Stream::ApiStarts,
             Self::Webhooks => Stream::WebhookStarts,
+            Self::Adjustments => Stream::AdjustmentStarts,
+            Self::Changes => Stream::RuleChangeStarts,
             Self::ViralOrders(_) => Stream::ViralStarts,
             Self::BadInput => Stream::BadStarts,
         }
@@ -152,10 +155,10 @@ fn bad_event(world: &World, entity: Entity, time_us: i64, mut random: Random) ->
     // An unknown value does count, so it must not belong to an order that goes nowhere.
     let is_call = kind == BadInput::UnknownEnum || random.chance(0.5);
     let mut event = if is_call {
-        ApiCall::new(world, entity, time_us, random).emit(world)
+        ApiCall::new(world, entity, random).event(world, time_us)
     } else {
         let shop = world.population.any_shop(&mut random);
-        Order::new(world, entity, time_us, shop, random).emit(world)
+        Order::new(world, entity, shop, random).placed(world, time_us)
     };
     bad_input::spoil(&mut event, kind);
     event

@@ -26,6 +26,21 @@ fn members_are_separated_and_nested() {
 }
 
 #[test]
+fn texts_of_parts_numbers_with_a_point_and_dates() {
+    let json = written(|o| {
+        o.joined("subject", "order", "/", "ord_1");
+        o.padded("sequence", 17, 12);
+        o.decimal("rate", 1_234, 3);
+        o.decimal("loss", -5, 2);
+        o.date("day", 1_773_512_527_412_999);
+    });
+    assert_eq!(
+        json,
+        r#"{"subject":"order/ord_1","sequence":"000000000017","rate":1.234,"loss":-0.05,"day":"2026-03-14"}"#
+    );
+}
+
+#[test]
 fn text_is_escaped() {
     let text = "a\"b\\c\nd\u{1}é";
     let parsed: serde_json::Value = serde_json::from_str(&written(|o| o.text("t", text))).unwrap();

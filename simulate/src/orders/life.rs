@@ -1,13 +1,17 @@
 //! The life of an order: which step follows which, and after how long.
 //!
-//! The simulated warehouse and roads are fast, so that a run of minutes shows whole lives: an order is
-//! delivered some four minutes after it was placed.
+//! People and machines take seconds and minutes; warehouses, roads and suppliers take parts of a day,
+//! which may be a short one (`World::day_us`).
 
+use super::Order;
 use crate::random::Random;
+use crate::world::World;
 
-/// Steps of a life; each is one event.
+/// Steps of a life. Each is one moment, in which one or more events happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
+    /// The shop platform announces the order by a webhook.
+    Announce,
     Create,
     Pay,
     FailPayment,
@@ -15,90 +19,66 @@ pub(super) enum Step {
     StartProcessing,
     Process,
     FailProcessing,
-    RaiseException,
-    HoldAsException,
-    ResumeProcessing,
+    /// Something is in the way.
+    Stop,
+    /// Look whether it still is.
+    Recheck,
     MakeReady,
-    Ship,
+    AskRates,
+    BuyLabel,
+    PickUp,
+    Move,
+    /// The carrier is on its last way.
+    SetOut,
     Deliver,
+    ReturnToSender,
+    Lose,
+    Claim,
+    RefundPart,
     Complete,
     Return,
+    Dispute,
     Cancel,
     Refund,
 }
 
-/// Events of an average life, for turning a rate of events into a rate of orders.
-pub(crate) const EVENTS_PER_ORDER: f64 = 8.95;
+/// Events of an average life, over all topics, for turning a rate of events into a rate of orders.
+pub(crate) const EVENTS_PER_ORDER: f64 = 24.9;
 
-impl Step {
-    /// The step after this one; none at the end of the life.
-    pub fn next(self, is_paid: bool, random: &mut Random) -> Option<Self> {
-        let likely = |random: &mut Random, share, usual, other| if random.chance(share) { other } else { usual };
-        match self {
-            Self::Create => Some(likely(random, 0.02, Self::Pay, Self::FailPayment)),
-            Self::Pay => Some(likely(random, 0.015, Self::Confirm, Self::Cancel)),
-            Self::FailPayment => Some(Self::Cancel),
-            Self::Confirm => Some(Self::StartProcessing),
-            Self::StartProcessing => Some(likely(random, 0.03, Self::Process, Self::FailProcessing)),
-            Self::FailProcessing => Some(Self::RaiseException),
-            Self::RaiseException => Some(Self::HoldAsException),
-            Self::HoldAsException => Some(Self::ResumeProcessing),
-            Self::ResumeProcessing => Some(Self::Process),
-            Self::Process => Some(Self::MakeReady),
-            Self::MakeReady => Some(Self::Ship),
-            Self::Ship => Some(Self::Deliver),
-            Self::Deliver => Some(likely(random, 0.03, Self::Complete, Self::Return)),
-            Self::Cancel => is_paid.then_some(Self::Refund),
-            Self::Return => Some(Self::Refund),
-            Self::Complete | Self::Refund => None,
-        }
-    }
+/// Time between the step before and this one, in microseconds.
+pub(super) fn gap_us(step: Step, order: &mut Order, world: &World) -> i64 {
+    let promised_days = order.parcel.as_ref().map_or(3.0, |parcel| parcel.quote.days as f64);
+    let random = &mut order.random;
+    let seconds = |random: &mut Random, median_s, sigma| (random.log_normal(median_s, sigma) * 1e6) as i64;
+    let days = |random: &mut Random, median, sigma| world.days_us(random.log_normal(median, sigma));
+    let gap_us = match step {
+        Step::Announce => 0,
+        Step::Create => seconds(random, 0.7, 0.4),
+        Step::Pay | Step::FailPayment => seconds(random, 2.5, 0.8),
+        Step::Confirm => seconds(random, 1.5, 0.5),
+        Step::StartProcessing => seconds(random, 2.0, 0.6),
+        Step::Process | Step::FailProcessing => seconds(random, 12.0, 0.6),
+        Step::Stop => seconds(random, 0.2, 0.4),
+        // Stock comes when it comes; other things wait for a person.
+        Step::Recheck if order.is_short => days(random, 0.4, 0.5),
+        Step::Recheck => seconds(random, 40.0, 0.7),
+        Step::MakeReady => days(random, 0.12, 0.6),
+        Step::AskRates => seconds(random, 1.6, 0.5),
+        Step::BuyLabel => seconds(random, 6.5, 0.4),
+        Step::PickUp => days(random, 0.3, 0.5),
+        // Two moves and the last way take somewhat less than was promised.
+        Step::Move | Step::SetOut => days(random, 0.27 * promised_days, 0.35),
+        Step::Deliver => days(random, 0.2, 0.4),
+        Step::Lose => days(random, 2.0, 0.3),
+        Step::ReturnToSender => days(random, 1.5, 0.4),
+        Step::Claim | Step::Complete | Step::Return | Step::Dispute => days(random, 0.7, 0.5),
+        Step::RefundPart | Step::Refund => seconds(random, 5.0, 0.6),
+        Step::Cancel => seconds(random, 8.0, 0.7),
+    };
+    gap_us.max(1000)
+}
 
-    /// Time between the step before and this one, in microseconds.
-    pub fn gap_us(self, random: &mut Random) -> i64 {
-        let (median_s, sigma) = match self {
-            Self::Create => (0.0, 0.0),
-            Self::Pay | Self::FailPayment => (2.5, 0.8),
-            Self::Confirm => (1.5, 0.5),
-            Self::StartProcessing => (2.0, 0.6),
-            Self::Process | Self::FailProcessing => (12.0, 0.6),
-            Self::RaiseException => (0.2, 0.4),
-            Self::HoldAsException => (0.1, 0.4),
-            Self::ResumeProcessing => (40.0, 0.7),
-            Self::MakeReady => (15.0, 0.5),
-            Self::Ship => (50.0, 0.5),
-            Self::Deliver => (120.0, 0.4),
-            Self::Complete | Self::Return => (40.0, 0.4),
-            Self::Cancel => (8.0, 0.7),
-            Self::Refund => (5.0, 0.6),
-        };
-        (random.log_normal(median_s, sigma) * 1e6) as i64
-    }
-
-    pub fn event_type(self) -> &'static str {
-        match self {
-            Self::Create => "orders.order.created.v1",
-            Self::Pay | Self::FailPayment | Self::Refund => "orders.order.payment_changed.v1",
-            Self::Process | Self::FailProcessing => "orders.order.processed.v1",
-            Self::RaiseException => "orders.order.exception_raised.v1",
-            _ => "orders.order.status_changed.v1",
-        }
-    }
-
-    /// Order status and fulfillment stage after a step that changes the status.
-    pub fn status_and_stage(self) -> Option<(&'static str, Option<&'static str>)> {
-        match self {
-            Self::Confirm => Some(("confirmed", Some("validated"))),
-            Self::StartProcessing => Some(("processing", Some("allocated"))),
-            Self::HoldAsException => Some(("exception", None)),
-            Self::ResumeProcessing => Some(("processing", None)),
-            Self::MakeReady => Some(("ready_to_ship", Some("ready_to_ship"))),
-            Self::Ship => Some(("shipped", Some("handed_over"))),
-            Self::Deliver => Some(("delivered", Some("delivered"))),
-            Self::Complete => Some(("completed", None)),
-            Self::Return => Some(("returned", Some("returned"))),
-            Self::Cancel => Some(("cancelled", None)),
-            _ => None,
-        }
-    }
+/// What usually comes next, or now and then something else.
+pub(super) fn usually(usual: Step, share: f64, other: Step, random: &mut Random) -> Step {
+    if random.chance(share) { other } else { usual }
 }

@@ -1,3 +1,4 @@
+use super::list::{MINUTE, OUTAGE, SECOND, VIRAL};
 use super::*;
 
 #[test]
@@ -12,7 +13,7 @@ fn an_unknown_name_lists_the_known_ones() {
     let message = Scenario::named("quiet").unwrap_err().to_string();
     assert_eq!(
         message,
-        "unknown scenario \"quiet\"; expected one of: steady, viral_spike, carrier_outage, duplicate_storm, late_shop, clock_skew, bad_input, demo"
+        "unknown scenario \"quiet\"; expected one of: steady, viral_spike, carrier_outage, webhook_backlog, stock_out, token_expiry, duplicate_storm, late_shop, shop_offline, clock_skew, bad_input, demo, week"
     );
 }
 

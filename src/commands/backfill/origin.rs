@@ -62,7 +62,7 @@ impl Origin {
         }
         let line_bytes_max = settings.ingest.record_bytes_max;
         let source = FileSource::new(paths.clone(), line_bytes_max);
-        let partitions: Vec<TopicPartition> = source.partitions().cloned().collect();
+        let partitions: Vec<TopicPartition> = source.partitions();
         let counts = source.line_counts()?;
         let files = paths.into_iter().zip(partitions).zip(counts).map(|((path, p), lines)| (path, p, lines)).collect();
         Ok(Self::Files { files, line_bytes_max, are_given: !options.from.is_empty() })

@@ -10,7 +10,7 @@ pub use components::{data, kafka, python, repository, run_tool, skipped};
 pub use csv::Csv;
 pub use http::{get, post, put};
 pub use kafka::{RealKafka, produce_lines};
-pub use process::{Tidewatch, sql, tidewatch, tidewatch_fails, wait_until};
+pub use process::{Tidewatch, sql, tidewatch, tidewatch_fails, tidewatch_finds, wait_until};
 
 use std::path::{Path, PathBuf};
 

@@ -26,6 +26,13 @@ pub fn tidewatch_fails(arguments: &[&str]) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
+/// What a command that ends with an error code prints as its answer.
+pub fn tidewatch_finds(arguments: &[&str]) -> String {
+    let output = Command::new(PROGRAM).args(arguments).output().unwrap();
+    assert!(!output.status.success(), "{arguments:?} should find something");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
 /// Asks the committed tables for CSV.
 pub fn sql(data: &Path, query: &str) -> String {
     tidewatch(&["sql", "--data", data.to_str().unwrap(), "--format", "csv", query])

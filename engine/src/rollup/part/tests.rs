@@ -28,7 +28,7 @@ fn catalog() -> Catalog {
 #[test]
 fn one_table_is_left_with_the_columns_and_sources_that_decide_about_events() {
     let whole = catalog();
-    let part = whole.part("clicks", &|_| true);
+    let part = whole.part("clicks", false, &|_| true);
     let names: Vec<&str> = part.sources.iter().map(|s| s.def.name.as_str()).collect();
     assert_eq!(names, ["click", "click_too"]);
     assert_eq!(part.unused.iter().map(|d| d.name.as_str()).collect::<Vec<_>>(), ["view"]);
@@ -48,8 +48,20 @@ fn one_table_is_left_with_the_columns_and_sources_that_decide_about_events() {
 
 #[test]
 fn measures_that_are_not_filled_have_no_plan() {
-    let part = catalog().part("clicks", &|name| name == "slowest");
+    let part = catalog().part("clicks", false, &|name| name == "slowest");
     let rollup = &part.sources[0].rollups[0];
     assert!(rollup.measures[0].is_none() && rollup.measures[1].is_some());
     assert_eq!(rollup.schema.measures.len(), 3);
+}
+
+#[test]
+fn the_digest_of_the_table_is_left_with_it_when_asked_for() {
+    let texts = |text: &str| [("t".to_owned(), text.to_owned())];
+    let whole = Catalog::with_digests(&texts(SOURCES), &texts(ROLLUPS)).unwrap();
+    let names = |part: &Catalog| part.rollups().map(|(_, r)| r.schema.name.clone()).collect::<Vec<_>>();
+    assert_eq!(names(&whole.part("clicks", true, &|_| true)), ["clicks", DIGESTS]);
+    assert_eq!(names(&whole.part("clicks", false, &|_| true)), ["clicks"]);
+    let part = whole.part("clicks", true, &|_| true);
+    let click = &part.sources[0];
+    assert_eq!(click.digests(&click.rollups[1]).as_deref(), Some("clicks"));
 }

@@ -6,8 +6,9 @@
 #[cfg(test)]
 mod tests;
 
-const SECOND: i64 = 1000;
-const MINUTE: i64 = 60 * SECOND;
+mod list;
+
+pub use list::scenarios;
 
 /// A named list of effects on a schedule.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -49,6 +50,18 @@ pub enum Effect {
         /// Times the usual latency, for calls that do not time out.
         latency_factor: f64,
     },
+    /// Webhooks are received and not processed; when it ends, those that wait are processed in a rush.
+    WebhookBacklog,
+    /// The best-selling product of the shop loses nearly all of its stock, and nothing is supplied.
+    StockOut {
+        /// Whose shop.
+        creator: usize,
+    },
+    /// The shop's token expires and cannot be refreshed: its calls are refused.
+    TokenExpiry {
+        /// Whose shop.
+        creator: usize,
+    },
     /// Events are sent again, the same bytes under the same id, up to three times within a minute.
     DuplicateStorm {
         /// Share of the events that are sent again.
@@ -60,6 +73,11 @@ pub enum Effect {
         creator: usize,
         /// How late.
         delay_ms: i64,
+    },
+    /// One shop's events reach nobody until the end, and then all at once.
+    ShopOffline {
+        /// Whose shop.
+        creator: usize,
     },
     /// The clock behind one shop's events is wrong.
     ClockSkew {
@@ -117,15 +135,10 @@ pub struct UnknownScenario {
     pub found: String,
 }
 
-/// All scenarios.
-pub fn scenarios() -> &'static [Scenario] {
-    SCENARIOS
-}
-
 impl Scenario {
     /// The scenario of that name.
     pub fn named(name: &str) -> Result<Self, UnknownScenario> {
-        let found = SCENARIOS.iter().find(|scenario| scenario.name == name);
+        let found = scenarios().iter().find(|scenario| scenario.name == name);
         found.copied().ok_or_else(|| UnknownScenario { found: name.to_owned() })
     }
 
@@ -143,9 +156,12 @@ impl Scenario {
         intervals
     }
 
-    /// The effects that are on.
-    pub(crate) fn active(&self, elapsed_ms: i64) -> impl Iterator<Item = Effect> {
-        self.effects.iter().filter(move |e| e.schedule.is_active(elapsed_ms)).map(|e| e.effect)
+    /// The effects that are on, each with the moment at which it ends.
+    pub(crate) fn active(&self, elapsed_ms: i64) -> impl Iterator<Item = (Effect, i64)> {
+        self.effects.iter().filter_map(move |scheduled| {
+            let (from_ms, until_ms) = scheduled.schedule.next_interval(elapsed_ms)?;
+            (from_ms <= elapsed_ms).then_some((scheduled.effect, until_ms))
+        })
     }
 }
 
@@ -170,78 +186,5 @@ impl Schedule {
 }
 
 fn names() -> Vec<&'static str> {
-    SCENARIOS.iter().map(|scenario| scenario.name).collect()
+    scenarios().iter().map(|scenario| scenario.name).collect()
 }
-
-const VIRAL: Effect = Effect::ViralSpike { creator: 4, factor: 10.0 };
-const OUTAGE: Effect = Effect::CarrierOutage { provider: "usps", error_share: 0.6, latency_factor: 8.0 };
-
-const SCENARIOS: &[Scenario] = &[
-    Scenario { name: "steady", description: "An ordinary day: nothing goes wrong on purpose.", effects: &[] },
-    Scenario {
-        name: "viral_spike",
-        description: "One creator's orders come at ten times the usual rate from minute 5 to minute 10.",
-        effects: &[ScheduledEffect {
-            effect: VIRAL,
-            schedule: Schedule::Once { from_ms: 5 * MINUTE, until_ms: 10 * MINUTE },
-        }],
-    },
-    Scenario {
-        name: "carrier_outage",
-        description: "From minute 5 to minute 10, 60 % of the calls to USPS fail and the others take eight times as long.",
-        effects: &[ScheduledEffect {
-            effect: OUTAGE,
-            schedule: Schedule::Once { from_ms: 5 * MINUTE, until_ms: 10 * MINUTE },
-        }],
-    },
-    Scenario {
-        name: "duplicate_storm",
-        description: "From minute 2 to minute 7, 30 % of the events are sent again under the same id.",
-        effects: &[ScheduledEffect {
-            effect: Effect::DuplicateStorm { share: 0.3 },
-            schedule: Schedule::Once { from_ms: 2 * MINUTE, until_ms: 7 * MINUTE },
-        }],
-    },
-    Scenario {
-        name: "late_shop",
-        description: "What happens in one shop from minute 2 to minute 7 arrives a quarter of an hour late.",
-        effects: &[ScheduledEffect {
-            effect: Effect::LateShop { creator: 2, delay_ms: 15 * MINUTE },
-            schedule: Schedule::Once { from_ms: 2 * MINUTE, until_ms: 7 * MINUTE },
-        }],
-    },
-    Scenario {
-        name: "clock_skew",
-        description: "From minute 2 to minute 7 one shop's clock is two minutes ahead and another's is two minutes behind.",
-        effects: &[
-            ScheduledEffect {
-                effect: Effect::ClockSkew { creator: 1, error_ms: 2 * MINUTE },
-                schedule: Schedule::Once { from_ms: 2 * MINUTE, until_ms: 7 * MINUTE },
-            },
-            ScheduledEffect {
-                effect: Effect::ClockSkew { creator: 3, error_ms: -2 * MINUTE },
-                schedule: Schedule::Once { from_ms: 2 * MINUTE, until_ms: 7 * MINUTE },
-            },
-        ],
-    },
-    Scenario {
-        name: "bad_input",
-        description: "One bad event comes with every hundred good ones: broken JSON, no tenant, wrong type, the year 2099, an unknown outcome, an oversized message.",
-        effects: &[ScheduledEffect { effect: Effect::BadInput { share: 0.01 }, schedule: Schedule::Always }],
-    },
-    Scenario {
-        name: "demo",
-        description: "Every five minutes an outage of USPS (0:45 to 2:15) and a viral creator (3:00 to 4:30), with a trickle of bad input.",
-        effects: &[
-            ScheduledEffect {
-                effect: OUTAGE,
-                schedule: Schedule::Every { period_ms: 5 * MINUTE, from_ms: 45 * SECOND, until_ms: 135 * SECOND },
-            },
-            ScheduledEffect {
-                effect: VIRAL,
-                schedule: Schedule::Every { period_ms: 5 * MINUTE, from_ms: 180 * SECOND, until_ms: 270 * SECOND },
-            },
-            ScheduledEffect { effect: Effect::BadInput { share: 0.001 }, schedule: Schedule::Always },
-        ],
-    },
-];

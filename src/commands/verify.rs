@@ -1,0 +1,199 @@
+//! `tidewatch verify`: replays what the tables have counted and compares the numbers.
+//!
+//! The events are read again from the same source up to where the tables stand, and counted by the
+//! ordinary pipeline into a store of their own; then every table of both is compared window by window.
+
+use crate::app::{open_store, start_log};
+use crate::cli::Verify;
+use crate::packs;
+use crate::settings::Settings;
+use anyhow::{Context, Result, bail};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+use tidewatch_engine::commit::{BEFORE_FIRST, TopicPartition};
+use tidewatch_engine::rollup::Catalog;
+use tidewatch_ingest::Pipeline;
+use tidewatch_ingest::clock::{Clock, SystemClock};
+use tidewatch_ingest::metrics::IngestMetrics;
+use tidewatch_ingest::source::{FileSource, KafkaSettings, KafkaSource, Source, Until};
+use tidewatch_query::compare::{Comparison, compare};
+use tidewatch_query::{NoLiveStates, Snapshots};
+use tidewatch_storage::Store;
+use tokio::runtime::Handle;
+
+/// Looks at tables that are being committed to before a moment is found when all stand at one place.
+const LOOKS_MAX: u32 = 50;
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(200);
+const PROGRESS_EVERY: Duration = Duration::from_secs(1);
+/// Differing windows that are listed per table.
+const WINDOWS_LISTED: usize = 20;
+
+pub async fn verify(options: Verify, commits: Handle) -> Result<ExitCode> {
+    let settings = Settings::load(&options.config.config)?;
+    let catalog = Arc::new(packs::load(&settings.packs).await?.catalog);
+    start_log(&settings)?;
+    let stored = open_store(&settings)?;
+    let partitions = partitions(&settings, &catalog)?;
+    let ends = common_positions(&stored, &catalog, &partitions).await?;
+    if ends.is_empty() {
+        println!("nothing to verify: no table has counted anything of {}", origin(&settings));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let scratch = Scratch::new(options.scratch.as_deref())?;
+    let replayed = Store::open(&scratch.0.display().to_string(), Default::default())?;
+    replay(&settings, &catalog, &replayed, ends, commits).await?;
+    report(&catalog, &stored, &replayed, settings.sql.memory_bytes_max).await
+}
+
+/// A folder for the replay, removed at the end.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(parent: Option<&Path>) -> Result<Self> {
+        let parent = parent.map_or_else(std::env::temp_dir, Path::to_path_buf);
+        let folder = parent.join(format!("tidewatch-verify-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+        Ok(Self(folder))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What cannot be removed now is the system's to remove: it lies among its temporary files.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn origin(settings: &Settings) -> &'static str {
+    if settings.files.paths.is_empty() { "these topics" } else { "these files" }
+}
+
+fn kafka(settings: &Settings, catalog: &Catalog) -> KafkaSettings {
+    let mut properties = settings.kafka.properties.clone();
+    // A group of its own: the replay must not take partitions from the workers that count.
+    properties.insert("group.id".to_owned(), format!("tidewatch-verify-{}", std::process::id()));
+    let topics = catalog.topics().into_iter().map(str::to_owned).collect();
+    KafkaSettings { topics, properties, skip_missing: true, until_end: true }
+}
+
+fn partitions(settings: &Settings, catalog: &Catalog) -> Result<Vec<TopicPartition>> {
+    Ok(match settings.files.paths.is_empty() {
+        true => KafkaSource::partitions(&kafka(settings, catalog))?,
+        false => files(settings).partitions(),
+    })
+}
+
+fn files(settings: &Settings) -> FileSource {
+    FileSource::new(settings.files.paths.clone(), settings.ingest.record_bytes_max)
+}
+
+/// Where all tables stand together, for partitions of which something was counted.
+async fn common_positions(
+    store: &Store,
+    catalog: &Catalog,
+    partitions: &[TopicPartition],
+) -> Result<BTreeMap<TopicPartition, i64>> {
+    let mut differing = String::new();
+    for _ in 0..LOOKS_MAX {
+        let mut common: BTreeMap<TopicPartition, i64> = BTreeMap::new();
+        differing.clear();
+        for plan in catalog.tables() {
+            let Some(mut table) = store.table(&plan.schema.name).await? else { continue };
+            let is_read = |p: &&TopicPartition| plan.topics.contains(&*p.topic) || p.topic.starts_with("file:");
+            let read: Vec<TopicPartition> = partitions.iter().filter(is_read).cloned().collect();
+            for (partition, position) in table.positions(&read).await? {
+                let known = *common.entry(partition.clone()).or_insert(position);
+                if known != position {
+                    differing = format!("{} stands at {position} of {partition}, others at {known}", plan.schema.name);
+                }
+            }
+        }
+        if differing.is_empty() {
+            common.retain(|_, position| *position > BEFORE_FIRST);
+            return Ok(common);
+        }
+        tokio::time::sleep(LOOK_AGAIN_AFTER).await;
+    }
+    bail!(
+        "the tables stand at different offsets: {differing}\n  hint: a crash between two commits leaves them so, and so does a rollup that is not filled yet; `tidewatch run` makes them even"
+    )
+}
+
+async fn replay(
+    settings: &Settings,
+    catalog: &Arc<Catalog>,
+    store: &Store,
+    ends: BTreeMap<TopicPartition, i64>,
+    commits: Handle,
+) -> Result<()> {
+    let topics: BTreeSet<Arc<str>> = ends.keys().map(|p| Arc::clone(&p.topic)).collect();
+    let total: i64 = ends.values().map(|end| end + 1).sum();
+    let inner: Box<dyn Source> = match settings.files.paths.is_empty() {
+        true => Box::new(KafkaSource::new(&kafka(settings, catalog))?),
+        false => Box::new(files(settings)),
+    };
+    let metrics = IngestMetrics::register(&prometheus::Registry::new())?;
+    let pipeline = Pipeline {
+        catalog: Arc::clone(catalog),
+        store: store.clone(),
+        settings: settings.worker(),
+        metrics: metrics.clone(),
+        clock: Arc::new(SystemClock::new()),
+        runtime: commits,
+    };
+    let mut worker = pipeline.start(Box::new(Until::new(inner, ends))).await?;
+    let clock = SystemClock::new();
+    let mut ticks = tokio::time::interval(PROGRESS_EVERY);
+    let show = |end: &str| {
+        let read: u64 = topics.iter().map(|t| metrics.records.with_label_values(&[t]).get()).sum();
+        let seconds = clock.monotonic().as_secs_f64();
+        let share = 100.0 * read as f64 / total.max(1) as f64;
+        eprint!("\rreplayed {read} records, {share:.0} %, {:.0} records/s{end}", read as f64 / seconds.max(1e-3));
+    };
+    let ended = loop {
+        tokio::select! {
+            ended = worker.ended() => break ended,
+            _ = ticks.tick() => if std::io::stderr().is_terminal() { show("") },
+        }
+    };
+    show("\n");
+    Ok(ended?)
+}
+
+async fn report(catalog: &Catalog, stored: &Store, replayed: &Store, memory_bytes_max: usize) -> Result<ExitCode> {
+    let names: Vec<String> = catalog.tables().iter().map(|t| t.schema.name.clone()).collect();
+    let take = |store: &Store| Snapshots::new(store.clone(), Arc::new(NoLiveStates));
+    let (left, right) = (take(stored), take(replayed));
+    let (left, right) = (left.take(&names).await?, right.take(&names).await?);
+    let mut different = 0;
+    for name in &names {
+        let comparison = compare(name, &left, &right, memory_bytes_max).await.with_context(|| name.clone())?;
+        print(name, &comparison);
+        different += usize::from(!comparison.different.is_empty());
+    }
+    match different {
+        0 => println!("every window of {} tables is as replayed", names.len()),
+        n => println!("{n} of {} tables differ", names.len()),
+    }
+    Ok(if different == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn print(name: &str, comparison: &Comparison) {
+    let Comparison { windows, rows, different } = comparison;
+    match different.as_slice() {
+        [] => println!("equal     {name}: {windows} windows, {rows} rows"),
+        some => println!("DIFFERENT {name}: {} of {windows} windows", some.len()),
+    }
+    for difference in different.iter().take(WINDOWS_LISTED) {
+        println!("  window {}", difference.window());
+        difference.only_stored.iter().for_each(|row| println!("    stored    {row}"));
+        difference.only_replayed.iter().for_each(|row| println!("    replayed  {row}"));
+    }
+    if different.len() > WINDOWS_LISTED {
+        println!("  … and {} more", different.len() - WINDOWS_LISTED);
+    }
+}
