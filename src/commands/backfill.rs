@@ -133,6 +133,9 @@ async fn run(
         disorder_us: backfill.settings.watermark.disorder_us,
         pane_us: backfill.rollup.pane_us,
     };
+    if let Some(loss) = line().loss() {
+        println!("{name}: {loss}");
+    }
     let shown = tokio::spawn(line().run());
     let ended = tokio::select! {
         ended = worker.ended() => Some(ended),
@@ -147,6 +150,7 @@ async fn run(
             worker.ended().await?;
         }
     }
+    // Now the first records that are left have told from when on the numbers are whole.
     if let Some(loss) = line().loss() {
         println!("{name}: {loss}");
     }

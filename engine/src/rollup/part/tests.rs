@@ -15,7 +15,8 @@ const SOURCES: &str = "sources:
     fields: { page: string }
 ";
 const ROLLUPS: &str = "
-CREATE ROLLUP bots AS SELECT bot, count(*) AS n FROM click GROUP BY tumble(INTERVAL '10 seconds'), bot;
+CREATE ROLLUP bots AS SELECT bot, lower(page) AS low, count(*) AS n FROM click
+  GROUP BY tumble(INTERVAL '10 seconds'), bot, lower(page);
 CREATE ROLLUP clicks AS SELECT page, count(*) FILTER (WHERE bot) AS bots, max(ms) AS slowest FROM click WHERE ms > 0
   GROUP BY tumble(INTERVAL '10 seconds'), page;
 CREATE ROLLUP pages AS SELECT page, count(*) AS n FROM click_too GROUP BY tumble(INTERVAL '10 seconds'), page;

@@ -118,6 +118,7 @@ async fn a_writer_of_the_old_definition_moves_the_beginnings_along_until_a_new_o
     other.ranges = [(TopicPartition::new("t", 1), OffsetRange { from: BEFORE_FIRST, to: 2 })].into();
     assert!(matches!(old.append(&other).await.unwrap(), AppendOutcome::Committed { .. }));
     assert_eq!(gaps(&old, &measure("slowest")).await, [(BEFORE_FIRST, 6), (BEFORE_FIRST, 2)]);
+    new.refresh().await.unwrap();
     assert!(matches!(new.append(&wide_rows(6, 9)).await.unwrap(), AppendOutcome::Committed { .. }));
     old.refresh().await.unwrap();
     assert_eq!(old.append(&rows(9, 11)).await.unwrap(), AppendOutcome::Outdated { measure: "errors".to_owned() });
