@@ -1,19 +1,19 @@
-//! Wiring: catalogue, store, workers, readers and the HTTP server of one process.
+//! Wiring: store, ingestion, readers and the HTTP server of one process.
 
+use crate::ingestion::{Ingestion, Plant};
 use crate::live::Workers;
 use crate::packs::Packs;
-use crate::settings::{LogFormat, MissingRecords, Settings};
-use crate::shutdown::Shutdown;
-use anyhow::{Context, Result, bail};
+use crate::reload::ReloadMetrics;
+use crate::settings::{LogFormat, Settings};
+use crate::signals::{Hangup, Shutdown};
+use anyhow::{Context, Result};
 use prometheus::Registry;
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use tidewatch_engine::rollup::Catalog;
 use tidewatch_ingest::clock::{Clock, SystemClock};
+use tidewatch_ingest::maintenance::MaintenanceMetrics;
 use tidewatch_ingest::metrics::IngestMetrics;
-use tidewatch_ingest::source::{FileSource, KafkaSettings, KafkaSource, Source};
-use tidewatch_ingest::{Pipeline, WorkerThread};
 use tidewatch_query::http::{Endpoints, router};
 use tidewatch_query::metrics::QueryMetrics;
 use tidewatch_query::scrape::Scrape;
@@ -26,11 +26,13 @@ use tokio::task::JoinHandle;
 
 /// A running process.
 pub struct App {
-    pub metrics: IngestMetrics,
-    pub clock: Arc<dyn Clock>,
     /// Where the HTTP server listens.
     pub address: SocketAddr,
-    workers: Vec<WorkerThread>,
+    pub(crate) plant: Plant,
+    pub(crate) reloads: ReloadMetrics,
+    pub(crate) ingestion: Option<Ingestion>,
+    pub(crate) live: Arc<Workers>,
+    pub(crate) engine: Arc<SqlEngine>,
     server: JoinHandle<std::io::Result<()>>,
     stop_server: oneshot::Sender<()>,
 }
@@ -42,40 +44,40 @@ pub enum Ended {
     Finished,
     /// Somebody asked for it.
     Requested,
+    /// Somebody asked to go on with the packs as they are now.
+    Reload,
 }
 
 impl App {
     /// Starts everything; commits run on a runtime of their own. `until_end` makes Kafka a source with an end.
     pub async fn start(settings: &Settings, packs: Packs, commits: &Handle, until_end: bool) -> Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        let catalog = Arc::new(packs.catalog);
+        settings.check_packs(&packs.catalog)?;
         let registry = Registry::new();
-        let metrics = IngestMetrics::register(&registry)?;
+        let plant = Plant {
+            settings: settings.clone(),
+            store: open_store(settings)?,
+            metrics: IngestMetrics::register(&registry)?,
+            maintenance_metrics: MaintenanceMetrics::register(&registry)?,
+            clock: Arc::clone(&clock),
+            commits: commits.clone(),
+            until_end,
+        };
+        let reloads = ReloadMetrics::register(&registry)?;
         let query_metrics = QueryMetrics::register(&registry)?;
-        let store = open_store(settings)?;
         // The port first: a second process with the same settings ends here, before it counts anything.
         let listener = TcpListener::bind(settings.http.listen)
             .await
             .with_context(|| format!("http.listen {}: is another process using the port?", settings.http.listen))?;
-        let pipeline = Pipeline {
-            catalog: Arc::clone(&catalog),
-            store: store.clone(),
-            settings: settings.worker(),
-            metrics: metrics.clone(),
-            clock: Arc::clone(&clock),
-            runtime: commits.clone(),
-        };
-        let mut workers = Vec::new();
-        for source in sources(settings, &catalog, until_end)? {
-            workers.push(pipeline.start(source).await?);
-        }
-        let live = Workers(workers.iter().map(|w| w.handle.clone()).collect());
-        let snapshots = Snapshots::new(store, Arc::new(live));
+        let ingestion = plant.start(&Arc::new(packs.catalog)).await?;
+        let live = Arc::new(Workers::default());
+        live.set(ingestion.handles());
+        let snapshots = Snapshots::new(plant.store.clone(), Arc::clone(&live) as _);
         snapshots.define(packs.definitions);
         let engine = Arc::new(SqlEngine::new(snapshots, settings.sql_limits(), now(&clock)));
         let scrape = Scrape::new(Arc::clone(&engine), registry, query_metrics.clone(), settings.scrape.series_max);
         let endpoints = Endpoints {
-            engine,
+            engine: Arc::clone(&engine),
             scrape: Arc::new(scrape),
             metrics: query_metrics,
             queries: Arc::new(Semaphore::new(settings.sql.concurrency_max)),
@@ -89,35 +91,40 @@ impl App {
             };
             axum::serve(listener, router(endpoints)).with_graceful_shutdown(stopped).await
         });
-        Ok(Self { metrics, clock, address, workers, server, stop_server })
+        Ok(Self { address, plant, reloads, ingestion: Some(ingestion), live, engine, server, stop_server })
     }
 
-    /// Works until a stop is requested, a worker fails, or all sources are finished. Without
+    /// Works until a stop or a reload is requested, a worker fails, or all sources are finished. Without
     /// `stop_when_finished` it goes on answering after the last source has ended.
-    pub async fn work(&mut self, shutdown: &mut Shutdown, stop_when_finished: bool) -> Result<Ended> {
-        while !self.workers.is_empty() {
-            let ended = futures::future::select_all(self.workers.iter_mut().map(|w| Box::pin(w.ended())));
-            let index = tokio::select! {
-                () = shutdown.requested() => return Ok(Ended::Requested),
-                (result, index, _) = ended => result.map(|()| index)?,
-            };
-            self.workers.remove(index);
+    pub async fn work(
+        &mut self,
+        shutdown: &mut Shutdown,
+        hangup: &mut Hangup,
+        stop_when_finished: bool,
+    ) -> Result<Ended> {
+        let ended = async {
+            if let Some(ingestion) = &mut self.ingestion {
+                ingestion.ended().await?;
+            }
+            if !stop_when_finished {
+                tracing::info!("all sources are read to their end; still answering");
+                std::future::pending::<()>().await;
+            }
+            Ok(Ended::Finished)
+        };
+        tokio::select! {
+            () = shutdown.requested() => Ok(Ended::Requested),
+            () = hangup.requested() => Ok(Ended::Reload),
+            ended = ended => ended,
         }
-        if !stop_when_finished {
-            tracing::info!("all sources are read to their end; still answering");
-            shutdown.requested().await;
-            return Ok(Ended::Requested);
-        }
-        Ok(Ended::Finished)
     }
 
     /// Commits everything that was read, then stops answering.
     pub async fn drain(mut self) -> Result<()> {
-        self.workers.iter().for_each(|w| w.handle.drain());
-        let mut result = Ok(());
-        for worker in &mut self.workers {
-            result = result.and(worker.ended().await);
-        }
+        let result = match self.ingestion.take() {
+            Some(ingestion) => ingestion.drain().await,
+            None => Ok(()),
+        };
         // Readers may have gone already.
         let _ = self.stop_server.send(());
         self.server.await??;
@@ -134,25 +141,6 @@ pub fn now(clock: &Arc<dyn Clock>) -> Now {
 /// The store of the settings.
 pub fn open_store(settings: &Settings) -> Result<Store> {
     Ok(Store::open(&settings.storage.location, settings.storage.options.clone())?)
-}
-
-/// How Kafka is read; an error when the settings do not say.
-pub fn kafka_settings(settings: &Settings, catalog: &Catalog, until_end: bool) -> Result<KafkaSettings> {
-    if settings.kafka.properties.is_empty() {
-        bail!("no source of events\n  hint: set \"bootstrap.servers\" in [kafka.properties], or paths in [files]");
-    }
-    let topics = catalog.topics().into_iter().map(str::to_owned).collect();
-    let skip_missing = settings.kafka.missing_records == MissingRecords::Skip;
-    Ok(KafkaSettings { topics, skip_missing, properties: settings.kafka.properties.clone(), until_end })
-}
-
-fn sources(settings: &Settings, catalog: &Catalog, until_end: bool) -> Result<Vec<Box<dyn Source>>> {
-    if !settings.files.paths.is_empty() {
-        return Ok(vec![Box::new(FileSource::new(settings.files.paths.clone(), settings.ingest.record_bytes_max))]);
-    }
-    let kafka = kafka_settings(settings, catalog, until_end)?;
-    let open = |_| Ok(Box::new(KafkaSource::new(&kafka)?) as Box<dyn Source>);
-    (0..settings.kafka.workers).map(open).collect()
 }
 
 /// Sends log lines to the standard error.

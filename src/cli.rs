@@ -1,5 +1,9 @@
 //! The command line.
 
+mod letters;
+
+pub use letters::{DeadLetters, ListFormat, ListLetters, Redrive, ShowLetter, Which};
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -29,8 +33,14 @@ pub enum Command {
     /// Ask the tables. Sees what is committed; a running process also answers for what is not yet,
     /// on POST /api/v1/sql.
     Sql(Sql),
+    /// Events that could not be counted: list them, look at them, put them back.
+    #[command(subcommand)]
+    DeadLetters(DeadLetters),
     /// Replay what the tables have counted and compare every window: exit code 1 when one differs.
     Verify(Verify),
+    /// Merge small files, roll windows up into wider ones, delete what was kept long enough: once, until
+    /// nothing is left to do. `run` does the same beside counting.
+    Maintain(Maintain),
     /// Generate events with known trouble.
     Simulate(Simulate),
 }
@@ -124,6 +134,16 @@ pub struct Test {
     pub filter: Option<String>,
     #[command(flatten)]
     pub config: Config,
+}
+
+#[derive(Debug, Args)]
+pub struct Maintain {
+    /// Folder or URL of the tables, instead of that in the settings.
+    #[arg(long, value_name = "LOCATION")]
+    pub data: Option<String>,
+    /// Settings file; its packs say how long windows are kept, else the tables themselves do.
+    #[arg(short, long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

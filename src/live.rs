@@ -1,20 +1,28 @@
 //! Joins the workers of this process to the readers: what the query crate asks, the ingest crate answers.
 
 use futures::future::{BoxFuture, join_all};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use tidewatch_engine::live::Piece;
 use tidewatch_ingest::worker::{ViewError, WorkerHandle};
 use tidewatch_query::{LiveError, LiveStates, LiveView};
 
 /// All workers of this process.
-#[derive(Debug)]
-pub struct Workers(pub Vec<WorkerHandle>);
+#[derive(Debug, Default)]
+pub struct Workers(RwLock<Vec<WorkerHandle>>);
+
+impl Workers {
+    /// Puts other workers in the place of those that were.
+    pub fn set(&self, workers: Vec<WorkerHandle>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = workers;
+    }
+}
 
 impl LiveStates for Workers {
     fn view(&self) -> BoxFuture<'_, Result<LiveView, LiveError>> {
-        Box::pin(async {
+        let workers = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
+        Box::pin(async move {
             let mut all = LiveView::default();
-            for view in join_all(self.0.iter().map(WorkerHandle::view)).await {
+            for view in join_all(workers.iter().map(WorkerHandle::view)).await {
                 match view {
                     Ok(view) => {
                         all.pieces.extend(view.pieces.into_iter().map(|p| p as Arc<dyn Piece>));

@@ -4,11 +4,13 @@
 mod app;
 mod cli;
 mod commands;
+mod ingestion;
 mod live;
 mod pack_tests;
 mod packs;
+mod reload;
 mod settings;
-mod shutdown;
+mod signals;
 mod status;
 
 use clap::Parser;

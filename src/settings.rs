@@ -7,8 +7,14 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tidewatch_engine::dedupe::DedupeSettings;
+use tidewatch_engine::life_cycle::LifeLimits;
+use tidewatch_engine::rollup::Catalog;
+use tidewatch_engine::source::PersonalAction;
 use tidewatch_engine::watermark::WatermarkSettings;
 use tidewatch_ingest::decode::DecodeLimits;
+use tidewatch_ingest::maintenance::MaintenanceSettings;
+use tidewatch_ingest::personal::HashKey;
 use tidewatch_ingest::source::KafkaSource;
 use tidewatch_ingest::worker::{BATCH_ROWS, WorkerSettings};
 use tidewatch_query::SqlLimits;
@@ -16,7 +22,11 @@ use tidewatch_query::SqlLimits;
 /// Every setting with its default, commented.
 pub const DEFAULT_TOML: &str = include_str!("settings/default.toml");
 
+/// Panes of arrival time are told apart by so many hours, with room to spare.
+const HORIZON_MAX: Duration = Duration::from_secs(365 * 86_400);
+
 const MIB: usize = 1024 * 1024;
+const DAY_S: u64 = 86_400;
 
 /// The whole file.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -27,7 +37,10 @@ pub struct Settings {
     pub kafka: Kafka,
     pub files: Files,
     pub ingest: Ingest,
+    pub personal: Personal,
+    pub dedupe: Dedupe,
     pub watermark: Watermark,
+    pub maintenance: Maintenance,
     pub http: Http,
     pub sql: Sql,
     pub scrape: Scrape,
@@ -75,11 +88,46 @@ pub struct Ingest {
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+pub struct Dedupe {
+    #[serde(with = "humantime_serde")]
+    pub horizon: Duration,
+    pub ids_max: usize,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Personal {
+    pub salt: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Watermark {
     #[serde(with = "humantime_serde")]
     pub disorder: Duration,
     #[serde(with = "humantime_serde")]
     pub idle_after: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Maintenance {
+    pub enabled: bool,
+    #[serde(with = "humantime_serde")]
+    pub interval: Duration,
+    pub fresh_files: usize,
+    #[serde(with = "humantime_serde")]
+    pub fresh_age: Duration,
+    pub file_bytes: u64,
+    pub task_bytes: u64,
+    pub task_rows: u64,
+    pub checkpoint_commits: u64,
+    #[serde(with = "humantime_serde")]
+    pub log_retention: Duration,
+    #[serde(with = "humantime_serde")]
+    pub file_grace: Duration,
+    #[serde(with = "humantime_serde")]
+    pub dead_letters_retention: Duration,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -135,7 +183,10 @@ impl Default for Settings {
             kafka: Kafka::default(),
             files: Files::default(),
             ingest: Ingest::default(),
+            personal: Personal::default(),
+            dedupe: Dedupe::default(),
             watermark: Watermark::default(),
+            maintenance: Maintenance::default(),
             http: Http::default(),
             sql: Sql::default(),
             scrape: Scrape::default(),
@@ -173,9 +224,33 @@ impl Default for Ingest {
     }
 }
 
+impl Default for Dedupe {
+    fn default() -> Self {
+        Self { horizon: Duration::from_secs(24 * 3600), ids_max: 10_000_000 }
+    }
+}
+
 impl Default for Watermark {
     fn default() -> Self {
         Self { disorder: Duration::from_secs(5), idle_after: Duration::from_secs(30) }
+    }
+}
+
+impl Default for Maintenance {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            interval: Duration::from_secs(30),
+            fresh_files: 8,
+            fresh_age: Duration::from_secs(15 * 60),
+            file_bytes: 128 * MIB as u64,
+            task_bytes: 256 * MIB as u64,
+            task_rows: 4_000_000,
+            checkpoint_commits: 100,
+            log_retention: Duration::from_secs(3600),
+            file_grace: Duration::from_secs(3600),
+            dead_letters_retention: Duration::from_secs(90 * DAY_S),
+        }
     }
 }
 
@@ -239,7 +314,9 @@ impl Settings {
             Some(line) => format!("{file}:{line}"),
             None => file.to_owned(),
         };
+        let salt = ("personal.salt".to_owned(), &mut settings.personal.salt);
         let secrets = settings.kafka.properties.iter_mut().chain(settings.storage.options.iter_mut());
+        let secrets = secrets.chain([(&salt.0, salt.1)]);
         for (key, value) in secrets {
             let Some(name) = value.strip_prefix("${").and_then(|v| v.strip_suffix('}')) else { continue };
             match env(name) {
@@ -291,11 +368,19 @@ impl Settings {
             ("ingest.record_bytes_max", self.ingest.record_bytes_max),
             ("ingest.string_bytes_max", self.ingest.string_bytes_max),
             ("ingest.explode_max", self.ingest.explode_max),
+            ("dedupe.ids_max", self.dedupe.ids_max),
             ("sql.rows_max", self.sql.rows_max),
             ("sql.memory_bytes_max", self.sql.memory_bytes_max),
             ("sql.query_bytes_max", self.sql.query_bytes_max),
             ("sql.concurrency_max", self.sql.concurrency_max),
         ];
+        if self.maintenance.fresh_files == 0 {
+            mistake("maintenance.fresh_files", "expected at least 1, found 0".to_owned());
+        }
+        // Longer, the log may have forgotten that the file was removed at all.
+        if self.maintenance.file_grace > Duration::from_secs(DAY_S) {
+            mistake("maintenance.file_grace", "expected at most 1d".to_owned());
+        }
         for (key, _) in positive.iter().filter(|(_, value)| *value == 0) {
             mistake(key, "expected at least 1, found 0".to_owned());
         }
@@ -304,14 +389,31 @@ impl Settings {
             let message = "a column of text would not fit into memory\n  hint: keep (explode_max + 65536) × string_bytes_max below 2 GiB";
             mistake("ingest.explode_max", message.to_owned());
         }
+        if self.dedupe.horizon > HORIZON_MAX {
+            mistake("dedupe.horizon", format!("expected at most {} days", HORIZON_MAX.as_secs() / 86_400));
+        }
         let durations = [
             ("ingest.flush_interval", self.ingest.flush_interval),
             ("watermark.idle_after", self.watermark.idle_after),
+            ("maintenance.interval", self.maintenance.interval),
             ("sql.timeout", self.sql.timeout),
         ];
         for (key, _) in durations.iter().filter(|(_, value)| value.is_zero()) {
             mistake(key, "expected more than 0s".to_owned());
         }
+    }
+
+    /// Do these settings have what the packs need?
+    pub fn check_packs(&self, catalog: &Catalog) -> Result<()> {
+        if catalog.personal.any_hashed() && self.personal.salt.is_empty() {
+            let keys: Vec<&str> =
+                catalog.personal.iter().filter(|(_, a)| *a == PersonalAction::Hash).map(|(key, _)| key).collect();
+            bail!(
+                "personal.salt: the packs keep {} as salted hashes, and there is no salt\n  hint: salt = \"${{TIDEWATCH_SALT}}\" in [personal]; keep it secret, and keep it: another salt gives other hashes",
+                keys.join(", ")
+            );
+        }
+        Ok(())
     }
 
     /// What a worker needs of it.
@@ -330,10 +432,40 @@ impl Settings {
                 explode_max: self.ingest.explode_max,
                 future_max_us: us(self.ingest.future_max),
             },
+            dedupe: DedupeSettings {
+                horizon_us: us(self.dedupe.horizon),
+                // Workers share the bound.
+                ids_max: self.dedupe.ids_max / self.kafka.workers.max(1),
+            },
+            hash_key: HashKey::from_salt(&self.personal.salt),
             watermark: WatermarkSettings {
                 disorder_us: us(self.watermark.disorder),
                 idle_after_us: us(self.watermark.idle_after),
             },
+        }
+    }
+
+    /// When and how tables are maintained.
+    pub fn maintenance(&self) -> MaintenanceSettings {
+        let (own, defaults) = (&self.maintenance, MaintenanceSettings::default());
+        let fresh_age_us = i64::try_from(own.fresh_age.as_micros()).unwrap_or(i64::MAX / 4);
+        MaintenanceSettings {
+            interval: own.interval,
+            limits: LifeLimits {
+                fresh_files: own.fresh_files,
+                fresh_age_us,
+                file_bytes: own.file_bytes,
+                task_bytes: own.task_bytes,
+                task_rows: own.task_rows,
+                ..defaults.limits
+            },
+            checkpoint_commits: own.checkpoint_commits,
+            log_retention: own.log_retention,
+            file_grace: own.file_grace,
+            // A day more than they are asked for.
+            event_ids_retention: self.dedupe.horizon + Duration::from_secs(DAY_S),
+            dead_letters_retention: Some(own.dead_letters_retention).filter(|d| !d.is_zero()),
+            ..defaults
         }
     }
 

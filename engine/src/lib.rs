@@ -18,8 +18,10 @@
 //! | how events are counted | [`open`], [`series`], [`aggregate`] |
 //! | how many series a tenant may have | [`cardinality`] |
 //! | percentiles and distinct counts | [`sketch`] |
+//! | why a copy of an event counts nothing | [`dedupe`] |
 //! | when a commit may be made | [`commit`] |
 //! | what a table lacks that was defined later | [`backfill`] |
+//! | how files are merged, rolled up and dropped | [`life_cycle`] |
 //! | what readers see before a commit | [`live`] |
 //! | whether a window is all there | [`completeness`] |
 //! | our own metrics | [`metrics`] |
@@ -29,7 +31,9 @@ pub mod backfill;
 pub mod cardinality;
 pub mod commit;
 pub mod completeness;
+pub mod dedupe;
 pub mod functions;
+pub mod life_cycle;
 pub mod live;
 pub mod metrics;
 pub mod open;

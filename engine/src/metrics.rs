@@ -49,6 +49,11 @@ metrics! {
     ENUM_UNKNOWN = Counter "tidewatch_ingest_enum_unknown_total" ["source", "field"] "Events counted under the value other because an enumeration does not list theirs.";
     TIME_FALLBACK = Counter "tidewatch_ingest_time_fallback_total" ["source"] "Events without time, dated by another field or by their record.";
     LATE_EVENTS = Counter "tidewatch_ingest_late_events_total" ["source"] "Events older than the watermark of their partition; they count all the same.";
+    DUPLICATES = Counter "tidewatch_ingest_duplicates_total" ["source"] "Copies of events that were counted before; they do not count.";
+    REMEMBERED = Gauge "tidewatch_ingest_remembered_ids" [] "Ids of counted events in memory, by which copies are known.";
+    REMEMBERED_BYTES = Gauge "tidewatch_ingest_remembered_bytes" [] "Memory of the ids of counted events.";
+    REMEMBERED_EVICTED = Counter "tidewatch_ingest_remembered_ids_evicted_total" [] "Ids forgotten before their time because of dedupe.ids_max; copies of their events would count.";
+    PERSONAL_VALUES = Counter "tidewatch_ingest_personal_values_total" ["source", "action"] "Values of personal keys in the events of a source, or in dead_letters, by what is kept of them: nothing (drop) or a salted hash (hash).";
     HISTOGRAM_REFUSED = Counter "tidewatch_ingest_histogram_refused_total" ["rollup"] "Negative values that a histogram has no bucket for.";
     WITHOUT_VALUE = Counter "tidewatch_ingest_expressions_without_value_total" ["source"] "Expressions of rollups that have no value for an event (overflow, division by zero, a failing cast) and count as null.";
     FOLDED = Counter "tidewatch_ingest_series_folded_events_total" ["rollup"] "Events counted under __other__ because their tenant has as many series of the rollup and day as its budget allows.";
@@ -68,9 +73,26 @@ metrics! {
 }
 
 metrics! {
+    /// All metrics of the maintenance of tables.
+    MAINTENANCE;
+    TABLE_FILES = Gauge "tidewatch_table_files" ["table", "tier"] "Live files of a table; tier is empty for tables without tiers.";
+    TABLE_BYTES = Gauge "tidewatch_table_bytes" ["table", "tier"] "Size of the live files of a table.";
+    MAINTENANCE_TASKS = Counter "tidewatch_maintenance_tasks_total" ["kind", "outcome"] "Maintenance tasks by kind (roll, merge, expire, checkpoint, vacuum) and outcome (done, conflict, failed).";
+    MAINTENANCE_SECONDS = Histogram "tidewatch_maintenance_task_duration_seconds" ["kind"] "Time that a maintenance task took.";
+    VACUUMED_FILES = Counter "tidewatch_maintenance_vacuumed_files_total" ["table"] "Data files deleted because no live version needs them.";
+}
+
+metrics! {
     /// All metrics of the query path.
     QUERY;
     SQL_QUERIES = Counter "tidewatch_sql_queries_total" ["outcome"] "Queries over HTTP by outcome: ok, or the code of the error.";
     SQL_SECONDS = Histogram "tidewatch_sql_query_duration_seconds" [] "Time from the text of a query to its last row.";
     SCRAPES_TRUNCATED = Counter "tidewatch_scrapes_truncated_total" ["rollup"] "Scrapes that left series of a rollup out because of scrape.series_max.";
+}
+
+metrics! {
+    /// All metrics of the process as a whole.
+    PROCESS;
+    RELOADS = Counter "tidewatch_pack_reloads_total" ["outcome"] "Reloads of packs (SIGHUP) by outcome: applied; refused, for mistakes that the log names.";
+    LAST_RELOAD_SUCCEEDED = Gauge "tidewatch_pack_last_reload_succeeded" [] "1 when the packs in use are those that were last asked for, 0 when their reload was refused.";
 }

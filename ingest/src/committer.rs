@@ -6,6 +6,7 @@
 
 use crate::clock::Clock;
 use crate::dead_letter::{DEAD_LETTERS, dead_letter_schema};
+use crate::event_ids::{self, EVENT_IDS, RememberedIds, event_ids_schema};
 use crate::metrics::IngestMetrics;
 use crate::piece::{Ranges, Reads, WorkerPiece};
 use crate::tables::open_all;
@@ -18,6 +19,7 @@ use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 use tidewatch_engine::aggregate::AggregateError;
 use tidewatch_engine::commit::TopicPartition;
+use tidewatch_engine::dedupe::DedupeSettings;
 use tidewatch_engine::live::Piece;
 use tidewatch_engine::rollup::{Catalog, RollupSchema, TablePlan, merge_batches, sorted_by_key};
 use tidewatch_storage::{AppendOutcome, Rows, StorageError, Store, Table};
@@ -62,16 +64,33 @@ pub struct Positions {
     pub tables: BTreeMap<String, BTreeMap<TopicPartition, i64>>,
     /// Newest watermark that any table records, per partition.
     pub watermarks: BTreeMap<TopicPartition, i64>,
+    /// Ids of the events up to the offset where each partition starts: the least of its positions.
+    pub remembered: BTreeMap<TopicPartition, Vec<RememberedIds>>,
+}
+
+impl Positions {
+    /// Where each partition starts: what some table lacks is counted again.
+    pub fn starts(&self) -> BTreeMap<TopicPartition, i64> {
+        let mut starts = BTreeMap::new();
+        for (partition, &position) in self.tables.values().flatten() {
+            let start = starts.entry(partition.clone()).or_insert(position);
+            *start = position.min(*start);
+        }
+        starts
+    }
 }
 
 /// Writes the tables of one worker.
 #[derive(Debug)]
 pub struct Committer {
     tables: Vec<Target>,
+    /// `None` when no ids are remembered.
+    dedupe: Option<DedupeSettings>,
+    /// `Some`: positions are those of a backfill, and nobody else may move them. Per partition the offset after
+    /// which ids of events are remembered; those of the live path are its own.
+    backfill: Option<BTreeMap<TopicPartition, i64>>,
     metrics: IngestMetrics,
     clock: Arc<dyn Clock>,
-    /// Positions are those of a backfill, and nobody else may move them.
-    is_backfill: bool,
 }
 
 #[derive(Debug)]
@@ -85,25 +104,29 @@ struct Target {
 }
 
 impl Committer {
-    /// Opens or creates every table of the catalogue, and the dead letters.
+    /// Opens or creates every table of the catalogue, and the dead letters. `disorder_us`: how far events may
+    /// lie beyond a watermark, microseconds.
     pub async fn open(
         store: &Store,
         catalog: &Catalog,
+        disorder_us: i64,
         metrics: IngestMetrics,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StorageError> {
-        let (rollups, letters) = open_all(store, catalog).await?;
+        let (rollups, letters) = open_all(store, catalog, disorder_us).await?;
         let mut tables: Vec<Target> = rollups.into_iter().map(|(plan, table)| Target::of(&plan, table)).collect();
         tables.push(Target { table: letters, rollup: None, reads: Reads::All, is_union: false });
-        Ok(Self { tables, metrics, clock, is_backfill: false })
+        Ok(Self { tables, dedupe: None, backfill: None, metrics, clock })
     }
 
     /// Writes tables that were opened for a backfill, one after the other in this order; `catalog` counts
     /// nothing else. The last one tells what is filled: a crash in between leaves the others ahead of it.
-    /// What cannot be used is not noted: the live path has done so when it read it.
+    /// What cannot be used is not noted: the live path has done so when it read it. `ids_from`: per partition
+    /// the offset after which ids of events are remembered.
     pub(crate) fn filling(
         tables: Vec<Table>,
         catalog: &Catalog,
+        ids_from: BTreeMap<TopicPartition, i64>,
         metrics: IngestMetrics,
         clock: Arc<dyn Clock>,
     ) -> Self {
@@ -112,7 +135,19 @@ impl Committer {
             let plan = plans.iter().find(|plan| plan.schema.name == table.name())?;
             Some(Target::of(plan, table))
         };
-        Self { tables: tables.into_iter().filter_map(target).collect(), metrics, clock, is_backfill: true }
+        let tables = tables.into_iter().filter_map(target).collect();
+        Self { tables, dedupe: None, backfill: Some(ids_from), metrics, clock }
+    }
+
+    /// Keeps the ids of events as well, if the settings say so.
+    pub async fn with_event_ids(mut self, store: &Store, settings: DedupeSettings) -> Result<Self, StorageError> {
+        if settings.is_on() {
+            let properties = [("delta.dataSkippingNumIndexedCols", "5".to_owned())];
+            let table = Table::open_or_create(store, EVENT_IDS, &event_ids_schema(), &properties).await?;
+            self.tables.push(Target { table, rollup: None, reads: Reads::All, is_union: false });
+            self.dedupe = Some(settings);
+        }
+        Ok(self)
     }
 
     /// Serves the worker until it hangs up.
@@ -141,7 +176,7 @@ impl Committer {
         }
     }
 
-    async fn try_positions(&mut self, partitions: &[TopicPartition]) -> Result<Positions, StorageError> {
+    pub(crate) async fn try_positions(&mut self, partitions: &[TopicPartition]) -> Result<Positions, StorageError> {
         let mut positions = Positions::default();
         for target in &mut self.tables {
             target.table.refresh().await?;
@@ -154,26 +189,44 @@ impl Committer {
                 }
             }
         }
-        let last = self.tables.last().filter(|_| self.is_backfill);
-        if let Some(filled) = last.and_then(|t| positions.tables.get(t.table.name())).cloned() {
+        if let Some(ids_from) = &self.backfill {
+            // Tables that a backfill leaves alone stand where it does.
+            let filled = self.tables.last().and_then(|t| positions.tables.get(t.table.name())).cloned();
+            let filled = filled.unwrap_or_default();
+            let ids = filled.iter().map(|(p, &at)| (p.clone(), ids_from.get(p).map_or(at, |&from| from.min(at))));
+            positions.tables.insert(EVENT_IDS.to_owned(), ids.collect());
             positions.tables.insert(DEAD_LETTERS.to_owned(), filled);
         }
+        positions.remembered = self.remembered(&positions).await?;
         Ok(positions)
+    }
+
+    /// The ids of the events up to where each partition will start.
+    async fn remembered(
+        &self,
+        positions: &Positions,
+    ) -> Result<BTreeMap<TopicPartition, Vec<RememberedIds>>, StorageError> {
+        let Some((settings, target)) = self.dedupe.zip(self.tables.iter().find(|t| t.table.name() == EVENT_IDS)) else {
+            return Ok(BTreeMap::new());
+        };
+        event_ids::read(&target.table, &positions.starts(), &settings).await
     }
 
     async fn commit(&mut self, pieces: &[Arc<WorkerPiece>], watermarks: &BTreeMap<TopicPartition, i64>) -> Answer {
         let started = self.clock.monotonic();
         let metrics = &self.metrics;
         let commits: Vec<_> = self.tables.iter_mut().map(|t| t.commit(pieces, watermarks, metrics).boxed()).collect();
-        let parallel = if self.is_backfill { 1 } else { PARALLEL_TABLES };
+        let parallel = if self.backfill.is_some() { 1 } else { PARALLEL_TABLES };
         let outcomes: Vec<Outcome> = futures::stream::iter(commits).buffer_unordered(parallel).collect().await;
         if let Some(Outcome::Refused(reason)) = outcomes.iter().find(|o| matches!(o, Outcome::Refused(_))) {
             return Answer::Refused(reason.clone());
         }
         if outcomes.contains(&Outcome::MustReplay) {
-            return match self.is_backfill {
-                false => Answer::MustReplay,
-                true => Answer::Refused("another backfill is at work on the same gap; this one has stopped".to_owned()),
+            return match self.backfill {
+                None => Answer::MustReplay,
+                Some(_) => {
+                    Answer::Refused("another backfill is at work on the same gap; this one has stopped".to_owned())
+                }
             };
         }
         metrics.commit_seconds.observe((self.clock.monotonic() - started).as_secs_f64());
@@ -265,6 +318,9 @@ impl Target {
     /// One batch out of all pieces: rows of equal key merged, sorted by key.
     fn rows(&self, pieces: &[Arc<WorkerPiece>]) -> Result<Option<RecordBatch>, AggregateError> {
         let name = self.table.name();
+        if name == EVENT_IDS {
+            return Ok(event_ids::batch(pieces.iter().flat_map(|p| p.event_ids()))?);
+        }
         let batches: Vec<RecordBatch> =
             pieces.iter().filter_map(|p| p.try_batch(name).transpose()).collect::<Result<_, _>>()?;
         Ok(match (&self.rollup, batches.as_slice()) {

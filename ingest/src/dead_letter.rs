@@ -1,6 +1,7 @@
 //! Where records go that could not be used: a table with their reason, origin and bytes.
 
 use crate::decode::{Notice, Reject};
+use crate::personal::{Personal, PersonalCounts};
 use arrow::array::{ArrayRef, BinaryBuilder, Int32Builder, Int64Builder, StringBuilder, TimestampMicrosecondBuilder};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
@@ -41,6 +42,7 @@ pub fn dead_letter_schema() -> SchemaRef {
 pub struct DeadLetters {
     /// Longer payloads are cut off here; `payload_bytes` keeps the true length.
     payload_bytes_max: usize,
+    personal: Arc<Personal>,
     rows: usize,
     bytes: usize,
     arrival_time: TimestampMicrosecondBuilder,
@@ -73,10 +75,11 @@ pub struct Letter<'a> {
 }
 
 impl DeadLetters {
-    /// None yet.
-    pub fn new(payload_bytes_max: usize) -> Self {
+    /// None yet. What is kept of a letter is made free of personal data first.
+    pub fn new(payload_bytes_max: usize, personal: Arc<Personal>) -> Self {
         Self {
             payload_bytes_max,
+            personal,
             rows: 0,
             bytes: 0,
             arrival_time: TimestampMicrosecondBuilder::new().with_timezone("UTC"),
@@ -109,11 +112,15 @@ impl DeadLetters {
         self.bytes
     }
 
-    /// Adds a record that does not count.
-    pub fn reject(&mut self, letter: &Letter<'_>, reject: &Reject) {
-        self.event_id.append_option(reject.event_id.as_deref());
-        self.event_type.append_option(reject.event_type.as_deref());
-        self.add(letter, reject.reason.as_str(), &reject.detail, REJECTED);
+    /// Adds a record that does not count; tells which personal values were in it.
+    pub fn reject(&mut self, letter: &Letter<'_>, reject: &Reject) -> PersonalCounts {
+        let clean = |text: &Option<String>| text.as_deref().map(|text| self.personal.clean_attribute(text));
+        let (event_id, event_type) = (clean(&reject.event_id), clean(&reject.event_type));
+        self.event_id.append_option(event_id);
+        self.event_type.append_option(event_type);
+        let (place, finding) = reject.place_and_finding();
+        let detail = format!("{place}{}", self.personal.clean_message(finding));
+        self.add(letter, reject.reason.as_str(), &detail, REJECTED)
     }
 
     /// Adds a record that counts, but not as it stands.
@@ -124,15 +131,14 @@ impl DeadLetters {
             0 | 1 => String::new(),
             rows => format!(", nor are those of {} other elements", rows - 1),
         };
-        let detail = format!(
-            "data.{}: {:?} is not one of the listed values{others}; counted as other",
-            notice.field, notice.found
-        );
+        let found = self.personal.clean_message(&format!("{:?}", notice.found));
+        let detail =
+            format!("data.{}: {found} is not one of the listed values{others}; counted as other", notice.field);
         self.add(letter, crate::decode::Reason::UnknownEnum.as_str(), &detail, KEPT_AS_OTHER);
     }
 
-    fn add(&mut self, letter: &Letter<'_>, reason: &str, detail: &str, disposition: &str) {
-        let kept = &letter.payload[..letter.payload.len().min(self.payload_bytes_max)];
+    fn add(&mut self, letter: &Letter<'_>, reason: &str, detail: &str, disposition: &str) -> PersonalCounts {
+        let (kept, personal) = self.personal.clean_payload(letter.payload, self.payload_bytes_max);
         self.rows += 1;
         self.bytes += kept.len();
         self.arrival_time.append_value(letter.arrival_time_us);
@@ -143,8 +149,9 @@ impl DeadLetters {
         self.reason.append_value(reason);
         self.detail.append_value(detail);
         self.disposition.append_value(disposition);
-        self.payload.append_value(kept);
+        self.payload.append_value(&kept);
         self.payload_bytes.append_value(letter.payload.len() as i64);
+        personal
     }
 
     /// The letters as a batch, or `None` when there are none.

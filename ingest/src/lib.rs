@@ -9,16 +9,24 @@
 //! |---|---|
 //! | Kafka, rebalances, replay of files | [`source`] |
 //! | CloudEvents to columns, what is refused | [`decode`], [`dead_letter`] |
+//! | what personal data leaves behind | [`personal`] |
+//! | how dead letters are read and put back | [`letters`] |
 //! | the life of a worker | [`worker`] |
 //! | how a flush becomes commits | [`committer`], [`piece`] |
+//! | how copies of events are known after a restart | [`event_ids`] |
 //! | what came before a rollup was defined | [`backfill`] |
+//! | how tables are kept small and fast | [`maintenance`] |
 
 pub mod backfill;
 pub mod clock;
 pub mod committer;
 pub mod dead_letter;
 pub mod decode;
+pub mod event_ids;
+pub mod letters;
+pub mod maintenance;
 pub mod metrics;
+pub mod personal;
 pub mod piece;
 mod pipeline;
 pub mod source;
@@ -26,3 +34,4 @@ mod tables;
 pub mod worker;
 
 pub use pipeline::{Pipeline, PipelineError, WorkerThread};
+pub use tables::prepare;

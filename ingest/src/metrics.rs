@@ -1,10 +1,12 @@
 //! Our own metrics of the ingest path, built from the catalogue in `engine::metrics`.
 
+use crate::personal::PersonalCounts;
 use prometheus::core::Collector;
 use prometheus::{
     GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
 use tidewatch_engine::metrics::{self as catalogue, MetricDef};
+use tidewatch_engine::source::PersonalAction;
 
 /// Handles of every metric the worker and the committer write.
 #[derive(Debug, Clone)]
@@ -18,6 +20,11 @@ pub struct IngestMetrics {
     pub enum_unknown: IntCounterVec,
     pub time_fallback: IntCounterVec,
     pub late_events: IntCounterVec,
+    pub duplicates: IntCounterVec,
+    pub personal_values: IntCounterVec,
+    pub remembered: IntGauge,
+    pub remembered_bytes: IntGauge,
+    pub remembered_evicted: IntCounter,
     pub histogram_refused: IntCounterVec,
     pub without_value: IntCounterVec,
     pub folded: IntCounterVec,
@@ -67,6 +74,11 @@ impl IngestMetrics {
             enum_unknown: counters(&catalogue::ENUM_UNKNOWN)?,
             time_fallback: counters(&catalogue::TIME_FALLBACK)?,
             late_events: counters(&catalogue::LATE_EVENTS)?,
+            duplicates: counters(&catalogue::DUPLICATES)?,
+            remembered: gauge(&catalogue::REMEMBERED)?,
+            remembered_bytes: gauge(&catalogue::REMEMBERED_BYTES)?,
+            remembered_evicted: counter(&catalogue::REMEMBERED_EVICTED)?,
+            personal_values: counters(&catalogue::PERSONAL_VALUES)?,
             histogram_refused: counters(&catalogue::HISTOGRAM_REFUSED)?,
             without_value: counters(&catalogue::WITHOUT_VALUE)?,
             folded: counters(&catalogue::FOLDED)?,
@@ -84,5 +96,14 @@ impl IngestMetrics {
             watermark: add(registry, GaugeVec::new(opts(&catalogue::WATERMARK), catalogue::WATERMARK.labels))?,
             last_commit: add(registry, prometheus::Gauge::with_opts(opts(&catalogue::LAST_COMMIT)))?,
         })
+    }
+
+    /// Counts personal values that were found in the events of a source.
+    pub fn count_personal(&self, source: &str, counts: PersonalCounts) {
+        for (action, count) in [(PersonalAction::Drop, counts.dropped), (PersonalAction::Hash, counts.hashed)] {
+            if count > 0 {
+                self.personal_values.with_label_values(&[source, action.as_str()]).inc_by(count);
+            }
+        }
     }
 }

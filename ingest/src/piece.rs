@@ -1,12 +1,15 @@
 //! A piece of a worker: frozen states of all tables and the offsets they cover.
 
 use crate::dead_letter::DEAD_LETTERS;
+use crate::event_ids::{self, EVENT_IDS, NewIds};
+use crate::source::{FILE_TOPIC, JOURNAL_TOPIC};
 use arrow::compute::concat_batches;
 use arrow::record_batch::RecordBatch;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 use tidewatch_engine::aggregate::AggregateError;
 use tidewatch_engine::commit::{OffsetRange, TopicPartition};
+use tidewatch_engine::dedupe::NewId;
 use tidewatch_engine::live::Piece;
 use tidewatch_engine::open::FrozenStates;
 use tidewatch_engine::rollup::TablePlan;
@@ -19,6 +22,7 @@ pub type Ranges = BTreeMap<TopicPartition, OffsetRange>;
 pub struct WorkerPiece {
     states: Vec<FrozenStates>,
     dead_letters: Option<RecordBatch>,
+    event_ids: Vec<NewIds>,
     ranges: BTreeMap<String, Ranges>,
     batches: BTreeMap<String, OnceLock<Option<RecordBatch>>>,
     no_ranges: Ranges,
@@ -28,7 +32,17 @@ impl WorkerPiece {
     /// Takes what was counted and the offsets it covers, by table.
     pub fn new(states: Vec<FrozenStates>, dead_letters: Option<RecordBatch>, ranges: BTreeMap<String, Ranges>) -> Self {
         let batches = ranges.keys().map(|table| (table.clone(), OnceLock::new())).collect();
-        Self { states, dead_letters, ranges, batches, no_ranges: Ranges::new() }
+        Self { states, dead_letters, event_ids: Vec::new(), ranges, batches, no_ranges: Ranges::new() }
+    }
+
+    /// Adds the ids of the events that were counted.
+    pub fn with_event_ids(self, event_ids: Vec<NewIds>) -> Self {
+        Self { event_ids, ..self }
+    }
+
+    /// The ids of the events that were counted.
+    pub fn event_ids(&self) -> &[NewIds] {
+        &self.event_ids
     }
 
     /// Rows (window × series) of all tables.
@@ -41,6 +55,7 @@ impl WorkerPiece {
     pub fn size_bytes(&self) -> usize {
         self.states.iter().map(FrozenStates::size_bytes).sum::<usize>()
             + self.dead_letters.as_ref().map_or(0, RecordBatch::get_array_memory_size)
+            + self.event_ids.iter().map(|new| new.ids.capacity() * size_of::<NewId>()).sum::<usize>()
     }
 
     /// The rows of a table, or why they cannot be made.
@@ -56,6 +71,9 @@ impl WorkerPiece {
     fn make(&self, table: &str) -> Result<Option<RecordBatch>, AggregateError> {
         if table == DEAD_LETTERS {
             return Ok(self.dead_letters.clone());
+        }
+        if table == EVENT_IDS {
+            return Ok(event_ids::batch(&self.event_ids)?);
         }
         let mut parts = Vec::new();
         for states in &self.states {
@@ -77,7 +95,7 @@ impl WorkerPiece {
 pub(crate) enum Reads {
     /// Those of every topic.
     All,
-    /// Those of these topics, and every replayed file.
+    /// Those of these topics, every replayed file, and the journal of letters that are put back.
     Topics(BTreeSet<String>),
 }
 
@@ -91,7 +109,9 @@ impl Reads {
         match self {
             Self::All => true,
             Self::Topics(topics) => {
-                topics.contains(&*partition.topic) || partition.topic.starts_with(crate::source::FILE_TOPIC)
+                topics.contains(&*partition.topic)
+                    || partition.topic.starts_with(FILE_TOPIC)
+                    || *partition.topic == *JOURNAL_TOPIC
             }
         }
     }

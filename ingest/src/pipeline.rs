@@ -54,8 +54,10 @@ pub struct WorkerThread {
 impl Pipeline {
     /// Starts one worker on a thread of its own.
     pub async fn start(&self, source: Box<dyn Source>) -> Result<WorkerThread, PipelineError> {
-        let committer =
-            Committer::open(&self.store, &self.catalog, self.metrics.clone(), Arc::clone(&self.clock)).await?;
+        let (metrics, clock) = (self.metrics.clone(), Arc::clone(&self.clock));
+        let disorder_us = self.settings.watermark.disorder_us;
+        let committer = Committer::open(&self.store, &self.catalog, disorder_us, metrics, clock).await?;
+        let committer = committer.with_event_ids(&self.store, self.settings.dedupe).await?;
         self.start_with(source, committer)
     }
 

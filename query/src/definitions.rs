@@ -3,7 +3,7 @@
 //! A declared table need not exist yet. Until the first commit makes it, it is an empty table, so that a
 //! view over ten rollups answers from the first event on.
 
-use crate::views::{View, Views};
+use crate::views::{Checking, View, Views};
 use arrow::datatypes::SchemaRef;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -49,11 +49,11 @@ impl Definitions {
         self
     }
 
-    /// Adds the views of `CREATE VIEW` statements. Each is planned as queries are, over empty tables.
+    /// Adds the views of `CREATE VIEW` statements.
     ///
     /// Errors: every mistake found, not only the first.
-    pub async fn with_views(mut self, files: &[NamedText]) -> Result<Self, Vec<DefinitionError>> {
-        self.views = Views::parse(files, &self.tables).await?;
+    pub async fn with_views(mut self, files: &[NamedText], checking: Checking) -> Result<Self, Vec<DefinitionError>> {
+        self.views = Views::parse(files, &self.tables, checking).await?;
         Ok(self)
     }
 

@@ -14,6 +14,7 @@
 //! | what a reader sees of a running worker | [`live`] |
 //! | how commits and memory become one answer | [`snapshot`], [`table`] |
 //! | what packs declare, and views | [`definitions`], [`views`] |
+//! | which width of windows answers a query | [`tiers`] |
 //! | `quantile`, `approx_distinct` and the like | [`functions`] |
 //! | limits of a query, its errors | [`sql`] |
 //! | table, CSV, JSON, Parquet, Arrow | [`format`] |
@@ -36,10 +37,12 @@ pub mod sql;
 pub mod table;
 #[cfg(test)]
 mod testing;
+pub mod tiers;
 pub mod views;
 
 pub use definitions::{DeclaredTable, Definitions};
 pub use live::{LiveError, LiveStates, LiveView, NoLiveStates};
 pub use session::Now;
 pub use snapshot::{Snapshot, Snapshots};
-pub use sql::{Answer, SqlEngine, SqlError, SqlLimits};
+pub use sql::{Answer, Prepared, SqlEngine, SqlError, SqlLimits};
+pub use views::Checking;

@@ -1,6 +1,7 @@
 //! What a query runs in: our functions, our memory limit, and a moment that is its `now()`.
 
 use crate::functions;
+use crate::tiers;
 use chrono::DateTime;
 use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::SessionState;
@@ -48,6 +49,18 @@ pub(crate) fn checking_context(memory_bytes_max: usize) -> Result<SessionContext
     with_config(config.with_target_partitions(1), memory_bytes_max)
 }
 
+/// A session whose plans may run again and again, over few rows.
+pub(crate) fn repeatable_context(memory_bytes_max: usize) -> Result<SessionContext> {
+    let mut config = config();
+    // What a run has learnt must not be known to the next one.
+    let optimizer = &mut config.options_mut().optimizer;
+    optimizer.enable_dynamic_filter_pushdown = false;
+    optimizer.enable_join_dynamic_filter_pushdown = false;
+    optimizer.enable_topk_dynamic_filter_pushdown = false;
+    optimizer.enable_aggregate_dynamic_filter_pushdown = false;
+    with_config(config.with_target_partitions(1), memory_bytes_max)
+}
+
 fn config() -> SessionConfig {
     let mut config = SessionConfig::new().with_information_schema(true);
     // Sketches are read as plain binary: views would be copied into it once more.
@@ -60,6 +73,7 @@ fn with_config(config: SessionConfig, memory_bytes_max: usize) -> Result<Session
     let runtime = RuntimeEnvBuilder::new().with_memory_limit(memory_bytes_max, 1.0).build_arc()?;
     let context = SessionContext::new_with_config_rt(config, runtime);
     functions::register(&context);
+    tiers::install(&context);
     Ok(context)
 }
 

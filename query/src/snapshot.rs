@@ -7,7 +7,7 @@
 
 use crate::definitions::{DeclaredTable, Definitions};
 use crate::live::{LiveError, LiveStates, LiveView};
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use datafusion::catalog::TableProvider;
 use datafusion::datasource::empty::EmptyTable;
@@ -15,8 +15,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 use thiserror::Error;
 use tidewatch_engine::commit::TopicPartition;
+use tidewatch_engine::completeness::Completeness;
+use tidewatch_engine::life_cycle::tiers_of;
 use tidewatch_engine::rollup::RollupSchema;
-use tidewatch_storage::{StorageError, Store, Table};
+use tidewatch_storage::{ROLLED_UP, StorageError, Store, TIER, Table};
 use tokio::sync::Mutex;
 
 /// Views taken for one snapshot before a table that was overtaken by commits is accepted.
@@ -45,10 +47,14 @@ pub struct Snapshot {
 pub struct SnapshotTable {
     /// Its rollup; `None` for tables whose rows do not merge.
     pub rollup: Option<RollupSchema>,
-    /// Its columns.
+    /// Its columns, without those that only divide its files.
     pub schema: SchemaRef,
+    /// Per tier of the rollup where it is cut: older rows of it do not count. Empty without windows.
+    pub boundaries: Vec<Option<i64>>,
     /// Version of the committed part; `None` while nothing was ever committed.
     pub version: Option<u64>,
+    /// Which windows are all there.
+    pub completeness: Completeness,
     /// Scan of the committed part.
     pub committed: Arc<dyn TableProvider>,
     /// Rows that are not committed yet.
@@ -116,7 +122,10 @@ impl Snapshots {
             let Some((mut table, is_fresh)) = self.known(name).await? else {
                 if let Some(declared) = definitions.table(name) {
                     let live = view.pieces.iter().filter_map(|p| p.batch(name)).collect();
-                    tables.insert(name.clone(), SnapshotTable::not_created(declared, live));
+                    tables.insert(
+                        name.clone(),
+                        SnapshotTable::not_created(declared, live, completeness_of_live(name, view)),
+                    );
                 }
                 continue;
             };
@@ -130,12 +139,22 @@ impl Snapshots {
             let missing = view.pieces.iter().filter(|p| p.is_missing_from(name, &positions));
             let live = missing.filter_map(|p| p.batch(name)).collect();
             let committed = table.provider().await?;
-            let (rollup, schema, version) = (table.rollup().cloned(), table.schema(), Some(table.version()));
+            let rollup = table.rollup().cloned();
+            let mut boundaries = Vec::new();
+            for tier in rollup.as_ref().filter(|r| r.pane_us.is_some()).map(tiers_of).unwrap_or_default() {
+                boundaries.push(table.retained(&tier.name()).await?);
+            }
+            let schema = rollup.as_ref().map_or_else(|| table.schema(), RollupSchema::arrow_schema);
+            let version = Some(table.version());
+            let completeness = completeness(&table, name, view).with(table.unfilled().await?);
             self.remember(table).await;
             if is_behind && !accept {
                 return Ok(None);
             }
-            tables.insert(name.clone(), SnapshotTable { rollup, schema, version, committed, live });
+            tables.insert(
+                name.clone(),
+                SnapshotTable { rollup, schema, boundaries, version, completeness, committed, live },
+            );
         }
         Ok(Some(Snapshot { tables, watermark: view.watermark() }))
     }
@@ -159,11 +178,39 @@ impl Snapshots {
 
 impl SnapshotTable {
     /// A declared table before its first commit: live rows are all there is.
-    pub fn not_created(declared: &DeclaredTable, live: Vec<RecordBatch>) -> Self {
+    pub fn not_created(declared: &DeclaredTable, live: Vec<RecordBatch>, completeness: Completeness) -> Self {
         let schema = Arc::clone(&declared.schema);
-        let committed = Arc::new(EmptyTable::new(Arc::clone(&schema)));
-        Self { rollup: declared.rollup.clone(), schema, version: None, committed, live }
+        let windowed = declared.rollup.as_ref().filter(|r| r.pane_us.is_some());
+        let stored = windowed.map_or_else(|| Arc::clone(&schema), stored_schema);
+        let committed = Arc::new(EmptyTable::new(stored));
+        let boundaries = vec![None; windowed.map_or(0, |r| tiers_of(r).len())];
+        Self { rollup: declared.rollup.clone(), schema, boundaries, version: None, completeness, committed, live }
     }
+}
+
+/// What a table records of its partitions, and what the workers here know better.
+fn completeness(table: &Table, name: &str, view: &LiveView) -> Completeness {
+    let mut partitions = table.known_watermarks().clone();
+    partitions
+        .extend(live_partitions(name, view).filter(|p| !table.known_watermarks().contains_key(p)).map(|p| (p, None)));
+    Completeness::of(&partitions, &view.progress)
+}
+
+fn completeness_of_live(name: &str, view: &LiveView) -> Completeness {
+    Completeness::of(&live_partitions(name, view).map(|p| (p, None)).collect(), &view.progress)
+}
+
+/// Partitions that bring rows which are not committed yet.
+fn live_partitions<'a>(name: &'a str, view: &'a LiveView) -> impl Iterator<Item = TopicPartition> + 'a {
+    view.pieces.iter().flat_map(move |p| p.ranges(name).keys().cloned())
+}
+
+/// The columns of the table that will be made: those that divide its files as well.
+fn stored_schema(rollup: &RollupSchema) -> SchemaRef {
+    let mut fields: Vec<Field> = rollup.arrow_schema().fields().iter().map(|f| f.as_ref().clone()).collect();
+    fields.push(Field::new(TIER, DataType::Utf8, false));
+    fields.push(Field::new(ROLLED_UP, DataType::Boolean, false));
+    Arc::new(Schema::new(fields))
 }
 
 #[cfg(test)]

@@ -1,6 +1,10 @@
 //! SQL over a snapshot, read only, within limits of rows, time and memory.
 
-use crate::definitions::Needs;
+mod prepared;
+mod reading;
+
+pub use prepared::Prepared;
+
 use crate::message::plain;
 use crate::session::{self, Now};
 use crate::snapshot::{Snapshot, SnapshotError, Snapshots};
@@ -9,13 +13,10 @@ use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{DataFusionError, TableReference};
-use datafusion::config::Dialect;
-use datafusion::execution::SessionState;
-use datafusion::execution::context::SQLOptions;
+use datafusion::execution::TaskContext;
 use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::{DataFrame, Expr, SessionContext};
-use datafusion::sql::parser::Statement;
 use futures::StreamExt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -149,34 +150,10 @@ impl SqlEngine {
             );
             return Err(SqlError::Query { message, hint: None });
         }
-        let context = self.context()?;
-        let state = session::state_at(&context, self.now.us()).map_err(|e| self.explain(e, &[]))?;
-        let (statement, references) = references(&state, sql).map_err(|e| self.explain(e, &[]))?;
-        // What the catalogue of tables shows is what is registered.
-        let names: Vec<String> = match references.iter().any(|r| r.schema() == Some("information_schema")) {
-            true => self.names().await?,
-            false => references.iter().map(|r| r.table().to_owned()).collect(),
-        };
-        let needs = self.snapshots.definitions().needs(&names);
-        let snapshot = self.snapshots.take(&needs.tables).await?;
-        register_tables(&context, &snapshot).map_err(|e| self.explain(e, &[]))?;
-        self.register_views(&context, &state, &needs).await?;
-        let known = match needs.tables.iter().all(|n| snapshot.tables.contains_key(n)) {
-            true => Vec::new(),
-            // Only to say what there is instead.
-            false => self.names().await?,
-        };
-        let read_only = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
-        let plan = state.statement_to_plan(statement).await.map_err(|e| self.explain(e, &known))?;
-        read_only.verify_plan(&plan).map_err(|e| self.explain(e, &known))?;
-        self.collect(DataFrame::new(state, plan), self.limits.rows_max).await
-    }
-
-    /// The tables that a query reads, itself or through views, without asking whether they exist.
-    pub fn tables_of(&self, sql: &str) -> Result<Vec<String>, SqlError> {
-        let (_, references) = references(&self.context()?.state(), sql).map_err(|e| self.explain(e, &[]))?;
-        let names: Vec<String> = references.iter().map(|r| r.table().to_owned()).collect();
-        Ok(self.snapshots.definitions().needs(&names).tables)
+        let reading = self.read(self.context()?, sql, self.now.us()).await?;
+        let snapshot = self.snapshots.take(&reading.needs.tables).await?;
+        let frame = self.plan(reading, &snapshot).await?;
+        self.collect(frame, self.limits.rows_max).await
     }
 
     /// Names of all tables and views, sorted.
@@ -185,23 +162,6 @@ impl SqlEngine {
         names.extend(self.snapshots.definitions().views().map(|v| v.name.clone()));
         names.sort();
         Ok(names)
-    }
-
-    async fn register_views(
-        &self,
-        context: &SessionContext,
-        state: &SessionState,
-        needs: &Needs,
-    ) -> Result<(), SqlError> {
-        for view in &needs.views {
-            view.register(context, state).await.map_err(|e| match self.explain(e, &[]) {
-                SqlError::Query { message, hint } => {
-                    SqlError::Query { message: format!("view {}: {message}", view.name), hint }
-                }
-                other => other,
-            })?;
-        }
-        Ok(())
     }
 
     /// At most `rows_max` rows of one table of a snapshot that fulfil a condition, within the time and
@@ -231,6 +191,15 @@ impl SqlEngine {
     async fn collect(&self, frame: DataFrame, rows_max: usize) -> Result<Answer, SqlError> {
         let task = Arc::new(frame.task_ctx());
         let plan = frame.create_physical_plan().await.and_then(with_yields).map_err(|e| self.explain(e, &[]))?;
+        self.run(plan, task, rows_max).await
+    }
+
+    async fn run(
+        &self,
+        plan: Arc<dyn ExecutionPlan>,
+        task: Arc<TaskContext>,
+        rows_max: usize,
+    ) -> Result<Answer, SqlError> {
         let schema = plan.schema();
         let mut stream = execute_stream(plan, task).map_err(|e| self.explain(e, &[]))?;
         let (mut batches, mut rows, mut bytes) = (Vec::new(), 0, 0);
@@ -283,12 +252,6 @@ fn with_yields(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>, D
         })
     });
     plan.data()
-}
-
-fn references(state: &SessionState, sql: &str) -> Result<(Statement, Vec<TableReference>), DataFusionError> {
-    let statement = state.sql_to_statement(sql, &Dialect::PostgreSQL)?;
-    let references = state.resolve_table_references(&statement)?;
-    Ok((statement, references))
 }
 
 fn register_tables(context: &SessionContext, snapshot: &Snapshot) -> Result<(), DataFusionError> {

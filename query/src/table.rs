@@ -3,61 +3,275 @@
 //! The merge is an ordinary logical plan (scan of the files ∪ rows in memory → aggregate by key), not a
 //! scan of its own: DataFusion then pushes filters on windows and dimensions down to the files, drops
 //! the measures that a query does not use, and spills or refuses by its memory limit.
+//!
+//! A table of windows is a [`RollupTable`]: which of its tiers answer is decided for each query, by
+//! [`crate::tiers`], which puts the plan in the place of the table.
 
 use crate::functions::{distinct_merge, hdr_merge};
 use crate::snapshot::SnapshotTable;
-use arrow::datatypes::{DataType, Field, Schema};
-use datafusion::catalog::TableProvider;
+use crate::tiers::{Segment, segments};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::record_batch::RecordBatch;
+use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::{Result, ScalarValue, TableReference};
-use datafusion::datasource::{MemTable, ViewTable, provider_as_source};
+use datafusion::datasource::{MemTable, TableType, ViewTable, provider_as_source};
 use datafusion::functions::expr_fn::coalesce;
 use datafusion::functions_aggregate::expr_fn::{last_value, max, min, sum};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast, ident, when};
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::lit;
 use std::sync::Arc;
-use tidewatch_engine::rollup::{Measure, MeasureKind, RollupSchema};
+use tidewatch_engine::completeness::{Completeness, Status};
+use tidewatch_engine::life_cycle::tiers_of;
+use tidewatch_engine::rollup::{Measure, MeasureKind, RollupSchema, Tier, WINDOW_START, timestamp_type};
+use tidewatch_storage::{ROLLED_UP, TIER};
+
+/// Exclusive end of a window.
+const WINDOW_END: &str = "window_end";
+/// `complete`, `partial` or `unknown`.
+const COMPLETENESS: &str = "completeness";
+/// Why a window is not complete; null when it is.
+const COMPLETENESS_REASON: &str = "completeness_reason";
+
+/// Columns of a table of windows that are computed, not stored.
+pub(crate) const COMPUTED: [&str; 3] = [WINDOW_END, COMPLETENESS, COMPLETENESS_REASON];
 
 /// The table that queries see.
 pub fn merged_table(name: &str, table: &SnapshotTable) -> Result<Arc<dyn TableProvider>> {
-    let rows = all_rows(name, table)?;
     let plan = match &table.rollup {
-        Some(rollup) => merged(rollup, rows)?,
-        None => rows.build()?,
+        Some(rollup) if rollup.pane_us.is_some() => return Ok(Arc::new(RollupTable::new(name, rollup, table)?)),
+        Some(rollup) => {
+            let rows = all_rows(name, table, &rollup.arrow_schema())?;
+            merged(rollup, rows, Vec::new(), &table.committed.schema())?
+        }
+        None => all_rows(name, table, &table.schema)?.build()?,
     };
     Ok(Arc::new(ViewTable::new(plan, None)))
 }
 
 /// Committed rows and live rows, in the types of the table's schema.
-fn all_rows(name: &str, table: &SnapshotTable) -> Result<LogicalPlanBuilder> {
-    let schema = table.rollup.as_ref().map_or_else(|| Arc::clone(&table.schema), RollupSchema::arrow_schema);
-    // Readers of Parquet may hand out other encodings of the same type, such as views. A worker that follows
-    // an older definition has no rows of measures that were added since.
-    let columns = |there: &Schema| -> Vec<Expr> {
-        let column = |name: &str| if there.index_of(name).is_ok() { ident(name) } else { lit(ScalarValue::Null) };
-        schema.fields().iter().map(|f| cast(column(f.name()), f.data_type().clone()).alias(f.name())).collect()
-    };
-    let committed =
-        LogicalPlanBuilder::scan(TableReference::bare(name), provider_as_source(Arc::clone(&table.committed)), None)?
-            .project(columns(&table.committed.schema()))?;
-    let live: Vec<_> = table.live.iter().filter(|b| b.num_rows() > 0).cloned().collect();
-    if live.is_empty() {
-        return Ok(committed);
+fn all_rows(name: &str, table: &SnapshotTable, schema: &SchemaRef) -> Result<LogicalPlanBuilder> {
+    let committed = scan(name, &table.committed)?;
+    let committed = with_columns(committed, schema)?;
+    match live_rows(name, &table.live)? {
+        Some(live) => committed.union(with_columns(live, schema)?.build()?),
+        None => Ok(committed),
     }
-    // One partition per piece would be a task per piece; a few are enough.
-    let live_schema = live[0].schema();
-    let memory = MemTable::try_new(Arc::clone(&live_schema), vec![live])?;
-    let live: LogicalPlan =
-        LogicalPlanBuilder::scan(format!("{name}_live"), provider_as_source(Arc::new(memory)), None)?
-            .project(columns(&live_schema))?
-            .build()?;
-    committed.union(live)
 }
 
-fn merged(rollup: &RollupSchema, rows: LogicalPlanBuilder) -> Result<LogicalPlan> {
+fn with_columns(rows: LogicalPlanBuilder, schema: &SchemaRef) -> Result<LogicalPlanBuilder> {
+    let columns = columns(schema, rows.schema().inner());
+    rows.project(columns)
+}
+
+/// Readers of Parquet may hand out other encodings of the same type, such as views. A worker that follows an
+/// older definition has no rows of measures that were added since: nothing was counted there.
+fn columns(schema: &SchemaRef, there: &Schema) -> Vec<Expr> {
+    let column = |name: &str| if there.index_of(name).is_ok() { ident(name) } else { lit(ScalarValue::Null) };
+    schema.fields().iter().map(|f| cast(column(f.name()), f.data_type().clone()).alias(f.name())).collect()
+}
+
+fn scan(name: &str, committed: &Arc<dyn TableProvider>) -> Result<LogicalPlanBuilder> {
+    LogicalPlanBuilder::scan(TableReference::bare(name), provider_as_source(Arc::clone(committed)), None)
+}
+
+fn live_rows(name: &str, live: &[RecordBatch]) -> Result<Option<LogicalPlanBuilder>> {
+    let live: Vec<_> = live.iter().filter(|b| b.num_rows() > 0).cloned().collect();
+    if live.is_empty() {
+        return Ok(None);
+    }
+    // One partition per piece would be a task per piece; a few are enough.
+    let memory = MemTable::try_new(live[0].schema(), vec![live])?;
+    LogicalPlanBuilder::scan(format!("{name}_live"), provider_as_source(Arc::new(memory)), None).map(Some)
+}
+
+/// A table of windows, in several widths.
+#[derive(Debug)]
+pub struct RollupTable {
+    name: String,
+    rollup: RollupSchema,
+    tiers: Vec<Tier>,
+    boundaries: Vec<Option<i64>>,
+    completeness: Completeness,
+    committed: Arc<dyn TableProvider>,
+    live: Vec<RecordBatch>,
+    /// What queries see.
+    schema: SchemaRef,
+}
+
+impl RollupTable {
+    fn new(name: &str, rollup: &RollupSchema, table: &SnapshotTable) -> Result<Self> {
+        let mut table = Self {
+            name: name.to_owned(),
+            rollup: rollup.clone(),
+            tiers: tiers_of(rollup),
+            boundaries: table.boundaries.clone(),
+            completeness: table.completeness.clone(),
+            committed: Arc::clone(&table.committed),
+            live: table.live.clone(),
+            schema: Arc::clone(&table.schema),
+        };
+        table.schema = Arc::clone(table.plan(&[])?.schema().inner());
+        Ok(table)
+    }
+
+    /// Its rollup.
+    pub fn rollup(&self) -> &RollupSchema {
+        &self.rollup
+    }
+
+    /// Its widths, finest first, at least one.
+    pub fn tiers(&self) -> &[Tier] {
+        &self.tiers
+    }
+
+    /// Per tier where it is cut; older rows of it do not count.
+    pub fn boundaries(&self) -> &[Option<i64>] {
+        &self.boundaries
+    }
+
+    /// The merged rows of these stretches of time, each in the width of its tier.
+    pub fn plan(&self, segments: &[Segment]) -> Result<LogicalPlan> {
+        let mut rows: Option<LogicalPlanBuilder> = None;
+        let mut add = |part: LogicalPlanBuilder| -> Result<()> {
+            rows = Some(match rows.take() {
+                Some(rows) => rows.union(part.build()?)?,
+                None => part,
+            });
+            Ok(())
+        };
+        for segment in segments {
+            let of_tier = scan(&self.name, &self.committed)?.filter(self.belongs_to(segment.tier)?)?;
+            add(self.cut(of_tier, segment)?)?;
+            if let Some(live) = live_rows(&self.name, &self.live)? {
+                add(self.cut(live, segment)?)?;
+            }
+        }
+        let rows = match rows {
+            Some(rows) => rows,
+            None => {
+                let everything = Segment { tier: 0, from: None, to: None };
+                self.cut(scan(&self.name, &self.committed)?.filter(lit(false))?, &everything)?
+            }
+        };
+        merged(&self.rollup, rows, self.computed(segments)?, &self.committed.schema())
+    }
+
+    /// Columns that are no state: computed from the start of each window, after the key and before the measures.
+    fn computed(&self, segments: &[Segment]) -> Result<Vec<Expr>> {
+        let instant = |us: i64| lit(ScalarValue::TimestampMicrosecond(Some(us), Some("UTC".into())));
+        let start = || cast(ident(WINDOW_START), DataType::Int64);
+        // Each stretch of time has windows of one width.
+        let mut segments = segments.to_vec();
+        segments.sort_by_key(|s| s.from);
+        let mut width = lit(self.tiers[segments.last().map_or(0, |s| s.tier)].pane_us);
+        for segment in segments.iter().rev().skip(1) {
+            if let Some(to) = segment.to {
+                width = when(start().lt(lit(to)), lit(self.tiers[segment.tier].pane_us)).otherwise(width)?;
+            }
+        }
+        let end = cast(start() + width, timestamp_type());
+        let Completeness { complete_until_us, open_after_us, between, after, unfilled } = &self.completeness;
+        let judged = |complete: Expr, lacking: &str, between: &str, after: &str| {
+            let is_complete = match *complete_until_us {
+                // Nothing is known of any partition.
+                i64::MIN => lit(false),
+                until => end.clone().lt_eq(instant(until)),
+            };
+            let is_open = end.clone().gt(instant((*open_after_us).max(0)));
+            match unfilled {
+                Some(gap) => when(start().lt(lit(gap.until_us)), lit(lacking)).when(is_complete, complete),
+                None => when(is_complete, complete),
+            }
+            .when(is_open, lit(after))
+            .otherwise(lit(between))
+        };
+        let lacking = (Status::Partial.as_str(), unfilled.as_ref().map_or("", |gap| &gap.reason));
+        let status = judged(lit(Status::Complete.as_str()), lacking.0, between.0.as_str(), after.0.as_str())?;
+        let reason = judged(lit(ScalarValue::Utf8(None)), lacking.1, &between.1, &after.1)?;
+        Ok(vec![end.clone().alias(WINDOW_END), status.alias(COMPLETENESS), reason.alias(COMPLETENESS_REASON)])
+    }
+
+    /// Rows of the tier itself, and those of finer ones that are not part of it yet.
+    fn belongs_to(&self, tier: usize) -> Result<Expr> {
+        // In the type that the scan hands out, so that nothing stands between the column and the log.
+        let Ok(text) = self.committed.schema().field_with_name(TIER).map(|f| f.data_type().clone()) else {
+            // Rows that were never divided, such as those of a test, are all fresh ones of the first tier.
+            return Ok(lit(true));
+        };
+        let name = |tier: &Tier| ScalarValue::from(tier.name()).cast_to(&text).map(lit);
+        let own = ident(TIER).eq(name(&self.tiers[tier])?);
+        let finer = self.tiers[..tier].iter().map(name).collect::<Result<Vec<_>>>()?;
+        Ok(match finer.is_empty() {
+            true => own,
+            false => own.or(ident(ROLLED_UP).eq(lit(false)).and(ident(TIER).in_list(finer, false))),
+        })
+    }
+
+    /// The rows of a segment's time, their windows those of its tier.
+    fn cut(&self, mut rows: LogicalPlanBuilder, segment: &Segment) -> Result<LogicalPlanBuilder> {
+        let instant = |us: i64| lit(ScalarValue::TimestampMicrosecond(Some(us), Some("UTC".into())));
+        if let Some(from) = segment.from {
+            rows = rows.filter(ident(WINDOW_START).gt_eq(instant(from)))?;
+        }
+        if let Some(to) = segment.to {
+            rows = rows.filter(ident(WINDOW_START).lt(instant(to)))?;
+        }
+        let mut columns = columns(&self.rollup.arrow_schema(), rows.schema().inner());
+        if segment.tier > 0 {
+            columns[0] = in_windows(self.tiers[segment.tier].pane_us).alias(WINDOW_START);
+        }
+        rows.project(columns)
+    }
+
+    /// All rows, each in the finest width that is still kept for its time.
+    pub fn finest(&self) -> Result<LogicalPlan> {
+        self.plan(&segments(&self.tiers, &self.boundaries, 0, None, None))
+    }
+}
+
+/// Start of the wider window that a row lies in.
+fn in_windows(pane_us: i64) -> Expr {
+    // Whole numbers all the way: `date_bin` counts nanoseconds, which end in the year 2262.
+    let start = cast(ident(WINDOW_START), DataType::Int64);
+    let into = (start.clone() % lit(pane_us) + lit(pane_us)) % lit(pane_us);
+    cast(start - into, timestamp_type())
+}
+
+#[async_trait::async_trait]
+impl TableProvider for RollupTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    /// For contexts in which no rule chooses tiers: all rows in their finest width.
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        ViewTable::new(self.finest()?, None).scan(state, projection, filters, limit).await
+    }
+}
+
+/// `stored`: the columns of the table; those that were added may be null where the rollup has no null.
+fn merged(
+    rollup: &RollupSchema,
+    rows: LogicalPlanBuilder,
+    computed: Vec<Expr>,
+    stored: &Schema,
+) -> Result<LogicalPlan> {
     let keys: Vec<String> = rollup.key_fields().iter().map(|f| f.name().clone()).collect();
     let merges = rollup.measures.iter().flat_map(merges_of);
     let plan = rows.aggregate(keys.iter().map(ident), merges)?;
-    let columns = keys.iter().map(ident).chain(rollup.measures.iter().flat_map(columns_of));
+    let columns =
+        keys.iter().map(ident).chain(computed).chain(rollup.measures.iter().flat_map(|m| columns_of(m, stored)));
     plan.project(columns)?.build()
 }
 
@@ -88,7 +302,7 @@ fn newest(columns: &[Field]) -> Vec<Expr> {
 }
 
 /// The columns a query sees of a measure: its merged state, and for an average also its value.
-fn columns_of(measure: &Measure) -> Vec<Expr> {
+fn columns_of(measure: &Measure, stored: &Schema) -> Vec<Expr> {
     let mut columns = Vec::new();
     if let MeasureKind::Avg { .. } = measure.kind {
         let sum = cast(ident(format!("{}{}", measure.name, Measure::SUM_SUFFIX)), DataType::Float64);
@@ -102,10 +316,11 @@ fn columns_of(measure: &Measure) -> Vec<Expr> {
         MeasureKind::Last { .. } => &fields[..2],
         _ => &fields[..],
     };
-    columns.extend(shown.iter().map(|f| match f.is_nullable() {
-        true => ident(f.name()),
+    let is_added = |f: &Field| stored.field_with_name(f.name()).is_ok_and(Field::is_nullable) && !f.is_nullable();
+    columns.extend(shown.iter().map(|f| match is_added(f) {
         // Rows from before the measure was added hold null: nothing was counted there.
-        false => coalesce(vec![ident(f.name()), lit(0i64)]).alias(f.name()),
+        true => coalesce(vec![ident(f.name()), lit(0i64)]).alias(f.name()),
+        false => ident(f.name()),
     }));
     columns
 }

@@ -7,7 +7,7 @@ use crate::app::{open_store, start_log};
 use crate::cli;
 use crate::packs;
 use crate::settings::Settings;
-use crate::shutdown::Shutdown;
+use crate::signals::Shutdown;
 use anyhow::{Context, Result, bail};
 use line::Line;
 use origin::Origin;
@@ -27,8 +27,9 @@ use tokio::task::block_in_place;
 
 pub async fn backfill(options: cli::Backfill, commits: Handle) -> Result<ExitCode> {
     let settings = Settings::load(&options.config.config)?;
-    let catalog = packs::load(&settings.packs).await?.catalog;
+    let catalog = packs::load(&settings.packs, tidewatch_query::Checking::Names).await?.catalog;
     start_log(&settings)?;
+    settings.check_packs(&catalog)?;
     let mut shutdown = Shutdown::listen()?;
     let rollup = rollup(&catalog, &options)?;
     let store = open_store(&settings)?;
@@ -36,8 +37,10 @@ pub async fn backfill(options: cli::Backfill, commits: Handle) -> Result<ExitCod
     let origin = block_in_place(|| Origin::of(&options, &settings, &catalog))?;
     let measure = options.measure.as_deref();
     let records = declare(&mut table, &origin, measure).await?;
-    let jobs = records.jobs(measure, |p| origin.has(p));
-    if jobs.is_empty() {
+    // Letters that were put back count as well, in the windows of their events.
+    let put_back = Origin::put_back(&store, commits.clone()).await?;
+    let jobs = |origin: &Origin| records.jobs(measure, |p| origin.has(p));
+    if [&origin, &put_back].into_iter().all(|origin| jobs(origin).is_empty()) {
         println!("{}: nothing to fill", options.rollup);
     }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
@@ -51,10 +54,12 @@ pub async fn backfill(options: cli::Backfill, commits: Handle) -> Result<ExitCod
         clock: Arc::clone(&clock),
         runtime: commits,
     };
-    for job in &jobs {
-        if !run(&backfill, &table, &records, job, &origin, &mut shutdown).await? {
-            eprintln!("stopped; what was read is committed, and the same command goes on from there");
-            return Ok(ExitCode::FAILURE);
+    for origin in [&origin, &put_back] {
+        for job in jobs(origin) {
+            if !run(&backfill, &table, &records, &job, origin, &mut shutdown).await? {
+                eprintln!("stopped; what was read is committed, and the same command goes on from there");
+                return Ok(ExitCode::FAILURE);
+            }
         }
     }
     table.refresh().await?;
@@ -162,11 +167,7 @@ async fn run(
 }
 
 fn describe(rollup: &str, job: &Job) -> String {
-    let measures = job.scopes.iter().filter_map(|scope| match scope {
-        Scope::Measure(name) => Some(name.as_str()),
-        Scope::Rollup | Scope::Digest(_) => None,
-    });
-    let measures: Vec<&str> = measures.collect();
+    let measures: Vec<&str> = job.measures().collect();
     let what = if measures.is_empty() { rollup.to_owned() } else { format!("{} of {rollup}", measures.join(", ")) };
     let offsets: i64 = job.gaps.iter().map(|g| g.to - g.from).sum();
     let plural = if job.gaps.len() == 1 { "" } else { "s" };

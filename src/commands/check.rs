@@ -13,7 +13,8 @@ pub async fn check(options: Check) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let settings = Settings::load(&options.config.config)?;
-    let Packs { catalog, definitions } = packs::load(&settings.packs).await?;
+    let Packs { catalog, definitions } = packs::load(&settings.packs, tidewatch_query::Checking::Plans).await?;
+    settings.check_packs(&catalog)?;
     println!("{}: settings are valid", options.config.config.display());
     println!("packs: {}", settings.packs.join(", "));
     for TablePlan { schema, topics, .. } in catalog.tables() {

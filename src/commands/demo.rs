@@ -4,8 +4,8 @@ use super::run::finish;
 use crate::app::{App, Ended, start_log};
 use crate::cli::Demo;
 use crate::packs;
-use crate::settings::{Http, Ingest, Log, Settings, Storage};
-use crate::shutdown::Shutdown;
+use crate::settings::{Http, Ingest, Log, Personal, Settings, Storage};
+use crate::signals::{Hangup, Shutdown};
 use crate::status::Status;
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
@@ -29,15 +29,15 @@ pub async fn demo(options: Demo, commits: Handle) -> Result<ExitCode> {
     };
     let broker = DemoBroker::start(&TOPICS.map(|topic| (topic, PARTITIONS)))?;
     let settings = settings(&options, &data, broker.bootstrap_servers());
-    let packs = packs::load(&settings.packs).await?;
+    let packs = packs::load(&settings.packs, tidewatch_query::Checking::Names).await?;
     start_log(&settings)?;
-    let mut shutdown = Shutdown::listen()?;
+    let (mut shutdown, mut hangup) = (Shutdown::listen()?, Hangup::ignored());
     let mut app = App::start(&settings, packs, &commits, false).await?;
     let producer = Producer::start(&options, broker.bootstrap_servers())?;
     print_welcome(&options, &settings, &app, &data);
-    let status = tokio::spawn(Status::new(app.metrics.clone(), app.clock.clone()).run());
+    let status = tokio::spawn(Status::new(app.plant.metrics.clone(), app.plant.clock.clone()).run());
     let ended = tokio::select! {
-        ended = app.work(&mut shutdown, false) => ended?,
+        ended = app.work(&mut shutdown, &mut hangup, false) => ended?,
         () = sleep_or_for_ever(options.stop_after) => Ended::Requested,
     };
     status.abort();
@@ -67,6 +67,8 @@ fn settings(options: &Demo, data: &Path, bootstrap_servers: &str) -> Settings {
         storage: Storage { location: data.display().to_string(), ..Storage::default() },
         http: Http { listen: options.listen },
         ingest: Ingest { flush_interval: FLUSH_INTERVAL, ..Ingest::default() },
+        // The demo's people are made up.
+        personal: Personal { salt: "tidewatch-demo".to_owned() },
         log: Log { filter: "warn".to_owned(), ..Log::default() },
         ..Settings::default()
     };

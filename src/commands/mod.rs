@@ -2,7 +2,9 @@
 
 mod backfill;
 mod check;
+mod dead_letters;
 mod demo;
+mod maintain;
 mod run;
 mod simulate;
 mod sql;
@@ -29,7 +31,9 @@ pub fn execute(cli: Cli) -> Result<ExitCode> {
         Command::Check(options) => block_on(|_| check::check(options)),
         Command::Test(options) => block_on(|_| test::test(options)),
         Command::Sql(options) => block_on(|_| sql::sql(options)),
+        Command::DeadLetters(command) => block_on(|commits| dead_letters::dead_letters(command, commits)),
         Command::Verify(options) => block_on(|commits| verify::verify(options, commits)),
+        Command::Maintain(options) => block_on(|_| maintain::maintain(options)),
         Command::Simulate(options) => simulate::simulate(&options),
     }
 }

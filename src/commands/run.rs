@@ -4,7 +4,7 @@ use crate::app::{App, Ended, start_log};
 use crate::cli::Run;
 use crate::packs;
 use crate::settings::Settings;
-use crate::shutdown::Shutdown;
+use crate::signals::{Hangup, Shutdown};
 use crate::status::Status;
 use anyhow::Result;
 use std::process::ExitCode;
@@ -12,13 +12,18 @@ use tokio::runtime::Handle;
 
 pub async fn run(options: Run, commits: Handle) -> Result<ExitCode> {
     let settings = Settings::load(&options.config.config)?;
-    let packs = packs::load(&settings.packs).await?;
+    let packs = packs::load(&settings.packs, tidewatch_query::Checking::Names).await?;
     start_log(&settings)?;
-    let mut shutdown = Shutdown::listen()?;
+    let (mut shutdown, mut hangup) = (Shutdown::listen()?, Hangup::listen()?);
     let mut app = App::start(&settings, packs, &commits, options.until_caught_up).await?;
     tracing::info!(address = %app.address, data = settings.storage.location, "listening");
-    let status = tokio::spawn(Status::new(app.metrics.clone(), app.clock.clone()).run());
-    let ended = app.work(&mut shutdown, options.until_caught_up).await?;
+    let status = tokio::spawn(Status::new(app.plant.metrics.clone(), app.plant.clock.clone()).run());
+    let ended = loop {
+        match app.work(&mut shutdown, &mut hangup, options.until_caught_up).await? {
+            Ended::Reload => app.reload(&options.config.config).await?,
+            ended => break ended,
+        }
+    };
     status.abort();
     finish(app, &mut shutdown, ended).await
 }

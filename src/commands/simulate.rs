@@ -72,7 +72,7 @@ fn stop_on_interrupt(stop: Arc<AtomicBool>) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     std::thread::Builder::new().name("interrupt".to_owned()).spawn(move || {
         runtime.block_on(async {
-            if let Ok(mut shutdown) = crate::shutdown::Shutdown::listen() {
+            if let Ok(mut shutdown) = crate::signals::Shutdown::listen() {
                 shutdown.requested().await;
                 stop.store(true, Ordering::Relaxed);
             }

@@ -17,8 +17,8 @@ use tidewatch_storage::Store;
 const DEFAULT_CONFIG: &str = "tidewatch.toml";
 
 pub async fn sql(options: Sql) -> Result<ExitCode> {
-    let (settings, store, are_given) = open(&options)?;
-    let definitions = packs::load(&settings.packs).await?.definitions;
+    let (settings, store, are_given) = open(options.config.as_deref(), options.data.as_deref())?;
+    let definitions = packs::load(&settings.packs, tidewatch_query::Checking::Names).await?.definitions;
     let snapshots = Snapshots::new(store.clone(), Arc::new(NoLiveStates));
     snapshots.define(match are_given {
         true => definitions,
@@ -55,15 +55,16 @@ pub async fn sql(options: Sql) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Settings and store, and whether the settings are somebody's or only the defaults.
-fn open(options: &Sql) -> Result<(Settings, Store, bool)> {
-    let config = options.config.as_deref().or_else(|| Some(Path::new(DEFAULT_CONFIG)).filter(|p| p.exists()));
+/// The settings, the store that `location` or the settings name, and whether the settings are somebody's or
+/// only the defaults.
+pub fn open(config: Option<&Path>, location: Option<&str>) -> Result<(Settings, Store, bool)> {
+    let config = config.or_else(|| Some(Path::new(DEFAULT_CONFIG)).filter(|p| p.exists()));
     let settings = config.map(Settings::load).transpose()?;
     let are_given = settings.is_some();
-    match (&options.data, settings) {
+    match (location, settings) {
         (Some(location), settings) => {
             let settings = settings.unwrap_or_default();
-            // A query must not make a folder out of a typing mistake.
+            // Asking must not make a folder out of a typing mistake.
             if !location.contains("://") && !Path::new(location).is_dir() {
                 bail!("{location}: there is no such folder");
             }

@@ -5,6 +5,7 @@
 
 use crate::app::{open_store, start_log};
 use crate::cli::Verify;
+use crate::ingestion::kafka_settings;
 use crate::packs;
 use crate::settings::Settings;
 use anyhow::{Context, Result, bail};
@@ -18,8 +19,11 @@ use tidewatch_engine::commit::{BEFORE_FIRST, TopicPartition};
 use tidewatch_engine::rollup::Catalog;
 use tidewatch_ingest::Pipeline;
 use tidewatch_ingest::clock::{Clock, SystemClock};
+use tidewatch_ingest::letters::{Journal, JournalReader};
 use tidewatch_ingest::metrics::IngestMetrics;
-use tidewatch_ingest::source::{FileSource, KafkaSettings, KafkaSource, Source, Until};
+use tidewatch_ingest::source::{
+    FileSource, JOURNAL_TOPIC, JournalSource, KafkaSettings, KafkaSource, Source, Until, journal_partition,
+};
 use tidewatch_query::compare::{Comparison, compare};
 use tidewatch_query::{NoLiveStates, Snapshots};
 use tidewatch_storage::Store;
@@ -34,19 +38,35 @@ const WINDOWS_LISTED: usize = 20;
 
 pub async fn verify(options: Verify, commits: Handle) -> Result<ExitCode> {
     let settings = Settings::load(&options.config.config)?;
-    let catalog = Arc::new(packs::load(&settings.packs).await?.catalog);
+    let catalog = Arc::new(packs::load(&settings.packs, tidewatch_query::Checking::Names).await?.catalog);
     start_log(&settings)?;
     let stored = open_store(&settings)?;
-    let partitions = partitions(&settings, &catalog)?;
+    let mut partitions = partitions(&settings, &catalog)?;
+    let journal = Journal::open(&stored).await?;
+    partitions.push(journal_partition());
     let ends = common_positions(&stored, &catalog, &partitions).await?;
     if ends.is_empty() {
         println!("nothing to verify: no table has counted anything of {}", origin(&settings));
         return Ok(ExitCode::SUCCESS);
     }
+    refuse_unfilled(&stored, &catalog).await?;
     let scratch = Scratch::new(options.scratch.as_deref())?;
     let replayed = Store::open(&scratch.0.display().to_string(), Default::default())?;
-    replay(&settings, &catalog, &replayed, ends, commits).await?;
+    replay(&settings, &catalog, &replayed, ends, journal.reader(), commits).await?;
     report(&catalog, &stored, &replayed, settings.sql.memory_bytes_max).await
+}
+
+/// What began later and is not filled yet would differ, and everybody knows.
+async fn refuse_unfilled(store: &Store, catalog: &Catalog) -> Result<()> {
+    let mut unfilled = Vec::new();
+    for plan in catalog.tables() {
+        let Some(mut table) = store.table(&plan.schema.name).await? else { continue };
+        unfilled.extend(table.unfilled().await?.map(|gap| gap.reason));
+    }
+    match unfilled.is_empty() {
+        true => Ok(()),
+        false => bail!("not everything is filled yet, so it cannot be as replayed\n  {}", unfilled.join("\n  ")),
+    }
 }
 
 /// A folder for the replay, removed at the end.
@@ -72,17 +92,13 @@ fn origin(settings: &Settings) -> &'static str {
     if settings.files.paths.is_empty() { "these topics" } else { "these files" }
 }
 
-fn kafka(settings: &Settings, catalog: &Catalog) -> KafkaSettings {
-    let mut properties = settings.kafka.properties.clone();
-    // A group of its own: the replay must not take partitions from the workers that count.
-    properties.insert("group.id".to_owned(), format!("tidewatch-verify-{}", std::process::id()));
-    let topics = catalog.topics().into_iter().map(str::to_owned).collect();
-    KafkaSettings { topics, properties, skip_missing: true, until_end: true }
+fn kafka(settings: &Settings, catalog: &Catalog) -> Result<KafkaSettings> {
+    Ok(KafkaSettings { skip_missing: true, ..kafka_settings(settings, catalog, true)? })
 }
 
 fn partitions(settings: &Settings, catalog: &Catalog) -> Result<Vec<TopicPartition>> {
     Ok(match settings.files.paths.is_empty() {
-        true => KafkaSource::partitions(&kafka(settings, catalog))?,
+        true => KafkaSource::partitions(&kafka(settings, catalog)?)?,
         false => files(settings).partitions(),
     })
 }
@@ -103,7 +119,9 @@ async fn common_positions(
         differing.clear();
         for plan in catalog.tables() {
             let Some(mut table) = store.table(&plan.schema.name).await? else { continue };
-            let is_read = |p: &&TopicPartition| plan.topics.contains(&*p.topic) || p.topic.starts_with("file:");
+            let is_read = |p: &&TopicPartition| {
+                plan.topics.contains(&*p.topic) || p.topic.starts_with("file:") || *p.topic == *JOURNAL_TOPIC
+            };
             let read: Vec<TopicPartition> = partitions.iter().filter(is_read).cloned().collect();
             for (partition, position) in table.positions(&read).await? {
                 let known = *common.entry(partition.clone()).or_insert(position);
@@ -119,7 +137,7 @@ async fn common_positions(
         tokio::time::sleep(LOOK_AGAIN_AFTER).await;
     }
     bail!(
-        "the tables stand at different offsets: {differing}\n  hint: a crash between two commits leaves them so, and so does a rollup that is not filled yet; `tidewatch run` makes them even"
+        "the tables stand at different offsets: {differing}\n  hint: a crash between two commits leaves them so; `tidewatch run` makes them even"
     )
 }
 
@@ -127,13 +145,16 @@ async fn replay(
     settings: &Settings,
     catalog: &Arc<Catalog>,
     store: &Store,
-    ends: BTreeMap<TopicPartition, i64>,
+    mut ends: BTreeMap<TopicPartition, i64>,
+    journal: &JournalReader,
     commits: Handle,
 ) -> Result<()> {
+    let put_back = ends.remove_entry(&journal_partition());
     let topics: BTreeSet<Arc<str>> = ends.keys().map(|p| Arc::clone(&p.topic)).collect();
     let total: i64 = ends.values().map(|end| end + 1).sum();
     let inner: Box<dyn Source> = match settings.files.paths.is_empty() {
-        true => Box::new(KafkaSource::new(&kafka(settings, catalog))?),
+        // Outside of the group: the replay must not take partitions from the workers that count.
+        true => Box::new(KafkaSource::assigned(&kafka(settings, catalog)?, ends.keys().cloned().collect())?),
         false => Box::new(files(settings)),
     };
     let metrics = IngestMetrics::register(&prometheus::Registry::new())?;
@@ -161,7 +182,14 @@ async fn replay(
         }
     };
     show("\n");
-    Ok(ended?)
+    ended?;
+    // Letters that were put back count as well, in the windows of their events.
+    if let Some(put_back) = put_back {
+        let source = Box::new(JournalSource::new(journal.clone(), pipeline.runtime.clone()));
+        let until = Until::new(source, BTreeMap::from([put_back]));
+        pipeline.start(Box::new(until)).await?.ended().await?;
+    }
+    Ok(())
 }
 
 async fn report(catalog: &Catalog, stored: &Store, replayed: &Store, memory_bytes_max: usize) -> Result<ExitCode> {

@@ -4,17 +4,15 @@ use super::event::TestEvent;
 use super::ways::Way;
 use anyhow::{Context, Result, bail};
 use arrow::compute::concat_batches;
-use futures::future::BoxFuture;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tidewatch_engine::cardinality::Admissions;
 use tidewatch_engine::commit::{OffsetRange, TopicPartition};
-use tidewatch_engine::live::{LiveProgress, Piece};
+use tidewatch_engine::live::Piece;
 use tidewatch_engine::open::{EventBatch, OpenStates};
 use tidewatch_engine::rollup::{Catalog, SourcePlan};
 use tidewatch_ingest::decode::{Decoder, NoHeaders, RawRecord};
 use tidewatch_ingest::piece::WorkerPiece;
-use tidewatch_query::{LiveError, LiveStates, LiveView};
 
 /// Events may lie at any time: the moment of decoding does not bound them.
 const FAR_FUTURE_US: i64 = 4_102_444_800_000_000;
@@ -83,19 +81,4 @@ fn joined(batches: &[&EventBatch]) -> Result<EventBatch> {
     let Some(first) = batches.first() else { bail!("a source without rows") };
     let columns = concat_batches(&first.columns.schema(), batches.iter().map(|b| &b.columns))?;
     Ok(EventBatch { columns, event_time_us })
-}
-
-/// A worker that has counted these pieces and knows that nothing older than `watermark_us` is to come.
-#[derive(Debug)]
-pub struct Counted {
-    pub pieces: Vec<Arc<dyn Piece>>,
-    pub watermark_us: i64,
-}
-
-impl LiveStates for Counted {
-    fn view(&self) -> BoxFuture<'_, Result<LiveView, LiveError>> {
-        let progress = LiveProgress { watermark: Some(self.watermark_us), ..LiveProgress::default() };
-        let view = LiveView { pieces: self.pieces.clone(), progress: vec![progress] };
-        Box::pin(async move { Ok(view) })
-    }
 }

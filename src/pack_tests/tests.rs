@@ -8,7 +8,7 @@ fn shop() -> PathBuf {
 }
 
 async fn bench() -> Bench {
-    Bench::new(packs::load(&[shop().display().to_string()]).await.unwrap()).unwrap()
+    Bench::new(packs::load(&[shop().display().to_string()], tidewatch_query::Checking::Plans).await.unwrap()).unwrap()
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ pub use files::Texts;
 use std::fmt;
 use tidewatch_engine::rollup::{Catalog, DefinitionError};
 use tidewatch_ingest::dead_letter::{DEAD_LETTERS, dead_letter_schema};
-use tidewatch_query::{DeclaredTable, Definitions};
+use tidewatch_query::{Checking, DeclaredTable, Definitions};
 
 /// What precedes the name of a pack that is compiled in.
 pub const BUILTIN: &str = "builtin:";
@@ -46,12 +46,12 @@ impl From<Vec<DefinitionError>> for Mistakes {
 
 /// Reads and plans packs together. The error lists every mistake found; views are looked at once the
 /// rollups that they read are right.
-pub async fn load(packs: &[String]) -> Result<Packs, Mistakes> {
+pub async fn load(packs: &[String], views: Checking) -> Result<Packs, Mistakes> {
     let texts = Texts::read(packs)?;
     let catalog = Catalog::with_digests(&texts.sources, &texts.rollups)?;
     let dead_letters = DeclaredTable { rollup: None, schema: dead_letter_schema() };
     let definitions = Definitions::from(&catalog).with_table(DEAD_LETTERS, dead_letters);
-    let definitions = definitions.with_views(&texts.views).await?;
+    let definitions = definitions.with_views(&texts.views, views).await?;
     Ok(Packs { catalog, definitions })
 }
 

@@ -9,12 +9,12 @@ fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
 }
 
 async fn mistakes(packs: &[String]) -> String {
-    load(packs).await.unwrap_err().to_string()
+    load(packs, Checking::Plans).await.unwrap_err().to_string()
 }
 
 #[tokio::test]
 async fn the_built_in_packs_are_without_mistakes() {
-    let packs = load(&["builtin:creatorflow".to_owned()]).await.unwrap();
+    let packs = load(&["builtin:creatorflow".to_owned()], Checking::Names).await.unwrap();
     assert!(packs.catalog.tables().len() > 5);
     assert!(packs.definitions.table("dead_letters").is_some());
     let unknown = mistakes(&["builtin:nothing".to_owned()]).await;
@@ -26,7 +26,7 @@ async fn a_pack_may_be_views_over_another_packs_rollups() {
     let views = "CREATE VIEW shops AS SELECT shop_id, sum(orders) AS orders FROM orders_received GROUP BY shop_id;";
     let mine = folder(&[("views.sql", views), ("rules.yaml", "groups: []"), ("README.md", "")]);
     let mine = mine.path().display().to_string();
-    let packs = load(&["builtin:creatorflow".to_owned(), mine.clone()]).await.unwrap();
+    let packs = load(&["builtin:creatorflow".to_owned(), mine.clone()], Checking::Names).await.unwrap();
     assert_eq!(packs.definitions.views().filter(|v| v.name == "shops").count(), 1);
     let alone = mistakes(&[mine]).await;
     assert!(alone.contains("views.sql:1:") && alone.contains("no rollup or view named orders_received"), "{alone}");

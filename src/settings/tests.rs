@@ -14,13 +14,26 @@ fn the_printed_defaults_are_the_defaults() {
 fn every_setting_is_explained() {
     let default: toml::Table = DEFAULT_TOML.parse().unwrap();
     let sections: Vec<&String> = default.keys().collect();
-    assert_eq!(sections.len(), 10, "a section is missing in default.toml: {sections:?}");
+    assert_eq!(sections.len(), 13, "a section is missing in default.toml: {sections:?}");
 }
 
 #[test]
 fn secrets_come_from_the_environment() {
     let settings = parse("[storage.options]\nkey = \"${SECRET}\"").unwrap();
     assert_eq!(settings.storage.options["key"], "s3cr3t");
+    assert_eq!(parse("[personal]\nsalt = \"${SECRET}\"").unwrap().personal.salt, "s3cr3t");
+}
+
+#[test]
+fn a_pack_that_hashes_needs_a_salt() {
+    let sources = "sources: [{name: a, topic: t, type: a, fields: {handle: {type: string, personal: hash}}}]";
+    let catalog = Catalog::parse(&[("s".to_owned(), sources.to_owned())], &[]).unwrap();
+    let error = parse("").unwrap().check_packs(&catalog).unwrap_err().to_string();
+    assert!(
+        error.starts_with("personal.salt: the packs keep handle as salted hashes") && error.contains("hint"),
+        "{error}"
+    );
+    parse("[personal]\nsalt = \"x\"").unwrap().check_packs(&catalog).unwrap();
 }
 
 #[test]
@@ -34,6 +47,7 @@ fn mistakes_name_their_line() {
         ("[storage.options]\nkey = \"${NOWHERE}\"", "t.toml:2: key: the environment variable NOWHERE is not set"),
         ("[files]\npaths = [\"a/x\", \"b/x\"]", "t.toml:2: files.paths: two files are named x"),
         ("[ingest]\nexplode_max = 1000000", "t.toml:2: ingest.explode_max: a column of text would not fit"),
+        ("[personal]\nsalt = \"${NOWHERE}\"", "t.toml:2: personal.salt: the environment variable NOWHERE is not set"),
         ("packs = []", "t.toml:1: packs: at least one pack"),
         ("listen = 3", "t.toml:1:1: unknown field `listen`"),
     ];

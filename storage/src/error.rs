@@ -48,6 +48,16 @@ pub enum StorageError {
     /// The object store failed; a retry may help.
     #[error("object store: {0}")]
     ObjectStore(#[from] object_store::Error),
+    /// A data file cannot be read as what it should be.
+    #[error("table {table}: {path}: {reason}")]
+    Unreadable {
+        /// The table.
+        table: String,
+        /// The file.
+        path: String,
+        /// What the reader said.
+        reason: String,
+    },
     /// A scan could not be set up.
     #[error("table {table}: {source}")]
     Scan {

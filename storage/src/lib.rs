@@ -9,6 +9,7 @@
 //! offsets change in the same atomic step (`engine/FORMAT.md` has the names and bytes).
 
 mod error;
+mod scan;
 mod store;
 mod synced;
 mod table;
@@ -16,4 +17,4 @@ mod transaction;
 
 pub use error::StorageError;
 pub use store::Store;
-pub use table::{AppendOutcome, Rows, Table};
+pub use table::{AppendOutcome, DataFile, Part, ROLLED_UP, ReplaceOutcome, Replacement, Rows, TIER, Table};

@@ -11,6 +11,7 @@ use object_store::ObjectStore;
 use object_store::path::Path;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 use url::Url;
 
 /// Schemes beyond local files and memory that `object_store` opens and that commit by conditional put.
@@ -18,6 +19,9 @@ const REMOTE_SCHEMES: [&str; 8] = ["s3", "s3a", "gs", "az", "adl", "abfs", "abfs
 
 /// Environment variables with these prefixes are credentials and endpoints of the clouds.
 const CREDENTIAL_PREFIXES: [&str; 3] = ["AWS_", "GOOGLE_", "AZURE_"];
+
+/// See [`Store::keep_removed_files`].
+const REMOVED_FILES_KEPT: Duration = Duration::from_secs(86_400);
 
 /// Where the tables are. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -27,6 +31,7 @@ pub struct Store {
     root: Arc<dyn ObjectStore>,
     prefix: Path,
     config: StorageConfig,
+    removed_files_kept: Duration,
 }
 
 #[derive(Debug)]
@@ -67,14 +72,25 @@ impl Store {
             root = Box::new(SyncedFiles::new());
         }
         let config = StorageConfig::parse_options(all).map_err(|e| fail(e.to_string()))?;
-        Ok(Self { url, root: Arc::from(root), prefix, config })
+        Ok(Self { url, root: Arc::from(root), prefix, config, removed_files_kept: REMOVED_FILES_KEPT })
     }
 
     /// Opens tables below `url` in a given object store, for tests that inject faults.
     pub fn with_object_store(url: Url, root: Arc<dyn ObjectStore>) -> Result<Self, StorageError> {
         let prefix = Path::from_url_path(url.path())
             .map_err(|e| StorageError::Location { location: url.to_string(), reason: e.to_string() })?;
-        Ok(Self { url, root, prefix, config: StorageConfig::default() })
+        let removed_files_kept = REMOVED_FILES_KEPT;
+        Ok(Self { url, root, prefix, config: StorageConfig::default(), removed_files_kept })
+    }
+
+    /// For how long tables made from here on remember removed files: the longest that a vacuum may wait
+    /// before it deletes them. Default: a day.
+    pub fn keep_removed_files(self, time: Duration) -> Self {
+        Self { removed_files_kept: time, ..self }
+    }
+
+    pub(crate) fn removed_files_kept(&self) -> Duration {
+        self.removed_files_kept
     }
 
     /// Where the tables are.
@@ -111,7 +127,8 @@ impl Store {
     async fn has_log(&self, folder: &Path) -> Result<bool, StorageError> {
         match self.root.list_with_delimiter(Some(&folder.clone().join("_delta_log"))).await {
             Err(object_store::Error::NotFound { .. }) => Ok(false),
-            other => Ok(!other?.objects.is_empty()),
+            // A log that is being begun may hold nothing but a file that does not have its name yet.
+            other => Ok(other?.objects.iter().any(|o| o.location.filename().is_some_and(|n| !n.starts_with('.')))),
         }
     }
 

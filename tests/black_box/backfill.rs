@@ -2,10 +2,14 @@
 //! run with the new definitions from the start, and the live path never goes back.
 
 use crate::live::{broker, events, send};
-use crate::support::{Csv, Tidewatch, repository, sql, tidewatch, tidewatch_fails, wait_until, write_settings};
+use crate::support::{
+    Csv, RealKafka, Tidewatch, repository, sql, tidewatch, tidewatch_fails, wait_until, write_settings,
+};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
-use tidewatch_simulate::DemoBroker;
+use tidewatch_simulate::{KafkaTarget, Run, SimulatedEvent, to_kafka};
 
 const SOON: Duration = Duration::from_secs(90);
 const CALLS: &str = "apihealth.api_call.completed.v1";
@@ -43,8 +47,7 @@ fn settings(folder: &Path, origin: &str) -> PathBuf {
     write_settings(folder, &format!("packs = [\"pack\"]\n{rest}{origin}\n"))
 }
 
-fn kafka(broker: &DemoBroker, group: &str) -> String {
-    let servers = broker.bootstrap_servers();
+fn kafka(servers: &str, group: &str) -> String {
     format!(
         "[kafka.properties]\n\"bootstrap.servers\" = \"{servers}\"\n\"group.id\" = \"{group}\"\n\"session.timeout.ms\" = \"6000\"\n\"heartbeat.interval.ms\" = \"500\""
     )
@@ -87,9 +90,33 @@ fn kill_in_the_middle(folder: &Path, arguments: &[&str], query: &str, whole: i64
     assert!(now > before && now < whole, "the kill must hit the middle: {before}, {now}, {whole}");
 }
 
-fn write_lines(path: &Path, events: &[tidewatch_simulate::SimulatedEvent]) {
+/// Events, and among them copies of earlier ones, of earlier parts as well.
+fn with_copies(all: &[SimulatedEvent], part: Range<usize>) -> Vec<SimulatedEvent> {
+    let copy = |n: usize| (n % 4 == 3).then(|| all[n.saturating_sub(60)].clone());
+    part.flat_map(|n| [Some(all[n].clone()), copy(n)]).flatten().collect()
+}
+
+fn calls(events: &[SimulatedEvent]) -> i64 {
+    events.iter().filter(|e| e.event_type == CALLS).count() as i64
+}
+
+fn write_lines(path: &Path, events: &[SimulatedEvent]) {
     let lines: Vec<u8> = events.iter().flat_map(|e| [e.body.as_slice(), b"\n"].concat()).collect();
     std::fs::write(path, lines).unwrap();
+}
+
+/// Windows that wait for this backfill.
+fn unfilled(folder: &Path, table: &str) -> i64 {
+    let query = format!(
+        "SELECT count(*) AS n FROM {table} WHERE completeness = 'partial' \
+         AND completeness_reason LIKE '%`tidewatch backfill --rollup {table}`%'"
+    );
+    count(folder, &query)
+}
+
+/// Merges files of before and after, and rolls windows up: it must not change a row.
+fn maintain(settings: &Path) {
+    tidewatch(&["maintain", "-c", settings.to_str().unwrap()]);
 }
 
 #[test]
@@ -100,18 +127,18 @@ fn files_fill_a_new_rollup_and_new_measures_and_kills_change_no_row() {
     let origin = format!("[files]\npaths = [\"{}\"]", path.display());
     let settings = settings(folder.path(), &origin);
     pack(folder.path(), BEFORE);
-    write_lines(&path, &all[..half]);
+    write_lines(&path, &with_copies(&all, 0..half));
     run_to_the_end(&settings);
-    let calls =
-        |part: &[tidewatch_simulate::SimulatedEvent]| part.iter().filter(|e| e.event_type == CALLS).count() as i64;
     assert_eq!(count(folder.path(), "SELECT sum(requests) AS n FROM calls"), calls(&all[..half]));
+    assert_eq!(unfilled(folder.path(), "calls"), 0);
+    maintain(&settings);
 
     pack(folder.path(), AFTER);
     let no_table = ["backfill", "-c", settings.to_str().unwrap(), "--rollup", "outcomes"];
     assert!(tidewatch_fails(&no_table).contains("outcomes has no table yet"));
     let not_widened = ["backfill", "-c", settings.to_str().unwrap(), "--rollup", "calls"];
     assert!(tidewatch_fails(&not_widened).contains("has not added the new measures yet"));
-    write_lines(&path, &all);
+    write_lines(&path, &with_copies(&all, 0..all.len()));
     run_to_the_end(&settings);
     // What comes later counts everywhere, and what came before only where it was defined.
     let later = calls(&all[half..]);
@@ -119,23 +146,34 @@ fn files_fill_a_new_rollup_and_new_measures_and_kills_change_no_row() {
     assert_eq!(count(folder.path(), "SELECT sum(requests) AS n FROM calls"), calls(&all));
     assert_eq!(count(folder.path(), "SELECT sum(mean_ms_count) AS n FROM calls"), later);
     assert_eq!(count(folder.path(), "SELECT count(*) AS n FROM calls WHERE slow IS NULL"), 0, "nothing is 0, not null");
+    assert!(unfilled(folder.path(), "calls") > 0 && unfilled(folder.path(), "outcomes") > 0);
+    let verify = ["verify", "-c", settings.to_str().unwrap(), "--scratch", folder.path().to_str().unwrap()];
+    assert!(tidewatch_fails(&verify).contains("`tidewatch backfill --rollup outcomes` fills"));
+    maintain(&settings);
+    assert_eq!(count(folder.path(), "SELECT sum(requests) AS n FROM calls"), calls(&all));
+    assert_eq!(count(folder.path(), "SELECT sum(mean_ms_count) AS n FROM calls"), later);
 
     let rate = (half / 4).to_string();
     let slow = |rollup| ["--rollup", rollup, "--rate", rate.as_str()];
     kill_in_the_middle(folder.path(), &slow("outcomes"), "SELECT sum(calls) AS n FROM outcomes", calls(&all));
     kill_in_the_middle(folder.path(), &slow("calls"), "SELECT sum(mean_ms_count) AS n FROM calls", calls(&all));
+    maintain(&settings);
     assert!(backfill(&settings, &["--rollup", "outcomes"]).contains("outcomes: filled with"));
+    assert_eq!(unfilled(folder.path(), "outcomes"), 0);
     let one = backfill(&settings, &["--rollup", "calls", "--measure", "slow"]);
     assert!(
         one.contains("filling slow of calls")
             && one.contains("not filled: duration_ms, mean_ms, shops, slowest_ms of calls"),
         "{one}"
     );
+    assert!(unfilled(folder.path(), "calls") > 0, "one measure is not all of them");
     backfill(&settings, &["--rollup", "calls"]);
+    assert_eq!(unfilled(folder.path(), "calls"), 0);
     let expected = straight(&origin);
     assert!(rows(folder.path()) == expected, "rows differ from those of a straight run");
-    let scratch = folder.path().to_str().unwrap();
-    let verified = tidewatch(&["verify", "-c", settings.to_str().unwrap(), "--scratch", scratch]);
+    maintain(&settings);
+    assert!(rows(folder.path()) == expected, "maintenance of files of both schemas changes no row");
+    let verified = tidewatch(&verify);
     assert!(verified.contains("is as replayed") && verified.contains("equal     digests"), "{verified}");
 
     assert!(backfill(&settings, &["--rollup", "calls"]).contains("nothing to fill"));
@@ -170,22 +208,37 @@ fn files_that_were_never_counted_fill_what_kafka_has_lost() {
 
 #[test]
 fn kafka_fills_them_beside_a_live_path_that_goes_on() {
-    let (broker, folder) = (broker(), tempfile::tempdir().unwrap());
+    fill_beside_a_live_path(broker().bootstrap_servers());
+}
+
+#[test]
+fn apache_kafka_fills_them_beside_a_live_path_that_goes_on() {
+    if crate::support::kafka().is_some() {
+        fill_beside_a_live_path(&RealKafka::start().bootstrap_servers);
+    }
+}
+
+fn fill_beside_a_live_path(servers: &str) {
+    let folder = tempfile::tempdir().unwrap();
     let all = events(9, 12);
-    let parts: Vec<_> = all.chunks(all.len().div_ceil(4)).collect();
-    let settings = settings(folder.path(), &kafka(&broker, "live"));
+    let quarter = all.len() / 4;
+    let parts = [0, 1, 2, 3].map(|n| with_copies(&all, n * quarter..(n + 1) * quarter));
+    let send = |events: &[SimulatedEvent]| {
+        let stop = AtomicBool::new(false);
+        to_kafka(events.iter().cloned(), &KafkaTarget::new(servers), Run::new(&stop)).unwrap();
+    };
+    let settings = settings(folder.path(), &kafka(servers, "live"));
     pack(folder.path(), BEFORE);
-    send(&broker, parts[0]);
-    send(&broker, parts[1]);
+    send(&parts[0]);
+    send(&parts[1]);
     run_to_the_end(&settings);
     pack(folder.path(), AFTER);
     let mut live = Tidewatch::run(&settings);
     live.address();
-    send(&broker, parts[2]);
-    let calls = |n: usize| parts[..n].iter().flat_map(|p| p.iter()).filter(|e| e.event_type == CALLS).count() as i64;
-    let whole = calls(parts.len());
+    send(&parts[2]);
+    let whole = calls(&all[..4 * quarter]);
     wait_until("the live path has counted", SOON, || {
-        count(folder.path(), "SELECT sum(requests) AS n FROM calls") == calls(3)
+        count(folder.path(), "SELECT sum(requests) AS n FROM calls") == calls(&all[..3 * quarter])
     });
     let rate = (parts[0].len() / 8).to_string();
     let slow = |rollup| ["--rollup", rollup, "--rate", rate.as_str()];
@@ -194,7 +247,7 @@ fn kafka_fills_them_beside_a_live_path_that_goes_on() {
         Tidewatch::start(&[&["backfill", "-c", settings.to_str().unwrap()], &slow("outcomes")[..]].concat()),
         Tidewatch::start(&[&["backfill", "-c", settings.to_str().unwrap()], &slow("outcomes")[..]].concat()),
     );
-    send(&broker, parts[3]);
+    send(&parts[3]);
     // Two at once: one of them goes on, whichever it is.
     let mut first = first;
     wait_until("one of two has stopped", SOON, || first.has_ended() || second.has_ended());
@@ -202,14 +255,55 @@ fn kafka_fills_them_beside_a_live_path_that_goes_on() {
     assert!(loser.log().contains("another backfill is at work"), "{}", loser.log());
     winner.wait(SOON);
     backfill(&settings, &["--rollup", "outcomes"]);
+    assert!(live.sql("SELECT count(*) AS n FROM calls WHERE completeness = 'partial'").lines().nth(1) != Some("0"));
+    kill_in_the_middle(folder.path(), &slow("calls"), "SELECT sum(mean_ms_count) AS n FROM calls", whole);
     backfill(&settings, &["--rollup", "calls"]);
+    assert_eq!(unfilled(folder.path(), "calls"), 0, "a process that runs is not asked");
 
     let later = (parts[2].len() + parts[3].len()) as f64;
     wait_until("the live path has read what came", SOON, || live.metric("tidewatch_ingest_records_total") >= later);
     assert_eq!(live.metric("tidewatch_ingest_records_total"), later, "it never went back");
     assert_eq!(live.metric("tidewatch_ingest_replays_total"), 0.0);
     live.stop();
-    assert!(rows(folder.path()) == straight(&kafka(&broker, "straight")), "rows differ from those of a straight run");
+    assert!(rows(folder.path()) == straight(&kafka(servers, "straight")), "rows differ from those of a straight run");
+}
+
+#[test]
+fn letters_that_were_put_back_fill_a_new_rollup_as_well() {
+    let call = |id: usize, duration: &str| {
+        format!(
+            r#"{{"specversion":"1.0","id":"e{id}","source":"/t","type":"com.example.apihealth.api_call.completed.v1","time":"2026-03-14T12:0{id}:07Z","tenantkind":"creator","tenantid":"c1","data":{{"provider":"usps","api":"rates","outcome":"success","duration_ms":{duration},"status_code":200}}}}"#
+        )
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let lines = [call(0, "12"), call(1, "\"soon\""), call(2, "300"), call(0, "12")];
+    std::fs::write(folder.path().join("calls.ndjson"), lines.join("\n") + "\n").unwrap();
+    let settings = settings(folder.path(), "[files]\npaths = [\"calls.ndjson\"]");
+    pack(folder.path(), BEFORE);
+    run_to_the_end(&settings);
+    let letters = folder.path().join("letters.ndjson");
+    let redrive = |arguments: &[&str]| {
+        let command = ["dead-letters", "redrive", "-c", settings.to_str().unwrap()];
+        tidewatch(&[&command[..], arguments, &[letters.to_str().unwrap()]].concat())
+    };
+    redrive(&["--all", "--export"]);
+    let text = std::fs::read_to_string(&letters).unwrap();
+    assert!(text.contains("soon"), "{text}");
+    std::fs::write(&letters, text.replace("\\\"soon\\\"", "250").replace("\"soon\"", "250")).unwrap();
+    redrive(&["--repaired"]);
+    assert_eq!(count(folder.path(), "SELECT sum(requests) AS n FROM calls"), 3);
+    pack(folder.path(), AFTER);
+    run_to_the_end(&settings);
+    assert_eq!(count(folder.path(), "SELECT coalesce(sum(slow), 0) AS n FROM calls"), 0);
+    for rollup in ["calls", "outcomes"] {
+        backfill(&settings, &["--rollup", rollup]);
+        assert!(backfill(&settings, &["--rollup", rollup]).contains("nothing to fill"));
+    }
+    assert_eq!(count(folder.path(), "SELECT sum(slow) AS n FROM calls"), 2);
+    assert_eq!(count(folder.path(), "SELECT sum(calls) AS n FROM outcomes"), 3);
+    let scratch = folder.path().to_str().unwrap();
+    let verified = tidewatch(&["verify", "-c", settings.to_str().unwrap(), "--scratch", scratch]);
+    assert!(verified.contains("is as replayed"), "{verified}");
 }
 
 #[test]
@@ -220,7 +314,7 @@ fn a_process_with_the_old_definition_goes_on_beside_one_with_the_new() {
     let data = format!("location = \"{}\"", folder.path().join("data").display());
     for (folder, rollups) in [(folder.path(), AFTER), (old.path(), BEFORE)] {
         pack(folder, rollups);
-        let path = settings(folder, &kafka(&broker, "both"));
+        let path = settings(folder, &kafka(broker.bootstrap_servers(), "both"));
         let text = std::fs::read_to_string(&path).unwrap();
         std::fs::write(path, text.replace("location = \"data\"", &data)).unwrap();
     }
@@ -250,5 +344,8 @@ fn a_process_with_the_old_definition_goes_on_beside_one_with_the_new() {
         backfill(&settings, &["--rollup", rollup]);
     }
     after.stop();
-    assert!(rows(folder.path()) == straight(&kafka(&broker, "straight")), "rows differ from those of a straight run");
+    assert!(
+        rows(folder.path()) == straight(&kafka(broker.bootstrap_servers(), "straight")),
+        "rows differ from those of a straight run"
+    );
 }

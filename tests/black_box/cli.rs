@@ -21,7 +21,7 @@ fn mistakes_in_settings_and_packs_name_file_line_and_a_hint() {
 
     let settings = write_settings(folder.path(), "packs = [\"mine\"]\n");
     let said = tidewatch_fails(&["check", "-c", settings.to_str().unwrap()]);
-    assert!(said.contains("mine: ") && said.contains("hint: a pack is a folder"), "{said}");
+    assert!(said.contains("mine: ") && said.contains("a pack is a folder with sources.yaml"), "{said}");
 
     std::fs::create_dir(folder.path().join("mine")).unwrap();
     std::fs::copy(Path::new(&pack("nezha")).join("sources.yaml"), folder.path().join("mine/sources.yaml")).unwrap();

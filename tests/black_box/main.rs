@@ -4,11 +4,17 @@
 //! | to see proved | read |
 //! |---|---|
 //! | commands, mistakes and hints | `cli` |
+//! | views, and the tests of packs | `packs` |
 //! | every kind of bad input, and nothing stops | `bad_input` |
+//! | dead letters: looked at, repaired, put back once, through kills and side by side | `dead_letters` |
 //! | what was generated is what is counted; files resume | `replay` |
+//! | copies of events, across kills | `duplicates` |
 //! | groups: handing over, and fencing a member that slept | `rebalance` |
+//! | other packs while it runs | `reload` |
 //! | committed and uncommitted count once, while it runs | `live` |
+//! | maintenance changes no answer | `maintain` |
 //! | promtool and the OpenMetrics parser accept `/metrics` | `scrape` |
+//! | every rollup and the metrics of the built-in pack, beside DuckDB over raw events | `creatorflow` |
 //! | percentiles of real spans, through a broker | `nezha` |
 //! | money of a real shop to the cent; DuckDB, Polars read the tables | `retail` |
 //! | the same tables in S3 | `object_store` |
@@ -25,10 +31,16 @@ mod backfill;
 mod bad_input;
 mod cli;
 mod crash;
+mod creatorflow;
+mod dead_letters;
+mod duplicates;
 mod live;
+mod maintain;
 mod nezha;
 mod object_store;
+mod packs;
 mod rebalance;
+mod reload;
 mod replay;
 mod retail;
 mod scrape;

@@ -33,10 +33,35 @@ pub enum Scope {
 pub struct Records {
     /// Last offset that the live path has covered.
     pub offsets: BTreeMap<TopicPartition, i64>,
+    /// Watermarks of the live path, microseconds since the epoch.
+    pub watermarks: BTreeMap<TopicPartition, i64>,
     /// Last offset that the live path has *not* counted, because the scope came later.
     pub begins: BTreeMap<Scope, BTreeMap<TopicPartition, i64>>,
     /// Last offset that backfills have covered.
     pub filled: BTreeMap<Scope, BTreeMap<TopicPartition, i64>>,
+    /// Exclusive bound of the event times before the beginnings, microseconds since the epoch; `None` when
+    /// nothing began later.
+    pub begins_time_us: Option<i64>,
+}
+
+/// Where something that is defined later begins.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Start {
+    /// Last offset that it will not count, per partition.
+    pub positions: BTreeMap<TopicPartition, i64>,
+    /// Newest watermark of these partitions, microseconds since the epoch.
+    pub watermark_us: Option<i64>,
+    /// How far events may lie beyond a watermark, microseconds.
+    pub disorder_us: i64,
+}
+
+/// What is still to be filled, for readers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unfilled {
+    /// Windows that start before it may lack events, microseconds since the epoch.
+    pub until_us: i64,
+    /// What is missing and how it is filled.
+    pub reason: String,
 }
 
 /// Offsets `(from, to]` of a partition that a scope does not have.
@@ -68,6 +93,31 @@ impl Records {
         gaps.filter(|gap| gap.from < gap.to).collect()
     }
 
+    /// What readers of the table must know of its gaps; `None` when it has none.
+    pub fn unfilled(&self, table: &str) -> Option<Unfilled> {
+        let jobs = self.jobs(None, |_| true);
+        let measures: Vec<&str> = jobs.iter().flat_map(|job| job.measures()).collect();
+        let lacking = match jobs.first()?.scopes.contains(&Scope::Rollup) {
+            true => table.to_owned(),
+            false => format!("{} of {table}", measures.join(", ")),
+        };
+        // Jobs may lack the same offsets; what is missing most is told.
+        let offsets = |job: &Job| job.gaps.iter().map(|gap| gap.to - gap.from).sum::<i64>();
+        let most = jobs.iter().map(offsets).max().unwrap_or(0);
+        Some(Unfilled {
+            until_us: self.begins_time_us.unwrap_or(i64::MAX),
+            reason: format!("{lacking} began later: `tidewatch backfill --rollup {table}` fills {most} offsets"),
+        })
+    }
+
+    /// The bound of event times after something else begins as well: gaps that are there keep theirs.
+    pub fn begins_time_with(&self, bound_us: i64) -> i64 {
+        match self.jobs(None, |_| true).is_empty() {
+            true => bound_us,
+            false => self.begins_time_us.map_or(bound_us, |known| known.max(bound_us)),
+        }
+    }
+
     /// Measures that have a beginning of their own.
     pub fn late_measures(&self) -> BTreeSet<&str> {
         let measures = self.begins.keys().filter_map(|scope| match scope {
@@ -96,7 +146,28 @@ impl Records {
     }
 }
 
+impl Start {
+    /// Exclusive bound of the event times that lie before it, microseconds since the epoch; `None` while no
+    /// event is known.
+    pub fn event_time_us(&self) -> Option<i64> {
+        self.watermark_us.map(|watermark| event_time_bound_us(watermark, self.disorder_us))
+    }
+}
+
+/// The first event time that nothing before a watermark has reached, microseconds since the epoch.
+pub fn event_time_bound_us(watermark_us: i64, disorder_us: i64) -> i64 {
+    watermark_us.saturating_add(disorder_us).saturating_add(1)
+}
+
 impl Job {
+    /// Measures that are filled by themselves.
+    pub fn measures(&self) -> impl Iterator<Item = &str> {
+        self.scopes.iter().filter_map(|scope| match scope {
+            Scope::Measure(name) => Some(name.as_str()),
+            Scope::Rollup | Scope::Digest(_) => None,
+        })
+    }
+
     /// Does the job set this measure of its table?
     pub fn fills(&self, measure: &str, late_measures: &BTreeSet<&str>) -> bool {
         self.scopes.iter().any(|scope| match scope {
@@ -125,6 +196,9 @@ pub struct Span {
     pub from: i64,
     /// Last offset that is read.
     pub to: i64,
+    /// From after this offset on, `from` at most, records are read for their ids alone: events that were
+    /// filled before may have copies in what is to be filled.
+    pub ids_from: i64,
     /// Offsets of the gap that do not exist any more.
     pub deleted: i64,
 }
@@ -142,10 +216,15 @@ impl Span {
         };
         let deleted = (retained.first.min(gap.to + 1) - wanted).max(0);
         let from = (wanted.max(retained.first) - 1).clamp(gap.from, gap.to);
-        Some(Self { partition: gap.partition.clone(), from, to: gap.to, deleted })
+        Some(Self { partition: gap.partition.clone(), from, to: gap.to, ids_from: from, deleted })
     }
 
-    /// Offsets to read.
+    /// The same, with the ids of the records after `offset` remembered.
+    pub fn with_ids_from(self, offset: i64) -> Self {
+        Self { ids_from: offset.clamp(BEFORE_FIRST, self.from), ..self }
+    }
+
+    /// Offsets to fill.
     pub fn len(&self) -> i64 {
         self.to - self.from
     }

@@ -76,3 +76,29 @@ fn numbers_are_whole_from_the_first_window_that_lost_no_event() {
     assert_eq!(whole_from(&[136], 5, Some(10)), Some(150));
     assert_eq!(whole_from(&[136], 5, None), Some(141));
 }
+
+#[test]
+fn readers_are_told_what_is_missing_until_it_is_filled() {
+    let mut gaps = records(&[(measure("a"), 0, 99), (measure("b"), 0, 49)], &[(measure("b"), 0, 9)]);
+    gaps.begins_time_us = Some(700);
+    let unfilled = gaps.unfilled("calls").unwrap();
+    assert_eq!(unfilled.until_us, 700);
+    assert_eq!(unfilled.reason, "a, b of calls began later: `tidewatch backfill --rollup calls` fills 100 offsets");
+    assert_eq!((gaps.begins_time_with(500), gaps.begins_time_with(900)), (700, 900));
+    for (scope, to) in [("a", 99), ("b", 49)] {
+        gaps.filled.entry(measure(scope)).or_default().insert(p(0), to);
+    }
+    assert_eq!(gaps.unfilled("calls"), None);
+    assert_eq!(gaps.begins_time_with(500), 500, "what is filled keeps nothing back");
+    let whole = records(&[(Scope::Rollup, 0, 9)], &[]);
+    assert!(whole.unfilled("calls").unwrap().reason.starts_with("calls began later"));
+}
+
+#[test]
+fn ids_are_read_from_before_the_first_record_that_counts() {
+    let span = Span::of(&gap(0, 59, 99), Retained { first: 0, end: 200 }, None).unwrap();
+    assert_eq!((span.ids_from, span.from), (59, 59));
+    assert_eq!(span.clone().with_ids_from(20).ids_from, 20);
+    assert_eq!(span.clone().with_ids_from(80).ids_from, 59);
+    assert_eq!(span.with_ids_from(-7).ids_from, BEFORE_FIRST);
+}

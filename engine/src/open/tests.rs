@@ -245,6 +245,19 @@ fn series_beyond_a_tenants_budget_share_a_row_that_counts_them() {
 }
 
 #[test]
+fn functions_that_are_rewritten_before_they_run_have_their_value() {
+    let plan = plan(
+        "CREATE ROLLUP r AS SELECT coalesce(shop, 'none') AS shop, sum(coalesce(ms, 7)) AS total, count(*) FILTER (WHERE coalesce(ok, true)) AS good FROM call GROUP BY tumble(INTERVAL '1 second'), coalesce(shop, 'none');",
+    );
+    let mut open = OpenStates::new(Arc::clone(&plan));
+    open.count(&batch(&plan, "1 a - 1 s x\n1 a false - - x\n1 a true 2 - x"), &mut Admissions::unlimited(), ALL)
+        .unwrap();
+    let frozen = open.freeze();
+    assert_eq!(rows(&frozen, 0), ["1 none 9 1", "1 s 1 1"]);
+    assert_eq!(frozen.without_value(), 0);
+}
+
+#[test]
 fn arithmetic_that_overflows_has_no_value_either() {
     let plan = plan(
         "CREATE ROLLUP r AS SELECT sum(1 + ms * 4611686018427387904) AS x, count(*) AS n FROM call GROUP BY tumble(INTERVAL '1 second');",

@@ -15,7 +15,7 @@ impl Catalog {
         let is_counted = |source: &SourcePlan| source.rollups.iter().any(|r| r.schema.name == table);
         let types: BTreeSet<&str> =
             self.sources.iter().filter(|s| is_counted(s)).map(|s| s.def.event_type.as_str()).collect();
-        let mut part = Self { sources: Vec::new(), unused: self.unused.clone() };
+        let mut part = Self { sources: Vec::new(), unused: self.unused.clone(), personal: self.personal.clone() };
         for source in &self.sources {
             if types.contains(source.def.event_type.as_str()) {
                 part.sources.push(Arc::new(source.part(table, with_digest, fills)));

@@ -7,12 +7,14 @@ use super::statement::{self, Definition, Statement};
 use super::validate::validate;
 use super::{DefinitionError, DimensionType, MeasureKind, RollupSchema};
 use crate::functions::register_definition_functions;
-use crate::source::{SourceDef, is_plain, parse_sources};
+use crate::source::{PersonalKeys, SourceDef, Sources, is_plain, parse_sources};
 use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, DataFusionError};
 use datafusion::datasource::empty::EmptyTable;
+use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{Expr, LogicalPlan, cast};
+use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::BinaryExpr;
 use datafusion::prelude::{SessionConfig, SessionContext};
@@ -27,6 +29,8 @@ pub struct Catalog {
     pub sources: Vec<Arc<SourcePlan>>,
     /// Sources that no rollup reads; their events are counted and let go.
     pub unused: Vec<SourceDef>,
+    /// Keys of events that are personal data.
+    pub personal: PersonalKeys,
 }
 
 /// How the events of one source are decoded and counted.
@@ -94,7 +98,7 @@ pub struct TablePlan<'a> {
 }
 
 /// Tables that are no rollups.
-const RESERVED: [&str; 4] = ["dead_letters", DIGESTS, "event_ids", "series"];
+const RESERVED: [&str; 5] = ["dead_letters", DIGESTS, "event_ids", "redriven", "series"];
 
 /// A named text: file name for messages, content.
 pub type NamedText = crate::source::NamedText;
@@ -119,7 +123,7 @@ impl Catalog {
         with_digests: bool,
     ) -> Result<Self, Vec<DefinitionError>> {
         let mut errors = Vec::new();
-        let defs = parse_sources(sources, &mut errors);
+        let Sources { defs, personal } = parse_sources(sources, &mut errors);
         let context = planning_context(&defs);
         let mut by_source: BTreeMap<String, Vec<(RollupSchema, Branch)>> = BTreeMap::new();
         let mut names = BTreeSet::new();
@@ -138,7 +142,7 @@ impl Catalog {
                 }
             }
         }
-        let mut catalog = Self::default();
+        let mut catalog = Self { personal, ..Self::default() };
         for (name, def) in defs {
             match by_source.remove(&name) {
                 None => catalog.unused.push(def),
@@ -310,11 +314,17 @@ fn compile(
     let df_schema = DFSchema::try_from_qualified_schema(def.name.as_str(), &columns)?;
     let mut source = SourcePlan { def, columns, exprs: Vec::new(), dimensions: Vec::new(), rollups: Vec::new() };
     let mut known: BTreeMap<String, usize> = BTreeMap::new();
+    let options = context.state().config_options().clone();
+    let simplifier = ExprSimplifier::new(
+        SimplifyContext::builder().with_config_options(options).with_schema(Arc::new(df_schema.clone())).build(),
+    );
     let mut add = |exprs: &mut Vec<Arc<dyn PhysicalExpr>>, expr: &Expr| -> Result<usize, DataFusionError> {
         if let Some(&index) = known.get(&expr.to_string()) {
             return Ok(index);
         }
-        exprs.push(checked(context.create_physical_expr(expr.clone(), &df_schema)?)?);
+        // Some functions have no meaning of their own until they are rewritten: coalesce becomes CASE.
+        let simplified = simplifier.simplify(expr.clone())?;
+        exprs.push(checked(context.create_physical_expr(simplified, &df_schema)?)?);
         known.insert(expr.to_string(), exprs.len() - 1);
         Ok(exprs.len() - 1)
     };

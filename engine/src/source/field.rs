@@ -16,6 +16,8 @@ pub struct FieldDef {
     pub required: bool,
     /// Where it lies in `data` when that is not its name; a dot reaches into an object.
     pub path: Option<String>,
+    /// Its key is personal data: the column holds a salted hash.
+    pub is_hashed: bool,
 }
 
 /// Types a field may have.
@@ -122,6 +124,14 @@ struct LongForm {
     #[serde(default)]
     required: bool,
     path: Option<String>,
+    personal: Option<FieldPersonal>,
+}
+
+/// What is kept of a field whose values are personal data. A field that is dropped is not declared.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum FieldPersonal {
+    Hash,
 }
 
 impl<'de> Visitor<'de> for FieldVisitor {
@@ -133,7 +143,7 @@ impl<'de> Visitor<'de> for FieldVisitor {
 
     fn visit_str<E: de::Error>(self, name: &str) -> Result<FieldDef, E> {
         let field_type = FieldType::parse(name).map_err(E::custom)?;
-        Ok(FieldDef { field_type, required: false, path: None })
+        Ok(FieldDef { field_type, required: false, path: None, is_hashed: false })
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<FieldDef, A::Error> {
@@ -160,6 +170,11 @@ impl<'de> Visitor<'de> for FieldVisitor {
                 ));
             }
         };
-        Ok(FieldDef { field_type, required: long.required, path: long.path })
+        Ok(FieldDef {
+            field_type,
+            required: long.required,
+            path: long.path,
+            is_hashed: matches!(long.personal, Some(FieldPersonal::Hash)),
+        })
     }
 }

@@ -2,9 +2,11 @@
 
 mod field;
 mod parse;
+mod personal;
 
 pub use field::{EnumValues, FieldDef, FieldType, OnUnknown};
-pub(crate) use parse::{is_plain, parse_sources};
+pub(crate) use parse::{Sources, is_plain, parse_sources};
+pub use personal::{PersonalAction, PersonalKeys, PersonalSection};
 
 use crate::rollup::timestamp_type;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -55,6 +57,9 @@ pub enum EnvelopeColumn {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SourcesFile {
+    /// Keys whose values are personal data.
+    #[serde(default)]
+    pub personal: PersonalSection,
     /// All sources of the pack.
     pub sources: Vec<SourceDef>,
 }

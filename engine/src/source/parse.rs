@@ -1,58 +1,97 @@
 //! From the text of `sources.yaml` files to checked declarations.
 
-use super::{NamedText, SourceDef, SourcesFile};
+use super::{NamedText, PersonalKeys, SourceDef, SourcesFile};
 use crate::rollup::DefinitionError;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// What the `sources.yaml` texts of all packs declare.
+#[derive(Debug, Default)]
+pub(crate) struct Sources {
+    /// By name.
+    pub defs: BTreeMap<String, SourceDef>,
+    pub personal: PersonalKeys,
+}
+
 /// Reads the `sources.yaml` texts of all packs together; mistakes go to `errors`.
-pub(crate) fn parse_sources(files: &[NamedText], errors: &mut Vec<DefinitionError>) -> BTreeMap<String, SourceDef> {
-    let mut defs: BTreeMap<String, SourceDef> = BTreeMap::new();
-    // Event type to the source that named it first, and its topic.
-    let mut types: BTreeMap<String, (String, String)> = BTreeMap::new();
+pub(crate) fn parse_sources(files: &[NamedText], errors: &mut Vec<DefinitionError>) -> Sources {
+    let mut sources = Sources::default();
+    let mut parsed = Vec::new();
     for (file, text) in files {
-        let parsed: SourcesFile = match serde_yaml_ng::from_str(text) {
-            Ok(parsed) => parsed,
+        match serde_yaml_ng::from_str::<SourcesFile>(text) {
+            Ok(content) => parsed.push((NamedFile { name: file, text }, content)),
             Err(error) => {
                 let at = error.location().map_or((0, 0), |l| (l.line() as u64, l.column() as u64));
                 errors.push(DefinitionError::new(file, at, strip_location(&error.to_string())));
-                continue;
-            }
-        };
-        for def in parsed.sources {
-            let (_, topic) =
-                types.entry(def.event_type.clone()).or_insert_with(|| (def.name.clone(), def.topic.clone()));
-            let mistake = check(&def).or_else(|| {
-                if *topic != def.topic {
-                    let message = format!("type `{}` comes from the topics {topic} and {}", def.event_type, def.topic);
-                    return Some(Mistake::new(message).hint(
-                        "sources of one type read one topic: in a file of events nothing else tells them apart",
-                    ));
-                }
-                let twice = defs.insert(def.name.clone(), def.clone()).is_some();
-                twice.then(|| Mistake::new(format!("source {} is declared twice", def.name)))
-            });
-            if let Some(Mistake { message, hint }) = mistake {
-                let error = DefinitionError::new(file, (line_of(text, &def.name), 0), message);
-                errors.push(DefinitionError { hint, ..error });
             }
         }
     }
-    defs
+    // A key is personal in all sources, whichever file says so.
+    for (file, content) in &parsed {
+        let section = sources.personal.add_section(&content.personal);
+        errors.extend(section.map(|mistake| mistake.at(file, file.line_of_key("personal"))));
+        for def in &content.sources {
+            let mistake = sources.personal.add_fields(def);
+            errors.extend(mistake.map(|mistake| mistake.at(file, file.line_of_name(&def.name))));
+        }
+    }
+    // Event type to the topic of the source that names it first.
+    let mut topics: BTreeMap<String, String> = BTreeMap::new();
+    for (file, content) in parsed {
+        for mut def in content.sources {
+            let line = file.line_of_name(&def.name);
+            let mistake = check(&def)
+                .or_else(|| sources.personal.mark_fields(&mut def))
+                .or_else(|| check_topic(&def, &mut topics));
+            let twice = || Mistake::new(format!("source {} is declared twice", def.name));
+            let mistake = match mistake {
+                None => sources.defs.insert(def.name.clone(), def.clone()).map(|_| twice()),
+                mistake => mistake,
+            };
+            errors.extend(mistake.map(|mistake| mistake.at(&file, line)));
+        }
+    }
+    sources
+}
+
+struct NamedFile<'f> {
+    name: &'f str,
+    text: &'f str,
+}
+
+impl NamedFile<'_> {
+    /// The line that names a source.
+    fn line_of_name(&self, name: &str) -> u64 {
+        self.line_of(|line| line.split_once("name:").is_some_and(|(_, v)| v.trim().trim_matches(['"', '\'']) == name))
+    }
+
+    /// The line of a key at the top.
+    fn line_of_key(&self, key: &str) -> u64 {
+        self.line_of(|line| line.strip_prefix(key).is_some_and(|rest| rest.starts_with(':')))
+    }
+
+    fn line_of(&self, is_it: impl Fn(&str) -> bool) -> u64 {
+        self.text.lines().position(is_it).map_or(0, |at| at as u64 + 1)
+    }
 }
 
 /// What is wrong with a declaration, and what to do.
-struct Mistake {
+#[derive(Debug)]
+pub(super) struct Mistake {
     message: String,
     hint: Option<String>,
 }
 
 impl Mistake {
-    fn new(message: impl Into<String>) -> Self {
+    pub fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), hint: None }
     }
 
-    fn hint(self, hint: impl Into<String>) -> Self {
+    pub fn hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }
+    }
+
+    fn at(self, file: &NamedFile<'_>, line: u64) -> DefinitionError {
+        DefinitionError { hint: self.hint, ..DefinitionError::new(file.name, (line, 0), self.message) }
     }
 }
 
@@ -113,6 +152,15 @@ fn check_time_fallback(def: &SourceDef) -> Option<Mistake> {
     )
 }
 
+fn check_topic(def: &SourceDef, topics: &mut BTreeMap<String, String>) -> Option<Mistake> {
+    let topic = topics.entry(def.event_type.clone()).or_insert_with(|| def.topic.clone());
+    let mistake = || {
+        Mistake::new(format!("type `{}` comes from the topics {topic} and {}", def.event_type, def.topic))
+            .hint("sources of one type read one topic: in a file of events nothing else tells them apart")
+    };
+    (*topic != def.topic).then(mistake)
+}
+
 /// Does `path` lie in the object or array at `above`?
 pub(super) fn is_below(path: &str, above: &str) -> bool {
     path.strip_prefix(above).is_some_and(|rest| rest.starts_with('.'))
@@ -127,10 +175,4 @@ pub(crate) fn is_plain(name: &str) -> bool {
 /// The YAML library puts the position into its text as well; the error has it already.
 fn strip_location(message: &str) -> &str {
     message.rfind(" at line ").map_or(message, |at| &message[..at])
-}
-
-fn line_of(text: &str, name: &str) -> u64 {
-    let is_name =
-        |line: &str| line.split_once("name:").is_some_and(|(_, v)| v.trim().trim_matches(['"', '\'']) == name);
-    text.lines().position(is_name).map_or(0, |at| at as u64 + 1)
 }

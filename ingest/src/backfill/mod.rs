@@ -7,7 +7,9 @@
 //!
 //! A backfill is a worker like any other: it decodes, counts, freezes and commits as the live path does,
 //! so it is as exact and resumes as well. Only its source has an end, its catalogue one table, and its
-//! positions names of their own. Records that cannot be used were noted when they were first read.
+//! positions names of their own. Records that cannot be used were noted when they were first read. Copies of
+//! events count once, as ever: a job that goes on first reads the ids of the records within the horizon
+//! before its position.
 
 mod pace;
 mod progress;
@@ -72,7 +74,8 @@ impl Backfill<'_> {
         let late = records.late_measures();
         let catalog = self.catalog.part(name, !tables.is_empty(), &|measure| job.fills(measure, &late));
         tables.push(table.filling(self.rollup, job.scopes.clone())?);
-        let committer = Committer::filling(tables, &catalog, self.metrics.clone(), Arc::clone(&self.clock));
+        let ids_from = spans.iter().map(|span| (span.partition.clone(), span.ids_from)).collect();
+        let committer = Committer::filling(tables, &catalog, ids_from, self.metrics.clone(), Arc::clone(&self.clock));
         let progress = Arc::new(Progress::new(spans));
         let source = RangeSource::new(source, spans, self.rate, Arc::clone(&progress), Arc::clone(&self.clock));
         let pipeline = Pipeline {

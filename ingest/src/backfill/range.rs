@@ -28,6 +28,13 @@ struct Reading {
     is_done: bool,
 }
 
+impl Reading {
+    /// Offsets that are filled by going on to `offset`; those before the span are read for their ids.
+    fn passed_by(&self, offset: i64) -> i64 {
+        (offset - self.at.max(self.span.from)).max(0)
+    }
+}
+
 impl RangeSource {
     /// Reads `spans` of the partitions that `inner` announces, at most `rate` records per second.
     pub fn new(
@@ -61,12 +68,12 @@ impl RangeSource {
                 if reading.at == reading.span.from && reading.span.deleted > 0 {
                     progress.note_first(&record.raw, record.partition);
                 }
-                passed += record.offset - reading.at;
+                passed += reading.passed_by(record.offset);
                 reading.at = record.offset;
                 sink(record);
             }
             if record.offset >= reading.span.to {
-                passed += reading.span.to - reading.at;
+                passed += reading.passed_by(reading.span.to);
                 (reading.at, reading.is_done) = (reading.span.to, true);
                 ended.push(record.partition.clone());
             }
@@ -78,7 +85,7 @@ impl RangeSource {
 
     fn finish(&mut self) {
         for reading in self.spans.values_mut() {
-            self.progress.note(0, reading.span.to - reading.at);
+            self.progress.note(0, reading.passed_by(reading.span.to));
             (reading.at, reading.is_done) = (reading.span.to, true);
         }
     }
@@ -127,8 +134,11 @@ impl Source for RangeSource {
         let (mut starts, mut done) = (BTreeMap::new(), Vec::new());
         for (partition, &position) in positions {
             let Some(reading) = self.spans.get_mut(partition) else { continue };
-            reading.at = position.max(reading.span.from);
-            reading.is_done = reading.at >= reading.span.to;
+            reading.at = position.max(reading.span.ids_from);
+            reading.is_done = reading.at >= reading.span.to || reading.span.is_empty();
+            if reading.is_done {
+                reading.at = reading.span.to;
+            }
             if reading.is_done {
                 done.push(partition.clone());
             } else {

@@ -2,6 +2,7 @@
 //! and the data as body), as the Kafka protocol binding defines them.
 
 use super::reject::{Reason, Reject};
+use crate::personal::{Personal, PersonalCounts};
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use sonic_rs::{JsonValueTrait, LazyValue};
@@ -45,6 +46,8 @@ pub(super) struct Envelope<'a> {
     pub sequence: Option<i64>,
     spec_version: Text<'a>,
     data: Option<Cow<'a, str>>,
+    /// Personal values outside of `data`.
+    pub personal: PersonalCounts,
     has_data_base64: bool,
 }
 
@@ -74,7 +77,7 @@ impl<'a> Envelope<'a> {
         }
     }
 
-    pub fn read(payload: &'a [u8], headers: &'a dyn Headers) -> Result<Self, Box<Reject>> {
+    pub fn read(payload: &'a [u8], headers: &'a dyn Headers, personal: &Personal) -> Result<Self, Box<Reject>> {
         let mode = Mode::of(headers)?;
         let body = std::str::from_utf8(payload)
             .map_err(|e| Reject::new(Reason::BrokenJson, format!("not UTF-8 after {} bytes", e.valid_up_to())))?;
@@ -83,7 +86,7 @@ impl<'a> Envelope<'a> {
         }
         let envelope = match mode {
             Mode::Binary => Self::from_headers(headers, body)?,
-            Mode::Structured => Self::from_body(body)?,
+            Mode::Structured => Self::from_body(body, personal)?,
         };
         let reject = match envelope.spec_version.as_deref() {
             Some("1.0") if envelope.has_data_base64 => {
@@ -103,9 +106,10 @@ impl<'a> Envelope<'a> {
         self.data.as_deref().unwrap_or("{}")
     }
 
-    fn from_body(body: &'a str) -> Result<Self, Box<Reject>> {
+    fn from_body(body: &'a str, personal: &Personal) -> Result<Self, Box<Reject>> {
         let mut deserializer = sonic_rs::Deserializer::from_str(body);
-        let read = EnvelopeSeed.deserialize(&mut deserializer).and_then(|e| deserializer.end().map(|()| e));
+        let read =
+            EnvelopeSeed { personal }.deserialize(&mut deserializer).and_then(|e| deserializer.end().map(|()| e));
         read.map_err(|error| {
             let kind = if error.is_unmatched_type() || error.to_string().contains("expected a string") {
                 Reason::WrongType
@@ -136,6 +140,7 @@ impl<'a> Envelope<'a> {
             spec_version: get("ce_specversion")?,
             data: (!body.is_empty()).then_some(Cow::Borrowed(body)),
             has_data_base64: false,
+            personal: PersonalCounts::default(),
         })
     }
 }
@@ -169,7 +174,7 @@ impl Mode {
 }
 
 /// Is the body nested deeper than [`DEPTH_MAX`]?
-fn is_too_deep(body: &[u8]) -> bool {
+pub(crate) fn is_too_deep(body: &[u8]) -> bool {
     // Counting the brackets is many times cheaper than following them, and clears almost every body.
     let brackets = body.iter().filter(|&&b| b == b'[' || b == b'{').count();
     brackets > DEPTH_MAX && depth(body) > DEPTH_MAX
@@ -200,9 +205,11 @@ pub(super) fn first_line(message: &str) -> String {
     message.lines().next().unwrap_or_default().trim().to_owned()
 }
 
-struct EnvelopeSeed;
+struct EnvelopeSeed<'p> {
+    personal: &'p Personal,
+}
 
-impl<'de> DeserializeSeed<'de> for EnvelopeSeed {
+impl<'de> DeserializeSeed<'de> for EnvelopeSeed<'_> {
     type Value = Envelope<'de>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
@@ -210,7 +217,7 @@ impl<'de> DeserializeSeed<'de> for EnvelopeSeed {
     }
 }
 
-impl<'de> Visitor<'de> for EnvelopeSeed {
+impl<'de> Visitor<'de> for EnvelopeSeed<'_> {
     type Value = Envelope<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -241,6 +248,12 @@ impl<'de> Visitor<'de> for EnvelopeSeed {
                 "data_base64" => {
                     map.next_value::<IgnoredAny>()?;
                     e.has_data_base64 = true;
+                    continue;
+                }
+                other if self.personal.names_keys() => {
+                    let action = self.personal.action(other);
+                    let skipped: LazyValue<'de> = map.next_value()?;
+                    self.personal.count_skipped(action, skipped.as_raw_str(), &mut e.personal);
                     continue;
                 }
                 _ => {

@@ -10,15 +10,19 @@ mod rows;
 mod tree;
 mod value;
 
+pub(crate) use envelope::is_too_deep;
 pub use envelope::{Headers, NoHeaders};
 pub use reject::{Notice, Reason, Reject};
 
+use crate::personal::{HashKey, Personal, PersonalCounts};
 use envelope::Envelope;
 use rows::{Event, SourceDecoder};
 use std::collections::HashMap;
 use std::sync::Arc;
+use tidewatch_engine::dedupe::event_hash;
 use tidewatch_engine::open::EventBatch;
 use tidewatch_engine::rollup::Catalog;
+use tidewatch_engine::source::PersonalKeys;
 use tidewatch_engine::time::parse_rfc3339;
 
 /// Bounds of what is accepted as an event.
@@ -54,6 +58,10 @@ pub enum Decoded<'d> {
     Rows {
         /// One entry per source.
         sources: &'d [SourceRows],
+        /// The hash that stands for its source and id.
+        event_hash: u128,
+        /// Personal values in it, kept as a hash or not at all.
+        personal: PersonalCounts,
     },
     /// No rollup reads events of its type.
     Ignored {
@@ -79,7 +87,9 @@ pub struct SourceRows {
 
 /// The time that an event says it happened, if it can be read: for questions about a single record.
 pub(crate) fn event_time_us(record: &RawRecord<'_>) -> Option<i64> {
-    let envelope = Envelope::read(record.payload, record.headers).ok()?;
+    // Only the time is kept, so that no value needs to be cleaned.
+    let personal = Personal::new(&PersonalKeys::default(), HashKey::default());
+    let envelope = Envelope::read(record.payload, record.headers, &personal).ok()?;
     envelope.time.as_deref().and_then(parse_rfc3339).or(record.timestamp_us)
 }
 
@@ -92,6 +102,8 @@ pub struct Decoder {
     /// Rows of the last event.
     last: Vec<SourceRows>,
     tenant: String,
+    scratch: Vec<u8>,
+    personal: Arc<Personal>,
 }
 
 /// Who reads a declared event type.
@@ -118,7 +130,14 @@ impl Decoder {
             sources: catalog.sources.iter().map(|plan| SourceDecoder::new(Arc::clone(plan))).collect(),
             last: Vec::new(),
             tenant: String::new(),
+            scratch: Vec::new(),
+            personal: Arc::new(Personal::new(&catalog.personal, HashKey::default())),
         }
+    }
+
+    /// Hashes personal values with the salt of this installation. Without, they are hashed all the same.
+    pub fn with_personal(self, personal: Arc<Personal>) -> Self {
+        Self { personal, ..self }
     }
 
     /// Decodes one record into rows of every source of its type; when one of them refuses it, it is rows
@@ -132,7 +151,7 @@ impl Decoder {
                 format!("{} bytes, the limit is {limit} (record_bytes_max)", record.payload.len()),
             ));
         }
-        let envelope = Envelope::read(record.payload, record.headers)?;
+        let envelope = Envelope::read(record.payload, record.headers, &self.personal)?;
         let Some(event_type) = envelope.event_type.as_deref().filter(|t| !t.is_empty()) else {
             return Err(Reject::missing("type").of(envelope.id.as_deref(), None));
         };
@@ -142,9 +161,13 @@ impl Decoder {
         };
         let identify = |reject: Box<Reject>| reject.of(envelope.id.as_deref(), Some(event_type));
         let identity = envelope.identity().map_err(identify)?;
-        let event = Event { envelope: &envelope, identity, record, now_us, limits: &self.limits };
+        let personal = &*self.personal;
+        let event = Event { envelope: &envelope, identity, record, now_us, limits: &self.limits, personal };
+        let mut found = envelope.personal;
         for &source in &route.sources {
-            match self.sources[source].decode(&event, &mut self.tenant) {
+            // Every source reads the same event.
+            let counts = self.last.is_empty().then_some(&mut found);
+            match self.sources[source].decode(&event, &mut self.tenant, counts) {
                 Ok(rows) => self.last.push(SourceRows { source, ..rows }),
                 Err(reject) => {
                     take_back(&mut self.sources, &mut self.last);
@@ -152,7 +175,8 @@ impl Decoder {
                 }
             }
         }
-        Ok(Decoded::Rows { sources: &self.last })
+        let event_hash = event_hash(identity.source, identity.id, &mut self.scratch);
+        Ok(Decoded::Rows { sources: &self.last, event_hash, personal: found })
     }
 
     /// Forgets the rows of the last event, if they were not taken yet.

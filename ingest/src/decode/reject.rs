@@ -77,6 +77,8 @@ pub struct Reject {
     pub event_id: Option<String>,
     /// CloudEvents `type`, when it could be read.
     pub event_type: Option<String>,
+    /// So many bytes of the detail are words of ours, whatever the event said.
+    own_bytes: usize,
 }
 
 /// A record that counts, although a value of one of its fields had to be read as something else.
@@ -104,7 +106,19 @@ impl Reject {
     pub(crate) fn new(reason: Reason, detail: impl Into<String>) -> Box<Self> {
         let mut detail = detail.into();
         detail.truncate(detail.floor_char_boundary(TEXT_BYTES_MAX));
-        Box::new(Self { reason, detail, event_id: None, event_type: None })
+        Box::new(Self { reason, detail, event_id: None, event_type: None, own_bytes: 0 })
+    }
+
+    /// At a place that the pack names.
+    pub(crate) fn at(reason: Reason, place: &str, detail: &str) -> Box<Self> {
+        let mut reject = Self::new(reason, format!("{place}: {detail}"));
+        reject.own_bytes = (place.len() + 2).min(reject.detail.len());
+        reject
+    }
+
+    /// The detail in two parts: where it is, and what may hold words of the event.
+    pub(crate) fn place_and_finding(&self) -> (&str, &str) {
+        self.detail.split_at_checked(self.own_bytes).unwrap_or(("", &self.detail))
     }
 
     pub(crate) fn missing(attribute: &str) -> Box<Self> {

@@ -3,8 +3,9 @@
 use super::columns::Column;
 use super::envelope::{Envelope, Identity};
 use super::reject::{Reason, Reject};
-use super::tree::FieldTree;
+use super::tree::{FieldTree, Rules};
 use super::{DecodeLimits, RawRecord, SourceRows};
+use crate::personal::{Personal, PersonalCounts};
 use arrow::error::ArrowError;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use std::sync::Arc;
@@ -16,6 +17,8 @@ use xxhash_rust::xxh3::Xxh3;
 
 /// Events from before 2000-01-01 are clocks that were never set, not history.
 const EVENT_TIME_MIN_US: i64 = 946_684_800 * SECOND_US;
+
+const DAY_S: i64 = 86_400;
 
 /// Decodes events into the columns that the rollups of one source read.
 #[derive(Debug)]
@@ -64,18 +67,30 @@ impl SourceDecoder {
     }
 
     /// Adds the rows of an event; a refused one leaves nothing behind.
-    pub fn decode(&mut self, event: &Event<'_>, tenant: &mut String) -> Result<SourceRows, Box<Reject>> {
-        let decoded = self.read(event, tenant);
+    pub fn decode(
+        &mut self,
+        event: &Event<'_>,
+        tenant: &mut String,
+        personal: Option<&mut PersonalCounts>,
+    ) -> Result<SourceRows, Box<Reject>> {
+        let decoded = self.read(event, tenant, personal);
         if decoded.is_err() {
             self.truncate();
         }
         decoded
     }
 
-    fn read(&mut self, event: &Event<'_>, tenant: &mut String) -> Result<SourceRows, Box<Reject>> {
+    fn read(
+        &mut self,
+        event: &Event<'_>,
+        tenant: &mut String,
+        personal: Option<&mut PersonalCounts>,
+    ) -> Result<SourceRows, Box<Reject>> {
         let row = self.event_time_us.len();
         let data = event.envelope.data();
-        let found = self.tree.read(data, &mut self.columns, row, event.limits, self.fallbacks)?;
+        let rules = Rules { limits: event.limits, personal: event.personal, is_first: personal.is_some() };
+        let found = self.tree.read(data, &mut self.columns, row, self.fallbacks, rules)?;
+        personal.into_iter().for_each(|counts| *counts += found.personal);
         let (event_time_us, time_fallback) = event.time(found.time_fallback)?;
         for &(column, index) in &self.envelope {
             event.set(column, &mut self.columns[index], event_time_us, tenant)?;
@@ -116,6 +131,7 @@ pub(super) struct Event<'e> {
     pub record: &'e RawRecord<'e>,
     pub now_us: i64,
     pub limits: &'e DecodeLimits,
+    pub personal: &'e Personal,
 }
 
 impl Event<'_> {
@@ -136,14 +152,11 @@ impl Event<'_> {
         // The record's own timestamp makes the answer the same on replay; `now` bounds a wrong one.
         let reference = self.record.timestamp_us.map_or(self.now_us, |t| t.min(self.now_us));
         if event_time_us > reference.saturating_add(self.limits.future_max_us) {
-            return Err(Reject::new(
-                Reason::FutureTimestamp,
-                format!(
-                    "{} s ahead of its record, the limit is {} s (future_max)",
-                    (event_time_us - reference) / SECOND_US,
-                    self.limits.future_max_us / SECOND_US
-                ),
-            ));
+            let ahead_s = (event_time_us - reference) / SECOND_US;
+            let ahead = if ahead_s < DAY_S { format!("{ahead_s} s") } else { format!("{} days", ahead_s / DAY_S) };
+            let limit_s = self.limits.future_max_us / SECOND_US;
+            let detail = format!("{ahead} ahead of its record, the limit is {limit_s} s (future_max)");
+            return Err(Reject::new(Reason::FutureTimestamp, detail));
         }
         if event_time_us < EVENT_TIME_MIN_US {
             return Err(Reject::new(Reason::BadTimestamp, "before the year 2000: a clock that was never set"));

@@ -1,5 +1,6 @@
 //! What decoding accepts, what it refuses and why, and that a refused record leaves nothing behind.
 
+mod cost;
 mod envelopes;
 mod explode;
 mod robustness;
@@ -95,7 +96,7 @@ fn decode<'d>(decoder: &'d mut Decoder, payload: &[u8]) -> Result<Decoded<'d>, B
 /// What decoding said, apart from the decoder.
 fn said(decoded: Result<Decoded<'_>, Box<Reject>>) -> Result<Vec<SourceRows>, Box<Reject>> {
     decoded.map(|decoded| match decoded {
-        Decoded::Rows { sources } => sources.to_vec(),
+        Decoded::Rows { sources, .. } => sources.to_vec(),
         Decoded::Ignored { .. } => Vec::new(),
     })
 }

@@ -5,10 +5,12 @@ use super::columns::Column;
 use super::envelope::first_line;
 use super::reject::{Notice, Reason, Reject};
 use super::value::ValueSeed;
+use crate::personal::{Personal, PersonalCounts};
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use sonic_rs::LazyValue;
 use std::collections::BTreeMap;
 use std::fmt;
-use tidewatch_engine::source::FieldDef;
+use tidewatch_engine::source::{FieldDef, PersonalAction};
 
 /// Wanted fields by name, nested for dotted names.
 #[derive(Debug, Default)]
@@ -47,6 +49,16 @@ pub(super) struct Found {
     pub rows: usize,
     pub time_fallback: Option<i64>,
     pub notices: Vec<Notice>,
+    pub personal: PersonalCounts,
+}
+
+/// What holds for every value.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rules<'r> {
+    pub limits: &'r DecodeLimits,
+    pub personal: &'r Personal,
+    /// The first source that reads the event counts what is personal in it.
+    pub is_first: bool,
 }
 
 impl FieldTree {
@@ -98,13 +110,15 @@ impl FieldTree {
         json: &str,
         columns: &mut [Column],
         row: usize,
-        limits: &DecodeLimits,
         fallbacks: usize,
+        rules: Rules<'_>,
     ) -> Result<Found, Box<Reject>> {
         let mut state = State {
             columns,
             row,
-            limits,
+            limits: rules.limits,
+            personal: rules.personal,
+            is_first: rules.is_first,
             elements: self.elements.as_ref(),
             element: None,
             found: Found { rows: usize::from(self.elements.is_none()), ..Found::default() },
@@ -138,6 +152,8 @@ pub(super) struct State<'c> {
     /// Number of the first row in progress; a column that is longer has a value in it.
     row: usize,
     pub limits: &'c DecodeLimits,
+    pub personal: &'c Personal,
+    is_first: bool,
     elements: Option<&'c Elements>,
     /// Number of the element that is read.
     element: Option<usize>,
@@ -154,10 +170,27 @@ impl State<'_> {
         column
     }
 
+    fn counts_personal(&self) -> bool {
+        self.is_first && self.personal.names_keys()
+    }
+
+    fn count_skipped(&mut self, action: Option<PersonalAction>, json: &str) {
+        if self.counts_personal() {
+            self.personal.count_skipped(action, json, &mut self.found.personal);
+        }
+    }
+
+    /// The hash that stands for the value of a field.
+    pub fn hash(&mut self, text: &str) -> String {
+        if self.is_first {
+            self.found.personal.hashed += 1;
+        }
+        self.personal.hash(text)
+    }
+
     /// Gives the event up.
     pub fn refuse<E: Error>(&mut self, reason: Reason, path: &str, detail: &str) -> Result<(), E> {
-        let place = self.place(path);
-        self.reject = Some(Reject::new(reason, format!("{place}: {detail}")));
+        self.reject = Some(Reject::at(reason, &self.place(path), detail));
         Err(E::custom("refused"))
     }
 
@@ -224,45 +257,60 @@ impl<'de> Visitor<'de> for ObjectSeed<'_, '_, '_> {
 }
 
 fn read_members<'de, A: MapAccess<'de>>(mut map: A, nodes: &Nodes, state: &mut State<'_>) -> Result<(), A::Error> {
-    while let Some(node) = map.next_key_seed(KeySeed { nodes })? {
-        match node {
-            None => {
+    while let Some(key) = map.next_key_seed(KeySeed { nodes, personal: state.personal })? {
+        match key {
+            Known::Skipped(None) if !state.counts_personal() => {
                 map.next_value::<IgnoredAny>()?;
             }
-            Some(node) if node.is_array => {
+            Known::Skipped(action) => {
+                let skipped: LazyValue<'de> = map.next_value()?;
+                state.count_skipped(action, skipped.as_raw_str());
+            }
+            Known::Wanted(node) if node.is_array => {
                 map.next_value_seed(ElementsSeed { node, part: Part::Array, state: &mut *state })?;
             }
-            Some(node) if !node.children.is_empty() => {
+            Known::Wanted(node) if !node.children.is_empty() => {
                 map.next_value_seed(ObjectSeed { nodes: &node.children, state: &mut *state })?;
             }
-            Some(node) => map.next_value_seed(ValueSeed { node, state: &mut *state })?,
+            Known::Wanted(node) => map.next_value_seed(ValueSeed { node, state: &mut *state })?,
         }
     }
     Ok(())
 }
 
 /// Looks a key up without copying it.
-struct KeySeed<'t> {
+struct KeySeed<'t, 'p> {
     nodes: &'t Nodes,
+    personal: &'p Personal,
 }
 
-impl<'de, 't> DeserializeSeed<'de> for KeySeed<'t> {
-    type Value = Option<&'t Node>;
+/// What a key says about its value.
+enum Known<'t> {
+    Wanted(&'t Node),
+    /// Nothing is read of it; it may be personal all the same.
+    Skipped(Option<PersonalAction>),
+}
+
+impl<'de, 't> DeserializeSeed<'de> for KeySeed<'t, '_> {
+    type Value = Known<'t>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_str(self)
     }
 }
 
-impl<'t> Visitor<'_> for KeySeed<'t> {
-    type Value = Option<&'t Node>;
+impl<'t> Visitor<'_> for KeySeed<'t, '_> {
+    type Value = Known<'t>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a key")
     }
 
     fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
-        Ok(self.nodes.get(key))
+        Ok(match self.nodes.get(key) {
+            Some(node) => Known::Wanted(node),
+            None => Known::Skipped(self.personal.action(key)),
+        })
     }
 }
 

@@ -68,6 +68,8 @@ impl ValueSeed<'_, '_, '_> {
     }
 
     fn wrong<E: Error>(&mut self, found: &str) -> Result<(), E> {
+        let is_hashed = self.node.column.as_ref().is_some_and(|(_, def)| def.is_hashed);
+        let found = if is_hashed { "another personal value" } else { found };
         let expected = match &self.node.column {
             Some((_, FieldDef { field_type, .. })) => match field_type {
                 FieldType::String => "a string",
@@ -156,6 +158,10 @@ impl<'de> Visitor<'de> for ValueSeed<'_, '_, '_> {
         let Some((index, def)) = &self.node.column else { return Ok(()) };
         self.check_length(text)?;
         match &def.field_type {
+            FieldType::String if def.is_hashed => {
+                let hash = self.state.hash(text);
+                self.state.column(*index).set_text(&hash);
+            }
             FieldType::String => self.state.column(*index).set_text(text),
             FieldType::Enum(allowed) => match (allowed.values.get(text), allowed.on_unknown) {
                 (Some(value), _) => self.state.column(*index).set_text(value),

@@ -130,7 +130,7 @@ impl KafkaSource {
 
     /// All partitions of the topics, as the brokers know them. A topic that does not exist has none.
     pub fn partitions(settings: &KafkaSettings) -> Result<Vec<TopicPartition>, SourceError> {
-        let consumer = Self::new(settings)?.consumer;
+        let consumer = Self::connect(settings)?.consumer;
         let mut partitions = Vec::new();
         for topic in &settings.topics {
             let metadata = consumer.fetch_metadata(Some(topic), BROKER_TIMEOUT)?;

@@ -1,14 +1,17 @@
-//! Where records come from, behind one trait: Kafka, or files of NDJSON.
+//! Where records come from, behind one trait: Kafka, files of NDJSON, or the journal of dead letters that
+//! are put back.
 //!
 //! A source never decides where to start: the worker tells it, from the last commit. A change of the
 //! assignment is an event that the worker answers, not a callback's side effect: it drains what it
 //! loses before it lets go, and looks up positions before it starts.
 
 mod files;
+mod journal;
 mod kafka;
 mod until;
 
 pub use files::{FILE_TOPIC, FileSource, FileSourceError};
+pub use journal::{JOURNAL_TOPIC, JournalSource, journal_partition};
 pub use kafka::{KafkaSettings, KafkaSource};
 pub use until::Until;
 
@@ -120,4 +123,7 @@ pub enum SourceError {
     /// A file cannot be read.
     #[error(transparent)]
     File(#[from] FileSourceError),
+    /// The journal cannot be read.
+    #[error(transparent)]
+    Journal(#[from] Box<crate::letters::LettersError>),
 }

@@ -4,14 +4,17 @@ use super::WorkerSettings;
 use crate::committer::Positions;
 use crate::dead_letter::{DEAD_LETTERS, DeadLetters, Letter};
 use crate::decode::{Decoded, Decoder};
+use crate::event_ids::{EVENT_IDS, NewIds};
 use crate::metrics::IngestMetrics;
+use crate::personal::{Personal, PersonalCounts};
 use crate::piece::{Ranges, Reads, WorkerPiece};
-use crate::source::SourceRecord;
+use crate::source::{JOURNAL_TOPIC, SourceRecord};
 use arrow::array::BooleanArray;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tidewatch_engine::cardinality::Admissions;
 use tidewatch_engine::commit::{BEFORE_FIRST, OffsetRange, TopicPartition};
+use tidewatch_engine::dedupe::{DedupeSettings, SeenEvents, evict_beyond};
 use tidewatch_engine::live::{LiveProgress, Piece};
 use tidewatch_engine::open::OpenStates;
 use tidewatch_engine::rollup::Catalog;
@@ -34,6 +37,7 @@ pub(super) struct Counting {
     /// What went wrong within a poll.
     failed: Option<super::WorkerError>,
     dead_letters: DeadLetters,
+    dedupe: DedupeSettings,
     /// Every table and what it reads.
     tables: Vec<(String, Reads)>,
     partitions: Vec<Partition>,
@@ -46,6 +50,9 @@ pub(super) struct Counting {
     now_us: i64,
     /// Labels and counts of this poll, added to the metrics once per poll.
     late: BTreeMap<usize, u64>,
+    /// By source.
+    personal: Vec<PersonalCounts>,
+    personal_rejected: PersonalCounts,
 }
 
 #[derive(Debug)]
@@ -62,20 +69,26 @@ struct Partition {
     records: u64,
     bytes: u64,
     is_owned: bool,
+    /// The ids of its events; `None` when none are remembered.
+    seen: Option<SeenEvents>,
 }
 
 impl Counting {
     pub fn new(catalog: &Catalog, settings: &WorkerSettings, metrics: IngestMetrics) -> Self {
         let rollups = catalog.tables().into_iter().map(|t| (t.schema.name.clone(), Reads::of(&t)));
+        let others = [DEAD_LETTERS].into_iter().chain(settings.dedupe.is_on().then_some(EVENT_IDS));
+        let others = others.map(|table| (table.to_owned(), Reads::All));
+        let personal = Arc::new(Personal::new(&catalog.personal, settings.hash_key));
         Self {
-            decoder: Decoder::new(catalog, settings.decode),
+            decoder: Decoder::new(catalog, settings.decode).with_personal(Arc::clone(&personal)),
             states: catalog.sources.iter().map(|s| OpenStates::new(Arc::clone(s))).collect(),
             origins: vec![Vec::new(); catalog.sources.len()],
             events: vec![0; catalog.sources.len()],
             rows: 0,
             failed: None,
-            dead_letters: DeadLetters::new(settings.dead_letter_bytes_max),
-            tables: rollups.chain([(DEAD_LETTERS.to_owned(), Reads::All)]).collect(),
+            dead_letters: DeadLetters::new(settings.dead_letter_bytes_max, personal),
+            dedupe: settings.dedupe,
+            tables: rollups.chain(others).collect(),
             partitions: Vec::new(),
             slots: Vec::new(),
             watermarks: WatermarkTracker::new(settings.watermark),
@@ -83,6 +96,8 @@ impl Counting {
             metrics,
             now_us: 0,
             late: BTreeMap::new(),
+            personal: vec![PersonalCounts::default(); catalog.sources.len()],
+            personal_rejected: PersonalCounts::default(),
         }
     }
 
@@ -108,7 +123,16 @@ impl Counting {
                 })
                 .collect();
             let start = of_tables.values().min().copied().unwrap_or(BEFORE_FIRST);
+            let seen = self.dedupe.is_on().then(|| {
+                let stored_to = of_tables.get(EVENT_IDS).copied().unwrap_or(BEFORE_FIRST);
+                let mut seen = SeenEvents::new(&self.dedupe, stored_to);
+                for ids in positions.remembered.get(&name).into_iter().flatten() {
+                    seen.restore(ids.pane_start_us, &ids.hashes);
+                }
+                seen
+            });
             let partition = Partition {
+                seen,
                 consumed: start,
                 frozen: start,
                 ahead: of_tables.into_iter().filter(|(_, p)| *p > start).collect(),
@@ -123,7 +147,10 @@ impl Counting {
                 Some(known) => *known = partition,
                 None => self.partitions.push(partition),
             }
-            self.watermarks.assign(name.clone(), positions.watermarks.get(&name).copied(), now_us);
+            // Letters that are put back say nothing about how far event time has come.
+            if *name.topic != *JOURNAL_TOPIC {
+                self.watermarks.assign(name.clone(), positions.watermarks.get(&name).copied(), now_us);
+            }
             starts.insert(name, start);
         }
         starts
@@ -133,6 +160,7 @@ impl Counting {
     pub fn revoke(&mut self, partitions: &[TopicPartition]) {
         for partition in self.partitions.iter_mut().filter(|p| partitions.contains(&p.name)) {
             partition.is_owned = false;
+            partition.seen = None;
             let labels = [&*partition.name.topic, &partition.name.partition.to_string()];
             // An error only says that the gauge was never set.
             let _ = self.metrics.lag.remove_label_values(&labels);
@@ -185,7 +213,20 @@ impl Counting {
         let origin = (index as u32, record.offset);
         let is_noted = partition.ahead.get(DEAD_LETTERS).is_some_and(|&p| record.offset <= p);
         match self.decoder.decode(&record.raw, self.now_us) {
-            Ok(Decoded::Rows { sources }) => {
+            Ok(Decoded::Rows { sources, event_hash, personal }) => {
+                // Every route has a source.
+                let Some(first) = sources.first() else { return };
+                self.personal[first.source] += personal;
+                // A wrong timestamp in the future must not age what is remembered.
+                let arrival_us = record.raw.timestamp_us.unwrap_or(first.event_time_us).min(self.now_us);
+                let seen = partition.seen.as_mut();
+                if seen.is_some_and(|seen| !seen.first(event_hash, arrival_us, record.offset)) {
+                    for rows in sources {
+                        let name = self.states[rows.source].plan().def.name.as_str();
+                        self.metrics.duplicates.with_label_values(&[name]).inc();
+                    }
+                    return self.decoder.take_back();
+                }
                 let mut noted: Vec<&str> = Vec::new();
                 for rows in sources {
                     self.origins[rows.source].extend(std::iter::repeat_n(origin, rows.rows));
@@ -216,7 +257,7 @@ impl Counting {
             Err(reject) => {
                 self.metrics.dead_letters.with_label_values(&[reject.reason.as_str()]).inc();
                 if !is_noted {
-                    self.dead_letters.reject(&letter(), &reject);
+                    self.personal_rejected += self.dead_letters.reject(&letter(), &reject);
                 }
             }
         }
@@ -263,6 +304,11 @@ impl Counting {
         for (rollup, events) in self.admissions.take_folded() {
             self.metrics.folded.with_label_values(&[rollup]).inc_by(events);
         }
+        self.bound_remembered();
+        for (counts, states) in self.personal.iter_mut().zip(&self.states) {
+            self.metrics.count_personal(&states.plan().def.name, std::mem::take(counts));
+        }
+        self.metrics.count_personal(DEAD_LETTERS, std::mem::take(&mut self.personal_rejected));
         for (source, count) in std::mem::take(&mut self.late) {
             self.metrics.late_events.with_label_values(&[&self.states[source].plan().def.name]).inc_by(count);
         }
@@ -287,7 +333,29 @@ impl Counting {
 
     /// Memory of the open states and dead letters.
     pub fn size_bytes(&self) -> usize {
-        self.states.iter().map(OpenStates::size_bytes).sum::<usize>() + self.dead_letters.size_bytes()
+        self.states.iter().map(OpenStates::size_bytes).sum::<usize>()
+            + self.dead_letters.size_bytes()
+            + self.seen().map(SeenEvents::new_bytes).sum::<usize>()
+    }
+
+    /// Ids of events in memory, and what they take of it.
+    pub fn remembered(&self) -> (usize, usize) {
+        (self.seen().map(SeenEvents::len).sum(), self.seen().map(SeenEvents::size_bytes).sum())
+    }
+
+    fn seen(&self) -> impl Iterator<Item = &SeenEvents> {
+        self.partitions.iter().filter_map(|p| p.seen.as_ref())
+    }
+
+    /// Forgets ids before their time when there are too many.
+    fn bound_remembered(&mut self) {
+        if self.seen().map(SeenEvents::len).sum::<usize>() <= self.dedupe.ids_max {
+            return;
+        }
+        let mut seen: Vec<&mut SeenEvents> = self.partitions.iter_mut().filter_map(|p| p.seen.as_mut()).collect();
+        let evicted = evict_beyond(self.dedupe.ids_max, &mut seen);
+        self.metrics.remembered_evicted.inc_by(evicted as u64);
+        tracing::warn!(evicted, "more event ids than dedupe.ids_max: copies of the oldest events would count");
     }
 
     /// Notes offsets that were passed without a record.
@@ -302,6 +370,7 @@ impl Counting {
     /// Takes everything counted so far, or `None` when no offset moved.
     pub fn freeze(&mut self) -> Result<Option<WorkerPiece>, super::WorkerError> {
         let mut ranges: BTreeMap<String, Ranges> = BTreeMap::new();
+        let mut event_ids = Vec::new();
         for partition in self.partitions.iter_mut().filter(|p| p.is_owned && p.consumed > p.frozen) {
             for (table, reads) in &self.tables {
                 let from = partition.ahead.get(table).map_or(partition.frozen, |&p| p.max(partition.frozen));
@@ -310,6 +379,12 @@ impl Counting {
                     ranges.entry(table.clone()).or_default().insert(partition.name.clone(), range);
                 }
             }
+            let new = partition.seen.as_mut().map(SeenEvents::take_new).unwrap_or_default();
+            event_ids.extend(new.into_iter().map(|(pane_start_us, ids)| NewIds {
+                partition: partition.name.clone(),
+                pane_start_us,
+                ids,
+            }));
             partition.frozen = partition.consumed;
             partition.ahead.retain(|_, position| *position > partition.frozen);
         }
@@ -327,7 +402,7 @@ impl Counting {
             }
             frozen.push(states);
         }
-        Ok(Some(WorkerPiece::new(frozen, self.dead_letters.take()?, ranges)))
+        Ok(Some(WorkerPiece::new(frozen, self.dead_letters.take()?, ranges).with_event_ids(event_ids)))
     }
 
     /// Watermarks of all partitions we own, as far as known.

@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::committer::{Answer, Positions, Request};
 use crate::decode::DecodeLimits;
 use crate::metrics::IngestMetrics;
+use crate::personal::HashKey;
 use crate::piece::WorkerPiece;
 use crate::source::{Polled, Source, SourceError, SourceEvent};
 use counting::Counting;
@@ -24,6 +25,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, sync_channel};
 use std::time::Duration;
 use thiserror::Error;
 use tidewatch_engine::commit::TopicPartition;
+use tidewatch_engine::dedupe::DedupeSettings;
 use tidewatch_engine::open::CountError;
 use tidewatch_engine::rollup::Catalog;
 use tidewatch_engine::watermark::WatermarkSettings;
@@ -57,6 +59,10 @@ pub struct WorkerSettings {
     pub series_max: usize,
     /// Bounds of events.
     pub decode: DecodeLimits,
+    /// How copies of events are known.
+    pub dedupe: DedupeSettings,
+    /// What personal values are hashed with.
+    pub hash_key: HashKey,
     /// Watermarks.
     pub watermark: WatermarkSettings,
 }
@@ -117,6 +123,8 @@ struct Shown {
     open_bytes: i64,
     paused: i64,
     partitions: i64,
+    remembered: i64,
+    remembered_bytes: i64,
 }
 
 fn show(gauge: &prometheus::IntGauge, shown: &mut i64, value: i64) {
@@ -177,6 +185,11 @@ impl Worker {
     /// Works until told to drain, or until a source with an end is finished; commits everything first.
     pub fn run(mut self) -> Result<(), WorkerError> {
         let result = self.work();
+        // The gauges are shared: what this worker has added to them goes with it.
+        show(&self.metrics.open_bytes, &mut self.shown.open_bytes, 0);
+        show(&self.metrics.open_rows, &mut self.shown.open_rows, 0);
+        show(&self.metrics.paused, &mut self.shown.paused, 0);
+        show(&self.metrics.partitions, &mut self.shown.partitions, 0);
         self.source.close();
         result
     }
@@ -408,6 +421,9 @@ impl Worker {
         let frozen_bytes: usize = frozen().map(|p| p.size_bytes()).sum();
         show(&self.metrics.open_bytes, &mut self.shown.open_bytes, (self.open_bytes + frozen_bytes) as i64);
         show(&self.metrics.open_rows, &mut self.shown.open_rows, (self.counting.row_count() + frozen_rows) as i64);
+        let (remembered, remembered_bytes) = self.counting.remembered();
+        show(&self.metrics.remembered, &mut self.shown.remembered, remembered as i64);
+        show(&self.metrics.remembered_bytes, &mut self.shown.remembered_bytes, remembered_bytes as i64);
         self.counting.report(&self.source.end_offsets());
         let over = !self.in_flight.is_empty()
             && (self.open_bytes + frozen_bytes >= 2 * self.settings.flush_bytes

@@ -1,5 +1,8 @@
 //! A worker between a scripted source and a test that plays the committer.
 
+mod duplicates;
+mod personal;
+
 use super::*;
 use crate::decode::{NoHeaders, RawRecord};
 use crate::source::SourceRecord;
@@ -36,6 +39,8 @@ struct State {
     end: i64,
     next: i64,
     is_paused: bool,
+    /// Id of the event at an offset.
+    ids: fn(i64) -> i64,
 }
 
 /// One partition; the page of an event is its offset.
@@ -45,7 +50,14 @@ struct Script(Arc<Mutex<State>>);
 impl Script {
     fn new(end: i64) -> Self {
         let events = vec![SourceEvent::Assigned(vec![partition()])];
-        Self(Arc::new(Mutex::new(State { calls: Vec::new(), events, end, next: i64::MAX, is_paused: false })))
+        Self(Arc::new(Mutex::new(State {
+            calls: Vec::new(),
+            events,
+            end,
+            next: i64::MAX,
+            is_paused: false,
+            ids: |offset| offset,
+        })))
     }
 
     fn happens(&self, event: SourceEvent) {
@@ -86,8 +98,9 @@ impl Source for Script {
         let mut count = 0;
         while !state.is_paused && state.next < state.end && count < records_max.min(100) {
             let offset = state.next;
+            let id = (state.ids)(offset);
             let payload = format!(
-                r#"{{"specversion":"1.0","id":"{offset}","source":"t","type":"test.click","time":"2026-01-01T00:00:00Z","tenantkind":"creator","tenantid":"c","data":{{"page":"{offset}"}}}}"#
+                r#"{{"specversion":"1.0","id":"{id}","source":"t","type":"test.click","time":"2026-01-01T00:00:00Z","tenantkind":"creator","tenantid":"c","data":{{"page":"{offset}"}}}}"#
             );
             let raw = RawRecord {
                 topic: Some("clicks"),
@@ -154,6 +167,26 @@ fn partition() -> TopicPartition {
     TopicPartition::new("clicks", 0)
 }
 
+fn settings() -> WorkerSettings {
+    WorkerSettings {
+        flush_interval: LONG,
+        flush_rows: usize::MAX / 4,
+        flush_bytes: usize::MAX / 4,
+        drain_timeout: LONG,
+        dead_letter_bytes_max: 100,
+        series_max: 0,
+        decode: DecodeLimits {
+            record_bytes_max: 10_000,
+            string_bytes_max: 100,
+            explode_max: 100,
+            future_max_us: i64::MAX / 2,
+        },
+        dedupe: DedupeSettings { horizon_us: 0, ids_max: 1000 },
+        hash_key: HashKey::default(),
+        watermark: WatermarkSettings { disorder_us: 0, idle_after_us: 1_000_000 },
+    }
+}
+
 /// The worker on its thread, and the committer's ends of its channels.
 struct Bench {
     script: Script,
@@ -165,21 +198,7 @@ struct Bench {
 
 impl Bench {
     fn start(end: i64, change: impl FnOnce(&mut WorkerSettings)) -> Self {
-        let mut settings = WorkerSettings {
-            flush_interval: LONG,
-            flush_rows: usize::MAX / 4,
-            flush_bytes: usize::MAX / 4,
-            drain_timeout: LONG,
-            dead_letter_bytes_max: 100,
-            series_max: 0,
-            decode: DecodeLimits {
-                record_bytes_max: 10_000,
-                string_bytes_max: 100,
-                explode_max: 100,
-                future_max_us: i64::MAX / 2,
-            },
-            watermark: WatermarkSettings { disorder_us: 0, idle_after_us: 1_000_000 },
-        };
+        let mut settings = settings();
         change(&mut settings);
         let catalog =
             Catalog::parse(&[("s".to_owned(), SOURCES.to_owned())], &[("r".to_owned(), ROLLUPS.to_owned())]).unwrap();
@@ -200,7 +219,7 @@ impl Bench {
             Some(Request::Positions(partitions)) => {
                 assert_eq!(partitions, [partition()]);
                 let mut answer = Positions::default();
-                for table in ["clicks", "all_clicks", "dead_letters"] {
+                for table in ["clicks", "all_clicks", "dead_letters", "event_ids"] {
                     let position = others.iter().find(|o| o.0 == table).map_or(position, |o| o.1);
                     answer.tables.insert(table.to_owned(), [(partition(), position)].into());
                 }

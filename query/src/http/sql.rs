@@ -97,7 +97,7 @@ pub(super) async fn tables(State(endpoints): State<Endpoints>) -> Result<Respons
         json!({ "name": name, "kind": kind, "columns": described(&schema), "version": table.version, "sources": sources, "window_seconds": window_seconds })
     });
     let views = definitions.views().map(|view| {
-        json!({ "name": view.name, "kind": "view", "columns": described(&view.schema), "reads": view.reads, "query": view.query() })
+        json!({ "name": view.name, "kind": "view", "columns": view.schema.as_ref().map(described), "reads": view.reads, "query": view.query() })
     });
     let mut all: Vec<_> = tables.chain(views).collect();
     all.sort_by(|a, b| a["name"].as_str().cmp(&b["name"].as_str()));

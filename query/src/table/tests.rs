@@ -50,3 +50,18 @@ async fn filters_on_the_key_reach_the_files_and_unused_measures_do_not() {
     let scan = plan.lines().filter(|l| l.contains("projection=")).collect::<String>();
     assert!(!scan.contains("duration_ms") && !scan.contains("users"), "{plan}");
 }
+
+#[tokio::test]
+async fn windows_say_where_they_end_and_whether_they_are_all_there() {
+    let (_folder, store) = store();
+    commit(&store, -1, 9, &FIRST).await;
+    let workers = Arc::new(FakeWorkers::default());
+    *workers.pieces.lock().unwrap() = vec![FakePiece::of(9, 12, &SECOND)];
+    let engine = engine(&store, workers);
+    let sql = "SELECT DISTINCT window_start, window_end, completeness, completeness_reason FROM calls ORDER BY 1";
+    assert_eq!(
+        csv(&engine, sql).await,
+        "1970-01-01T00:00:00.000000Z,1970-01-01T00:00:10.000000Z,unknown,nothing was read yet\n\
+         1970-01-01T00:00:10.000000Z,1970-01-01T00:00:20.000000Z,unknown,nothing was read yet\n"
+    );
+}

@@ -2,7 +2,7 @@
 
 use super::order::order;
 use super::parse::Text;
-use super::{View, planned};
+use super::{Checking, View, planned};
 use crate::definitions::DeclaredTable;
 use crate::message::{plain, syntax};
 use crate::session;
@@ -18,6 +18,7 @@ use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use tidewatch_engine::completeness::Completeness;
 use tidewatch_engine::rollup::DefinitionError;
 
 /// Planning needs next to none.
@@ -36,6 +37,7 @@ struct Parsed {
 pub(super) async fn check(
     texts: Vec<Text>,
     tables: &BTreeMap<String, DeclaredTable>,
+    checking: Checking,
     errors: &mut Vec<DefinitionError>,
 ) -> Vec<Arc<View>> {
     // A session without views costs as much as one with: most packs have some.
@@ -69,6 +71,11 @@ pub(super) async fn check(
         let Some(view) = parsed[index].take() else { continue };
         let is_planned = |name: &String| !views.contains(name) || good.iter().any(|v| v.name == *name);
         if !view.reads.iter().all(is_planned) {
+            continue;
+        }
+        if checking == Checking::Names {
+            let Parsed { text, statement, reads } = view;
+            good.push(Arc::new(View { name: text.name.clone(), reads, schema: None, text, statement }));
             continue;
         }
         match plan(&context, view, tables).await {
@@ -134,7 +141,7 @@ async fn plan(
     execute_stream(operators, state.task_ctx()).map_err(in_text)?;
     let schema = table.schema();
     context.register_table(TableReference::bare(text.name.as_str()), Arc::new(table)).map_err(in_text)?;
-    Ok(View { name: text.name.clone(), reads, schema, text, statement })
+    Ok(View { name: text.name.clone(), reads, schema: Some(schema), text, statement })
 }
 
 /// Registers those of the tables that are read and not there yet.
@@ -148,7 +155,10 @@ fn register_empty(
         if let Some(table) = tables.get(name)
             && !context.table_exist(reference.clone())?
         {
-            context.register_table(reference, merged_table(name, &SnapshotTable::not_created(table, Vec::new()))?)?;
+            context.register_table(
+                reference,
+                merged_table(name, &SnapshotTable::not_created(table, Vec::new(), Completeness::unknown()))?,
+            )?;
         }
     }
     Ok(())

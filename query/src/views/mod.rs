@@ -26,6 +26,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tidewatch_engine::rollup::DefinitionError;
 
+/// How closely views are looked at when they are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Checking {
+    /// Syntax, names and cycles: enough to count events and to answer. What else is wrong with a view, the
+    /// queries that name it say.
+    Names,
+    /// Each is planned as well. Hundreds of views take seconds.
+    Plans,
+}
+
 /// A view that was checked.
 #[derive(Debug, Clone)]
 pub struct View {
@@ -33,8 +43,8 @@ pub struct View {
     pub name: String,
     /// The tables and views that it names, without repetition.
     pub reads: Vec<String>,
-    /// Its columns.
-    pub schema: SchemaRef,
+    /// Its columns, if it was planned when it was read.
+    pub schema: Option<SchemaRef>,
     /// Where it stands and what it says.
     text: Text,
     statement: Statement,
@@ -48,7 +58,7 @@ impl View {
 
     /// Names of its columns.
     pub fn columns(&self) -> impl Iterator<Item = &str> {
-        self.schema.fields().iter().map(|f| f.name().as_str())
+        self.schema.iter().flat_map(|s| s.fields()).map(|f| f.name().as_str())
     }
 
     /// Its query as written.
@@ -86,6 +96,7 @@ impl Views {
     pub async fn parse(
         files: &[NamedText],
         tables: &BTreeMap<String, DeclaredTable>,
+        checking: Checking,
     ) -> Result<Self, Vec<DefinitionError>> {
         let mut errors = Vec::new();
         let mut texts: Vec<Text> = Vec::new();
@@ -101,7 +112,7 @@ impl Views {
             errors.extend(refused);
             is_fine
         });
-        let views = check::check(texts, tables, &mut errors).await;
+        let views = check::check(texts, tables, checking, &mut errors).await;
         if errors.is_empty() { Ok(Self { ordered: views }) } else { Err(errors) }
     }
 

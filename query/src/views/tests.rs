@@ -1,3 +1,4 @@
+use super::Checking;
 use crate::definitions::{DeclaredTable, Definitions};
 use crate::testing::{FakePiece, FakeWorkers, Partial, commit, csv, engine, rollup, store};
 use std::collections::BTreeMap;
@@ -14,7 +15,7 @@ fn declared() -> BTreeMap<String, DeclaredTable> {
 async fn define(sql: &str) -> Result<Definitions, String> {
     let files = [("p/views.sql".to_owned(), sql.to_owned())];
     Definitions::of_tables(declared())
-        .with_views(&files)
+        .with_views(&files, Checking::Plans)
         .await
         .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
 }
@@ -68,7 +69,7 @@ async fn a_view_is_a_table_to_queries_and_other_views() {
 async fn columns_of_a_view_are_known_without_asking() {
     let definitions = define(VIEWS).await.unwrap();
     let view = definitions.views().find(|v| v.name == "worst").unwrap();
-    let columns: Vec<_> = view.schema.fields().iter().map(|f| f.name().as_str()).collect();
+    let columns: Vec<_> = view.schema.as_ref().unwrap().fields().iter().map(|f| f.name().as_str()).collect();
     assert_eq!((columns, view.reads.as_slice()), (vec!["api", "p50_ms", "per_call"], &["by_api".to_owned()][..]));
     let needs = definitions.needs(&["worst".to_owned(), "calls_later".to_owned()]);
     assert_eq!(needs.tables, ["calls", "calls_later"]);
@@ -82,7 +83,7 @@ async fn mistakes_have_a_place_and_a_hint() {
     let cases = [
         (
             "CREATE VIEW a AS\nSELECT x FROM calls;",
-            "p/views.sql:2:8: view a: no column named x\n  hint: there are api, cost",
+            "p/views.sql:2:8: view a: no column named x\n  hint: there are api, completeness, completeness_reason, cost",
         ),
         (
             "CREATE VIEW a AS\nSELECT 1 FROM\n  nowhere;",

@@ -1,10 +1,10 @@
 //! What a backfill needs of a table: positions of its own beside those of the live path.
 
 use super::Table;
+use super::append::without_hooks;
 use crate::StorageError;
-use crate::transaction::{Ledger, begins_id, offset_id};
-use deltalake::kernel::Transaction;
-use deltalake::kernel::transaction::{CommitBuilder, CommitProperties};
+use crate::transaction::{Ledger, Recorded};
+use deltalake::kernel::transaction::CommitBuilder;
 use deltalake::protocol::{DeltaOperation, SaveMode};
 use std::collections::BTreeMap;
 use tidewatch_engine::backfill::Scope;
@@ -16,24 +16,18 @@ impl Table {
     ///
     /// Errors: [`StorageError::DefinitionChanged`] unless the table is one of `defined` already.
     pub fn filling(mut self, defined: &RollupSchema, scopes: Vec<Scope>) -> Result<Self, StorageError> {
-        let text = |schema: &RollupSchema| schema.definition.replace('\n', "; ");
         let reason = match self.rollup.as_ref().map(|stored| DefinitionChange::between(stored, defined)) {
             Some(DefinitionChange::Same) => {
                 self.ledger = Ledger::Backfill(scopes);
                 self.defined = Some(defined.clone());
-                self.forget_positions();
+                self.forget();
                 return Ok(self);
             }
             Some(DefinitionChange::Widened { .. }) => "`tidewatch run` has not added the new measures yet".to_owned(),
             Some(DefinitionChange::Other(reason)) => reason,
             None => "it is not the table of a rollup".to_owned(),
         };
-        Err(StorageError::DefinitionChanged {
-            table: self.name.clone(),
-            reason,
-            stored: self.rollup.as_ref().map_or_else(String::new, text),
-            defined: text(defined),
-        })
+        Err(self.changed(defined, reason))
     }
 
     /// Records that scopes begin after `ends`, the last offsets of partitions that the live path has never
@@ -46,14 +40,16 @@ impl Table {
         scopes: &[Scope],
         ends: &BTreeMap<TopicPartition, i64>,
     ) -> Result<(), StorageError> {
-        let mut transactions = Vec::new();
+        // Events of any time may be among them.
+        let mut transactions = vec![Recorded::BeginsTime.at(i64::MAX)];
         for (partition, &end) in ends {
-            transactions.extend(scopes.iter().map(|scope| Transaction::new(begins_id(scope, partition), end)));
+            let begins = |scope: &Scope| Recorded::Begins(scope.clone(), partition.clone()).at(end);
+            transactions.extend(scopes.iter().map(begins));
             if scopes.contains(&Scope::Rollup) {
-                transactions.push(Transaction::new(offset_id(partition), end));
+                transactions.push(Recorded::Offset(partition.clone()).at(end));
             }
         }
-        let properties = CommitProperties::default().with_max_retries(0).with_application_transactions(transactions);
+        let properties = without_hooks().with_max_retries(0).with_application_transactions(transactions);
         let operation = DeltaOperation::Write { mode: SaveMode::Append, partition_by: None, predicate: None };
         let snapshot = self.delta.snapshot().map_err(StorageError::delta(&self.name))?;
         let commit = CommitBuilder::from(properties).build(Some(snapshot), self.delta.log_store(), operation);

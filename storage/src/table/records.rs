@@ -29,7 +29,7 @@ impl Table {
                 let text = format!("neither version {current} of the log nor a checkpoint of it exists");
                 return Err(StorageError::delta(&self.name)(DeltaTableError::Generic(text)));
             };
-            for (recorded, value) in super::transactions(&bytes, transaction::parse) {
+            for (recorded, value) in super::recorded::transactions(&bytes) {
                 found.entry(recorded).or_insert(value);
             }
             version = current.checked_sub(1);
@@ -39,12 +39,7 @@ impl Table {
         }
         let mut records = Records::default();
         for (recorded, value) in found {
-            match recorded {
-                Recorded::Offset(p) => records.offsets.insert(p, value),
-                Recorded::Begins(scope, p) => records.begins.entry(scope).or_default().insert(p, value),
-                Recorded::Filled(scope, p) => records.filled.entry(scope).or_default().insert(p, value),
-                Recorded::Watermark(_) => None,
-            };
+            transaction::add(&mut records, recorded, value);
         }
         Ok(records)
     }

@@ -1,9 +1,12 @@
-mod evolve;
-
 use super::*;
 use arrow::array::{ArrayRef, Int64Array, StringArray, TimestampMicrosecondArray};
+use arrow::record_batch::RecordBatch;
 use std::collections::HashMap;
+use tidewatch_engine::commit::{BEFORE_FIRST, OffsetRange, TopicPartition};
 use tidewatch_engine::rollup::{Dimension, DimensionType, Measure, MeasureKind};
+
+mod evolve;
+mod maintenance;
 
 fn rollup() -> RollupSchema {
     RollupSchema {
@@ -18,15 +21,19 @@ fn rollup() -> RollupSchema {
     }
 }
 
-fn rows(from: i64, to: i64) -> Rows {
+fn batch(start_us: i64, requests: i64) -> RecordBatch {
     let columns: Vec<ArrayRef> = vec![
-        Arc::new(TimestampMicrosecondArray::from(vec![0]).with_timezone("UTC")),
+        Arc::new(TimestampMicrosecondArray::from(vec![start_us]).with_timezone("UTC")),
         Arc::new(StringArray::from(vec!["orders"])),
-        Arc::new(Int64Array::from(vec![to - from])),
+        Arc::new(Int64Array::from(vec![requests])),
     ];
+    RecordBatch::try_new(rollup().arrow_schema(), columns).unwrap()
+}
+
+fn rows(from: i64, to: i64) -> Rows {
     let partition = TopicPartition::new("t", 0);
     Rows {
-        batch: Some(RecordBatch::try_new(rollup().arrow_schema(), columns).unwrap()),
+        batch: Some(batch(0, to - from)),
         ranges: [(partition.clone(), OffsetRange { from, to })].into(),
         watermarks: [(partition, to * 10)].into(),
     }
@@ -88,4 +95,14 @@ async fn a_changed_definition_is_refused() {
     Table::open_rollup(&store, &rollup()).await.unwrap();
     let changed = RollupSchema { definition: "from call where true".into(), ..rollup() };
     assert!(matches!(Table::open_rollup(&store, &changed).await, Err(StorageError::DefinitionChanged { .. })));
+}
+
+#[tokio::test]
+async fn how_long_rows_are_kept_may_change() {
+    use tidewatch_engine::rollup::Tier;
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(&dir);
+    let tiers = |retain_us| RollupSchema { tiers: vec![Tier { pane_us: 10_000_000, retain_us }], ..rollup() };
+    Table::open_rollup(&store, &tiers(None)).await.unwrap();
+    Table::open_rollup(&store, &tiers(Some(1))).await.unwrap();
 }

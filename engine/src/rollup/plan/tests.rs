@@ -216,3 +216,26 @@ fn packs_are_planned_together() {
     assert_eq!(tables, ["a a_events", "b b_events"]);
     assert_eq!(Catalog::parse(&sources, &[]).unwrap().unused.len(), 2);
 }
+
+#[test]
+fn a_key_is_personal_in_every_source_of_every_pack() {
+    let sources = [
+        (
+            "a.yaml".to_owned(),
+            "personal: {drop: [Email], hash: [handle]}\nsources: [{name: a, topic: t, type: a, fields: {customer.name: {type: string, personal: hash}}}]".to_owned(),
+        ),
+        ("b.yaml".to_owned(), "sources: [{name: b, topic: t, type: b, fields: {Handle: string, NAME: string, other: string}}]".to_owned()),
+    ];
+    let catalog = Catalog::parse(&sources, &[]).unwrap();
+    let keys: Vec<_> = catalog.personal.iter().map(|(key, action)| format!("{} {key}", action.as_str())).collect();
+    assert_eq!(keys, ["drop email", "hash handle", "hash name"]);
+    assert!(catalog.personal.any_hashed());
+    let hashed: Vec<_> = catalog
+        .unused
+        .iter()
+        .flat_map(|s| &s.fields)
+        .filter(|(_, f)| f.is_hashed)
+        .map(|(name, _)| name.as_str())
+        .collect();
+    assert_eq!(hashed, ["customer.name", "Handle", "NAME"]);
+}

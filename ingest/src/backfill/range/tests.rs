@@ -7,7 +7,7 @@ use tidewatch_engine::commit::BEFORE_FIRST;
 const WAIT: Duration = Duration::from_millis(1);
 
 fn span(name: &str, from: i64, to: i64, deleted: i64) -> Span {
-    Span { partition: TopicPartition::new(format!("file:{name}"), 0), from, to, deleted }
+    Span { partition: TopicPartition::new(format!("file:{name}"), 0), from, to, ids_from: from, deleted }
 }
 
 /// Two files of ten lines; a line is its number.
@@ -62,6 +62,14 @@ fn a_job_goes_on_after_its_positions_and_skips_what_is_filled() {
     let spans = [span("a", -1, 9, 0), span("b", -1, 9, 0)];
     let (_folder, mut source, _) = source(&spans, None);
     assert_eq!(read(&mut source, &[("a", 9), ("b", 7)]), ["b8", "b9"]);
+}
+
+#[test]
+fn ids_are_read_from_before_the_span_and_are_no_progress() {
+    let spans = [span("a", 5, 9, 0).with_ids_from(2), span("b", 9, 9, 0)];
+    let (_folder, mut source, progress) = source(&spans, None);
+    assert_eq!(read(&mut source, &[("a", 2), ("b", 9)]), ["a3", "a4", "a5", "a6", "a7", "a8", "a9"]);
+    assert_eq!(progress.offsets(), (4, 4));
 }
 
 #[test]

@@ -196,7 +196,7 @@ fn a_missing_time_falls_back_in_the_declared_order_then_to_the_record() {
         let timestamp_us = record_s.map(|s| NOW_US + s * SECOND_US);
         let record = RawRecord { topic: Some(TOPIC), payload: payload.as_bytes(), timestamp_us, headers: &NoHeaders };
         match decoder().decode(&record, NOW_US) {
-            Ok(Decoded::Rows { sources: [SourceRows { event_time_us, time_fallback: true, .. }] }) => {
+            Ok(Decoded::Rows { sources: [SourceRows { event_time_us, time_fallback: true, .. }], .. }) => {
                 Ok((event_time_us - NOW_US) / SECOND_US)
             }
             Ok(other) => panic!("{other:?}"),

@@ -1,16 +1,22 @@
 //! Reading given partitions outside of any group: the live path's members do not notice.
 
-use super::{BROKER_TIMEOUT, DEFAULTS, KafkaSettings, KafkaSource, with_patience};
+use super::{BROKER_TIMEOUT, DEFAULTS, KafkaSettings, KafkaSource, is_passing, record_timestamp_us, with_patience};
 use crate::source::{SourceError, SourceEvent};
 use rdkafka::consumer::Consumer;
+use rdkafka::error::KafkaError;
 use rdkafka::{Offset, TopicPartitionList};
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
+use std::time::Duration;
 use tidewatch_engine::backfill::Retained;
 use tidewatch_engine::commit::TopicPartition;
 
 /// The queue of a reader that nobody waits for; a live one may be larger.
 const QUEUE_KBYTES: &str = "8192";
+
+/// How long is waited for a single record: so many polls of this length.
+const POLL: Duration = Duration::from_millis(100);
+const POLLS: u32 = 100;
 
 impl KafkaSource {
     /// Reads these partitions, to their end at most, and neither joins the group nor commits to it.
@@ -35,6 +41,29 @@ impl KafkaSource {
         let ask = || self.consumer.fetch_watermarks(&partition.topic, partition.partition, BROKER_TIMEOUT);
         let (first, end) = with_patience(ask)?;
         Ok(Retained { first, end })
+    }
+
+    /// Timestamp of the record at `offset`, or of the next one that is left, microseconds since the epoch; `None`
+    /// when it has none, or does not come in time. Connects for this question alone.
+    pub fn time_of(
+        settings: &KafkaSettings,
+        partition: &TopicPartition,
+        offset: i64,
+    ) -> Result<Option<i64>, SourceError> {
+        let source = Self::assigned(settings, Vec::new())?;
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(&partition.topic, partition.partition, Offset::Offset(offset))?;
+        source.consumer.assign(&list)?;
+        for _ in 0..POLLS {
+            match source.consumer.poll(POLL) {
+                Some(Ok(message)) => return Ok(record_timestamp_us(&message)),
+                Some(Err(KafkaError::PartitionEOF(_))) => return Ok(None),
+                Some(Err(error)) if is_passing(&error) => tracing::warn!(%error, "kafka client; asking again"),
+                Some(Err(error)) => return Err(error.into()),
+                None => {}
+            }
+        }
+        Ok(None)
     }
 
     /// Per partition the first offset whose record has this timestamp (microseconds since the epoch) or a later

@@ -211,7 +211,7 @@ fn windows_that_do_not_tile_the_hour() {
 
 #[test]
 fn names_that_are_unknown_doubled_or_unfit() {
-    let valid = "there are event_time, tenant, tenant_kind, tenant_id, event_id, event_source, subject, sequence, api, cost, customer_tier, duration_ms, is_retry, outcome, provider, ratio, reset_at, shop_id, status_code";
+    let valid = "there are event_time, tenant, tenant_kind, tenant_id, event_id, event_source, subject, sequence, event_hash, api, cost, customer_tier, duration_ms, is_retry, outcome, provider, ratio, reset_at, shop_id, status_code";
     expect(&[
         ("count(colour) AS n FROM call GROUP BY TEN", &format!("2:14: rollup r: no field named colour → {valid}")),
         (
@@ -298,7 +298,7 @@ fn mistakes_in_sources_are_told_with_their_line() {
     let source = |name: &str, rest: &str| format!("sources:\n  - name: {name}\n    topic: t\n    type: a.b\n{rest}");
     for (text, expected) in [
         ("sources: [".to_owned(), "sources.yaml:2:1: did not find expected node content…"),
-        ("source: []".to_owned(), "sources.yaml:1:1: unknown field `source`, expected `sources`"),
+        ("source: []".to_owned(), "sources.yaml:1:1: unknown field `source`, expected `personal` or `sources`"),
         ("sources: [{name: a, topic: t}]".to_owned(), "sources.yaml:1:11: sources[0]: missing field `type`"),
         (source("a", "    colour: red"), "sources.yaml:5:5: sources[0]: unknown field `colour`…"),
         (
@@ -360,6 +360,31 @@ fn mistakes_in_sources_are_told_with_their_line() {
             source("a", "    explode: x\n    time_fallback: [x.at]\n    fields: {x.at: timestamp}"),
             "sources.yaml:2: source a: time_fallback `x.at` lies in the array of explode → …",
         ),
+        (
+            source("a", "    fields: {x: {type: string, personal: drop}}"),
+            "sources.yaml:5:42: sources[0].fields.x.personal: unknown variant `drop`, expected `hash`",
+        ),
+        (
+            source("a", "    fields: {contact.email: string}\npersonal: {drop: [Email]}"),
+            "sources.yaml:2: source a: `contact.email` lies at the personal key `email`, which is dropped → remove the field, or list the key under `hash`",
+        ),
+        (
+            source("a", "    fields: {contact.city: string}\npersonal: {hash: [contact]}"),
+            "sources.yaml:2: source a: `contact.city` lies at the personal key `contact`, of which only a hash is kept → …",
+        ),
+        (
+            source("a", "    fields: {age: {type: int64, personal: hash}}"),
+            "sources.yaml:2: source a: `age` lies at the personal key `age`, and a hash is text → declare the field as string",
+        ),
+        (
+            source("a", "    explode: people\npersonal: {drop: [people]}"),
+            "sources.yaml:2: source a: explode lies at the personal key `people` → …",
+        ),
+        (
+            source("a", "    fields: {x: {type: string, personal: hash}}\npersonal: {drop: [X]}"),
+            "sources.yaml:2: the personal key `x` is both dropped and hashed → …",
+        ),
+        (source("a", "\npersonal: {hash: [tenantid]}"), "sources.yaml:6: `tenantid` cannot be a personal key → …"),
         (source("a", "  - name: a\n    topic: u\n    type: a.c"), "sources.yaml:2: source a is declared twice"),
     ] {
         let errors = Catalog::parse(&named(&text, "sources.yaml"), &[]).expect_err(expected);

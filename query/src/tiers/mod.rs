@@ -1,0 +1,114 @@
+//! Which width of windows answers a query: the coarsest that gives the same answer as the finest.
+//!
+//! ```text
+//! Aggregate ─▶ Filter, Projection, Alias … ─▶ table of windows
+//!     what is asked of window_start on the way ─▶ widest width and range ─▶ segments of tiers
+//! ```
+//!
+//! A rule of DataFusion's optimizer, the first: views are expanded by then, and `now()` has its value. It
+//! looks at plans only, and what it does not understand is answered in the finest width.
+
+mod cut;
+mod need;
+mod zone;
+
+pub use cut::{Segment, segments};
+
+use crate::table::RollupTable;
+use datafusion::common::Result;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::datasource::source_as_provider;
+use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, TableScan};
+use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
+use datafusion::prelude::SessionContext;
+use need::{Folding, Need, need};
+use std::sync::Arc;
+
+/// Lets a session choose tiers.
+pub fn install(context: &SessionContext) {
+    install_rule(context, ChooseTiers { is_fine: false });
+}
+
+fn install_rule(context: &SessionContext, rule: ChooseTiers) {
+    let state = context.state_ref();
+    let mut state = state.write();
+    let mut rules: Vec<Arc<dyn OptimizerRule + Send + Sync>> = vec![Arc::new(rule)];
+    rules.extend(state.optimizers().iter().cloned());
+    *state = SessionStateBuilder::new_from_existing(state.clone()).with_optimizer_rules(rules).build();
+}
+
+/// Puts the rows of the chosen tiers in the place of every table of windows.
+#[derive(Debug)]
+struct ChooseTiers {
+    /// The finest width always, for comparison.
+    is_fine: bool,
+}
+
+impl OptimizerRule for ChooseTiers {
+    fn name(&self) -> &str {
+        "choose_tiers"
+    }
+
+    fn rewrite(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
+        let folding = Folding::new(config);
+        plan.transform_down_with_subqueries(|node| {
+            let chain = match &node {
+                LogicalPlan::Aggregate(aggregate) => scan_of(&aggregate.input),
+                other => scan_of(other),
+            };
+            let Some(scan) = chain else { return Ok(Transformed::no(node)) };
+            let provider = source_as_provider(&scan.source)?;
+            let Some(table) = provider.downcast_ref::<RollupTable>() else { return Ok(Transformed::no(node)) };
+            let need = need(&node, table, &folding);
+            let rows = rows(table, &need, self.is_fine)?;
+            node.transform_up(|inner| match &inner {
+                LogicalPlan::TableScan(scan) => Ok(Transformed::yes(in_place_of(scan, rows.clone())?)),
+                _ => Ok(Transformed::no(inner)),
+            })
+        })
+    }
+}
+
+/// The table at the end of a chain of nodes that keep rows apart.
+fn scan_of(plan: &LogicalPlan) -> Option<&TableScan> {
+    match plan {
+        LogicalPlan::TableScan(scan) => Some(scan),
+        LogicalPlan::SubqueryAlias(alias) => scan_of(&alias.input),
+        LogicalPlan::Filter(filter) => scan_of(&filter.input),
+        LogicalPlan::Projection(projection) => scan_of(&projection.input),
+        _ => None,
+    }
+}
+
+fn rows(table: &RollupTable, need: &Need, is_fine: bool) -> Result<LogicalPlan> {
+    let (tiers, boundaries) = (table.tiers(), table.boundaries());
+    if is_fine {
+        return table.finest();
+    }
+    let coarsest = match need.grain_us {
+        Some(grain) => tiers.iter().rposition(|t| grain % t.pane_us == 0).unwrap_or(0),
+        None => 0,
+    };
+    table.plan(&segments(tiers, boundaries, coarsest, need.from, need.to))
+}
+
+/// The rows under the name, and with the columns, of the scan.
+fn in_place_of(scan: &TableScan, rows: LogicalPlan) -> Result<LogicalPlan> {
+    let mut plan = LogicalPlanBuilder::from(rows).alias(scan.table_name.clone())?;
+    for filter in &scan.filters {
+        plan = plan.filter(filter.clone())?;
+    }
+    if let Some(projection) = &scan.projection {
+        let columns =
+            projection.iter().map(|&i| datafusion::logical_expr::Expr::from(plan.schema().qualified_field(i)));
+        plan = plan.clone().project(columns.collect::<Vec<_>>())?;
+    }
+    if let Some(fetch) = scan.fetch {
+        plan = plan.limit(0, Some(fetch))?;
+    }
+    plan.build()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,96 @@
+//! Other packs without a restart: what was counted is committed, and counting goes on by the new
+//! definitions from where each table stands. HTTP answers all the while.
+
+use crate::app::App;
+use crate::packs::{self, Mistakes, Packs};
+use crate::settings::Settings;
+use anyhow::Result;
+use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
+use std::path::Path;
+use std::sync::Arc;
+use tidewatch_engine::metrics as catalogue;
+use tidewatch_ingest::worker::WorkerError;
+
+/// How reloads went.
+#[derive(Debug, Clone)]
+pub struct ReloadMetrics {
+    reloads: IntCounterVec,
+    last_succeeded: IntGauge,
+}
+
+impl ReloadMetrics {
+    /// Makes the metrics and registers them.
+    pub fn register(registry: &Registry) -> Result<Self> {
+        let opts = |def: &catalogue::MetricDef| Opts::new(def.name, def.help);
+        let metrics = Self {
+            reloads: IntCounterVec::new(opts(&catalogue::RELOADS), catalogue::RELOADS.labels)?,
+            last_succeeded: IntGauge::with_opts(opts(&catalogue::LAST_RELOAD_SUCCEEDED))?,
+        };
+        // Both are there before the first reload, so that an alert on them has something to look at.
+        ["applied", "refused"].iter().for_each(|outcome| _ = metrics.reloads.with_label_values(&[outcome]));
+        metrics.last_succeeded.set(1);
+        registry.register(Box::new(metrics.reloads.clone()))?;
+        registry.register(Box::new(metrics.last_succeeded.clone()))?;
+        Ok(metrics)
+    }
+
+    fn note(&self, is_applied: bool) {
+        self.reloads.with_label_values(&[if is_applied { "applied" } else { "refused" }]).inc();
+        self.last_succeeded.set(i64::from(is_applied));
+    }
+}
+
+impl App {
+    /// Reads the packs that the settings name now and goes on with them. Mistakes in them are logged,
+    /// every one, and nothing changes.
+    ///
+    /// Errors: ingestion cannot go on. Everything that was read is committed.
+    pub async fn reload(&mut self, config: &Path) -> Result<()> {
+        let applied = match self.read_packs(config).await {
+            Ok(packs) => {
+                self.go_on_with(packs).await?;
+                tracing::info!("packs reloaded");
+                true
+            }
+            Err(Mistakes(mistakes)) => {
+                for mistake in &mistakes {
+                    tracing::error!("{mistake}");
+                }
+                tracing::error!(mistakes = mistakes.len(), "packs not reloaded; going on with those that were");
+                false
+            }
+        };
+        self.reloads.note(applied);
+        Ok(())
+    }
+
+    async fn read_packs(&self, config: &Path) -> Result<Packs, Mistakes> {
+        let settings = Settings::load(config).map_err(|e| Mistakes(vec![format!("{e:#}")]))?;
+        let old = Settings { packs: settings.packs.clone(), ..self.plant.settings.clone() };
+        if settings != old {
+            tracing::warn!("only packs are reloaded; the other settings take effect with a restart");
+        }
+        let packs = packs::load(&settings.packs, tidewatch_query::Checking::Plans).await?;
+        settings.check_packs(&packs.catalog).map_err(|e| Mistakes(vec![format!("{e:#}")]))?;
+        let prepared = self.plant.prepare_tables(&packs.catalog).await;
+        prepared.map_err(|errors| Mistakes(errors.iter().map(ToString::to_string).collect()))?;
+        Ok(packs)
+    }
+
+    async fn go_on_with(&mut self, packs: Packs) -> Result<()> {
+        if let Some(ingestion) = self.ingestion.take() {
+            match ingestion.drain().await {
+                Ok(()) => {}
+                // What did not come through in time is read again; a commit that still does is found.
+                Err(error @ WorkerError::DrainTimeout(_)) => tracing::warn!(%error, "while reloading"),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        // From here until the new workers have begun, what is committed is all there is.
+        let ingestion = self.plant.start(&Arc::new(packs.catalog)).await?;
+        self.live.set(ingestion.handles());
+        self.engine.snapshots().define(packs.definitions);
+        self.ingestion = Some(ingestion);
+        Ok(())
+    }
+}

@@ -1,0 +1,84 @@
+#!/usr/bin/env python3
+"""The numbers of the pack creatorflow, computed by DuckDB from raw events and compared with those of a server.
+
+usage: python tests/truth/creatorflow http://HOST:PORT EVENTS.ndjson [EVENTS.ndjson ...] [--only TEXT] [--merged]
+
+Prints a line for each rollup and view: how many rows of it are as they should be, or which are not, with their keys.
+Exit code 1 when something differs.
+"""
+
+import argparse
+import sys
+import time
+import urllib.error
+import urllib.request
+from datetime import timezone
+
+import duckdb
+import pyarrow.compute
+import pyarrow.ipc
+
+from compare import compare
+from events import load
+from rollup import comparisons
+from rollups import ROLLUPS
+from views_api import VIEWS as API_VIEWS
+from views_automation import VIEWS as AUTOMATION_VIEWS
+from views_inventory import VIEWS as INVENTORY_VIEWS
+from views_orders import VIEWS as ORDER_VIEWS
+from views_shipping import VIEWS as SHIPPING_VIEWS
+
+VIEWS = ORDER_VIEWS + AUTOMATION_VIEWS + INVENTORY_VIEWS + SHIPPING_VIEWS + API_VIEWS
+
+
+def ask(server, sql):
+    request = urllib.request.Request(
+        f"{server}/api/v1/sql?format=arrow", data=sql.encode(), headers={"Content-Type": "text/plain"}
+    )
+    with urllib.request.urlopen(request, timeout=600) as response:
+        return pyarrow.ipc.open_stream(response.read()).read_all()
+
+
+def answer(server, comparison):
+    """Our rows, and the moment that now() was for them."""
+    # In front of every row, also where there is none.
+    ours = ask(server, f"SELECT t.*, a.asked_at FROM (SELECT now() AS asked_at) a LEFT JOIN (SELECT *, true AS here FROM ({comparison.ours})) t ON true")
+    moment = ours.column("asked_at")[0].as_py().astimezone(timezone.utc).replace(tzinfo=None)
+    rows = ours.filter(pyarrow.compute.is_valid(ours.column("here")))
+    return rows.drop_columns(["here", "asked_at"]), moment
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("server")
+    parser.add_argument("events", nargs="+")
+    parser.add_argument("--only", default="", help="only comparisons with this text in their name")
+    parser.add_argument("--merged", action="store_true", help="leave out windows as they were counted: fine ones are gone")
+    args = parser.parse_args()
+
+    connection = duckdb.connect()
+    events = load(connection, args.events)
+    wanted = [c for rollup in ROLLUPS for c in comparisons(rollup, args.merged)] + VIEWS
+    wanted = [c for c in wanted if args.only in c.name]
+    wrong = 0
+    for comparison in wanted:
+        started = time.monotonic()
+        try:
+            ours, moment = answer(args.server, comparison)
+            connection.execute("SET VARIABLE now = ?::TIMESTAMP", [moment])
+            outcome = compare(connection, comparison.truth, ours, comparison.keys, comparison.columns)
+            rows, differences = outcome.rows, outcome.differences
+        except urllib.error.HTTPError as error:
+            rows, differences = 0, [error.read().decode(errors="replace")]
+        except duckdb.Error as error:
+            rows, differences = 0, [f"{type(error).__name__}: {error}"]
+        took = time.monotonic() - started
+        print(f"{'DIFFERS' if differences else 'same':8}{comparison.name}: {rows} rows, {took:.1f} s", flush=True)
+        for difference in differences:
+            print(f"        {difference}")
+        wrong += bool(differences)
+    print(f"{events} events, {len(wanted)} comparisons, {wrong} differ")
+    sys.exit(1 if wrong else 0)
+
+
+main()

@@ -1,0 +1,168 @@
+#!/usr/bin/env python3
+"""Events that `tidewatch simulate` has few or none of, in no order, for tenants that it has, too.
+
+usage: rare_events.py START OUT.ndjson      (START: RFC 3339, as given to simulate; all lies within the week after it)
+"""
+
+import argparse
+import json
+import random
+from datetime import datetime, timedelta
+
+HOURS = 7 * 24
+TENANTS = [f"crt_{number:04}" for number in range(1, 9)]
+CURRENCIES = ["USD", "EUR"]
+
+
+class Events:
+    def __init__(self, start):
+        self.start = start
+        self.random = random.Random(20)
+        self.lines = []
+
+    def time(self, hours):
+        return (self.start + timedelta(hours=hours)).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+
+    def add(self, event_type, tenant, hours, data, sequence=None):
+        event = {
+            "specversion": "1.0",
+            "id": f"rare-{len(self.lines)}",
+            "source": "/tests/rare",
+            "type": event_type,
+            "time": self.time(hours),
+            "tenantkind": "creator",
+            "tenantid": tenant,
+            "data": {name: value for name, value in data.items() if value is not None},
+        }
+        if sequence is not None:
+            event["sequence"] = f"{sequence:012}"
+        self.lines.append(event)
+
+    def moment(self):
+        """Whole milliseconds, as times of events have."""
+        return self.random.randrange(HOURS * 3_600_000) / 3_600_000
+
+    def pick(self, *values):
+        return self.random.choice(values)
+
+
+def reference(events, tenant):
+    for rate in (0.15, 0.125, 0.2):
+        events.add("reference.tenant.upserted.v1", tenant, events.moment(), {
+            "time_zone": events.pick("Europe/Berlin", "America/New_York", None), "currency": "USD",
+            "plan": events.pick("free", "pro"), "commission_rate": rate,
+        })
+    for kind in ("sync", "campaign", "other", "sync"):
+        events.add("reference.baseline.set.v1", tenant, events.moment(), {
+            "metric": "manual_seconds", "automation_type": kind, "value": events.random.randrange(10, 500),
+        })
+    events.add("reference.threshold.set.v1", tenant, events.moment(), {"parameter": "p_cancel", "value": 0.75})
+    for value in (4.5, 4.25):
+        events.add("reference.benchmark.set.v1", tenant, events.moment(), {
+            "metric": "api_p95_seconds", "scope": "tiktok_shop/orders", "value": value,
+        })
+
+
+def money(events, tenant):
+    for _ in range(6):
+        events.add("billing.spend.recorded.v1", tenant, events.moment(), {
+            "category": events.pick("infrastructure", "support", "ai"), "provider": events.pick("n8n", "openai", None),
+            "amount_minor": events.random.randrange(1, 10**9), "currency": events.pick(*CURRENCIES), "period": events.pick("2026-03", None),
+        })
+    for sequence in (3, 1, 2):
+        # What is newest is said by the sequence, not by the time.
+        events.add("billing.subscription.changed.v1", tenant, 10 * (4 - sequence), {
+            "subscription_id": f"sub_{tenant}", "plan_name": f"plan {sequence}", "status": "active", "monthly_fee_minor": 4900,
+            "currency": "USD", "order_limit": 1000 * sequence, "current_period_start": events.time(0),
+            "current_period_end": events.time(24 * 30),
+        }, sequence)
+    for _ in range(5):
+        events.add("support.survey.answered.v1", tenant, events.moment(), {
+            "kind": events.pick("csat", "nps", "delivery"), "value": events.pick(1, 2.5, 4.75, 5), "wave": "current", "ref": "shm_1",
+        })
+
+
+def operations(events, tenant):
+    for _ in range(12):
+        on = events.pick(True, False, None)
+        actor = events.pick("admin", "creator")
+        for event_type, data in (
+            ("ops.control.invoked.v1", {
+                "control": events.pick("emergency_stop", "bulk_retry"), "scope": events.pick("orders", None), "on": on,
+                "items": events.pick(3, 17, None), "outcome": events.pick("success", "failed", None),
+            }),
+            ("ops.flag.changed.v1", {"flag": events.pick("new_ui", "fast_lane"), "on": on or False, "actor_role": actor}),
+            ("ops.maintenance.changed.v1", {"scope": events.pick("all", "orders"), "on": on or False, "actor_role": actor}),
+            ("ops.config.changed.v1", {"key": events.pick("limit", "zone"), "actor_role": actor}),
+            ("apihealth.failover.switched.v1", {
+                "from": events.pick("USPS", "UPS"), "to": "FEDEX", "reason": "outage", "mode": events.pick("automatic", "manual"),
+            }),
+        ):
+            events.add(event_type, tenant, events.moment(), data)
+
+
+def automation(events, tenant):
+    """Runs without baselines of their own; jobs of several attempts; time saved as their producer says."""
+    for job in range(25):
+        kind = events.pick("sync", "campaign", "report", "other", "label_generation")
+        begun = events.moment() * 0.99
+        outcomes = events.pick(["success"], ["failed", "success"], ["failed", "failed"], ["failed", "failed", "success"], ["skipped"])
+        for attempt, outcome in enumerate(outcomes, 1):
+            events.add("automation.automation_run.finished.v1", tenant, begun + attempt * 0.01, {
+                "run_id": f"rare_{tenant}_{job}_{attempt}", "logical_run_id": f"rare_{tenant}_{job}" if len(outcomes) > 1 else None,
+                "rule_id": f"rule_{kind}", "automation_type": kind, "system": events.pick("orders", "tiktok"),
+                "items": events.pick(1, 4, None), "outcome": outcome, "duration_ms": events.random.randrange(0, 10**7),
+                "attempt": attempt, "time_saved_ms": events.pick(90_000, None, None), "human_ms": events.pick(0, 2_500_000, None),
+                "rework_ms": events.pick(60_000, None), "cost_micro": events.pick(15, None), "actions_averted": events.pick(0, 2, None),
+                "error_code": "boom" if outcome == "failed" else None,
+            })
+
+
+def stock(events, tenant):
+    for case in range(10):
+        events.add("inventory.oversell.detected.v1", tenant, events.moment(), {
+            "order_id": f"rare_{case // 2}", "product_id": "prd_rare", "requested": 3, "available": 1,
+            "outcome": events.pick("prevented", "occurred"), "value_minor": events.random.randrange(10**6), "currency": "EUR",
+        })
+        before = events.random.randrange(-5, 20)
+        delta = events.pick(-3, -1, 2)
+        events.add("inventory.stock.changed.v1", tenant, events.moment(), {
+            "transaction_id": f"rare_{case}", "product_id": "prd_rare", "sku": "RARE", "category": "rare", "shop_id": events.pick("shp_1", None),
+            "location": events.pick("main", "annex"), "quantity_before": before, "quantity_after": before + delta, "delta": delta,
+            "reserved": 0, "available": before + delta, "reason": "sale" if delta < 0 else "return", "order_id": events.pick("rare_1", None),
+            "is_automated": True, "low_threshold": 40, "lead_time_days": events.pick(3, 4.5), "unit_cost_minor": 810,
+            "unit_price_minor": 2399, "currency": "USD",
+        })
+
+
+def webhooks(events, tenant):
+    """Deliveries that fail, are tried again, wait or die; a signature that is wrong."""
+    for number in range(15):
+        at = events.moment() * 0.99
+        common = {"shop_id": "shp_rare", "provider": "tiktok_shop", "webhook_type": events.pick("ORDER", "PRODUCT"), "event_id": f"evt_{number}"}
+        events.add("apihealth.webhook.received.v1", tenant, at, common | {
+            "sent_at": events.time(at - 0.001), "received_at": events.time(at), "signature_valid": events.pick(True, False),
+        })
+        path = events.pick([], ["failed", "retrying"], ["retrying", "processed"], ["failed", "dead_letter"], ["processed"])
+        for step, status in enumerate(path):
+            events.add("apihealth.webhook.processed.v1", tenant, at + 0.01 * (step + 1), common | {
+                "processing_status": status, "retry_count": step, "processing_ms": events.random.randrange(5000),
+            })
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("start", type=datetime.fromisoformat)
+    parser.add_argument("out")
+    args = parser.parse_args()
+    events = Events(args.start)
+    for tenant in TENANTS:
+        for make in (reference, money, operations, automation, stock, webhooks):
+            make(events, tenant)
+    events.random.shuffle(events.lines)
+    with open(args.out, "w", encoding="utf-8") as out:
+        out.writelines(json.dumps(event, separators=(",", ":")) + "\n" for event in events.lines)
+    print(f"{len(events.lines)} events")
+
+
+main()
