@@ -215,9 +215,20 @@ impl Committer {
     async fn commit(&mut self, pieces: &[Arc<WorkerPiece>], watermarks: &BTreeMap<TopicPartition, i64>) -> Answer {
         let started = self.clock.monotonic();
         let metrics = &self.metrics;
-        let commits: Vec<_> = self.tables.iter_mut().map(|t| t.commit(pieces, watermarks, metrics).boxed()).collect();
-        let parallel = if self.backfill.is_some() { 1 } else { PARALLEL_TABLES };
-        let outcomes: Vec<Outcome> = futures::stream::iter(commits).buffer_unordered(parallel).collect().await;
+        let mut outcomes = Vec::new();
+        if self.backfill.is_some() {
+            // Whoever is the first at the first table goes on, and all others stop there.
+            for target in &mut self.tables {
+                outcomes.push(target.commit(pieces, watermarks, metrics, Others::Never).await);
+                if outcomes.last() != Some(&Outcome::Done) {
+                    break;
+                }
+            }
+        } else {
+            let commits: Vec<_> =
+                self.tables.iter_mut().map(|t| t.commit(pieces, watermarks, metrics, Others::Maybe).boxed()).collect();
+            outcomes = futures::stream::iter(commits).buffer_unordered(PARALLEL_TABLES).collect().await;
+        }
         if let Some(Outcome::Refused(reason)) = outcomes.iter().find(|o| matches!(o, Outcome::Refused(_))) {
             return Answer::Refused(reason.clone());
         }
@@ -233,6 +244,15 @@ impl Committer {
         metrics.last_commit.set(self.clock.now_us() as f64 / 1e6);
         Answer::Committed
     }
+}
+
+/// May somebody else have committed what is to be committed?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Others {
+    /// Another worker had the partition, and counted the same.
+    Maybe,
+    /// Then two are at work that must not be.
+    Never,
 }
 
 /// How the commit of one table ended.
@@ -256,6 +276,7 @@ impl Target {
         pieces: &[Arc<WorkerPiece>],
         watermarks: &BTreeMap<TopicPartition, i64>,
         metrics: &IngestMetrics,
+        others: Others,
     ) -> Outcome {
         let name = self.table.name().to_owned();
         let count = |outcome: &str| metrics.commits.with_label_values(&[name.as_str(), outcome]).inc();
@@ -281,7 +302,7 @@ impl Target {
         let watermarks =
             watermarks.iter().filter(|(p, _)| ranges.contains_key(p)).map(|(p, &w)| (p.clone(), w)).collect();
         let rows = Rows { batch, ranges, watermarks };
-        let mut delay = RETRY_FIRST;
+        let (mut delay, mut is_repeated) = (RETRY_FIRST, false);
         loop {
             match self.table.append(&rows).await {
                 Ok(AppendOutcome::Committed { version }) => {
@@ -289,6 +310,11 @@ impl Target {
                     metrics.commit_rows.with_label_values(&[&name]).inc_by(row_count);
                     count("committed");
                     return Outcome::Done;
+                }
+                // An attempt of our own may have succeeded unheard; a first one cannot.
+                Ok(AppendOutcome::AlreadyCommitted) if others == Others::Never && !is_repeated => {
+                    count("must_replay");
+                    return Outcome::MustReplay;
                 }
                 Ok(AppendOutcome::AlreadyCommitted) => {
                     count("already_committed");
@@ -308,6 +334,7 @@ impl Target {
                 Err(error) => {
                     tracing::error!(table = name, %error, retry_in = ?delay, "commit failed");
                     count("failed");
+                    is_repeated = true;
                 }
             }
             tokio::time::sleep(delay).await;

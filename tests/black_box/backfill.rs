@@ -220,7 +220,10 @@ fn apache_kafka_fills_them_beside_a_live_path_that_goes_on() {
 
 fn fill_beside_a_live_path(servers: &str) {
     let folder = tempfile::tempdir().unwrap();
-    let all = events(9, 12);
+    let mut all = events(9, 20);
+    // Other topics are not read.
+    let topic = all.iter().find(|e| e.event_type == CALLS).unwrap().topic;
+    all.retain(|e| e.topic == topic);
     let quarter = all.len() / 4;
     let parts = [0, 1, 2, 3].map(|n| with_copies(&all, n * quarter..(n + 1) * quarter));
     let send = |events: &[SimulatedEvent]| {

@@ -61,7 +61,7 @@ impl RangeSource {
         sink: &mut dyn FnMut(&SourceRecord<'_>),
     ) -> Result<(Polled, Vec<TopicPartition>), SourceError> {
         let (spans, progress) = (&mut self.spans, &self.progress);
-        let (mut ended, mut passed) = (Vec::new(), 0);
+        let (mut ended, mut passed, mut filling) = (Vec::new(), 0, 0);
         let polled = self.inner.poll(records_max, timeout, &mut |record| {
             let Some(reading) = spans.get_mut(record.partition).filter(|r| !r.is_done) else { return };
             if record.offset <= reading.span.to {
@@ -70,6 +70,7 @@ impl RangeSource {
                 }
                 passed += reading.passed_by(record.offset);
                 reading.at = record.offset;
+                filling += u64::from(record.offset > reading.span.from);
                 sink(record);
             }
             if record.offset >= reading.span.to {
@@ -78,8 +79,7 @@ impl RangeSource {
                 ended.push(record.partition.clone());
             }
         });
-        let records = if let Ok(Polled::Records(records)) = polled { records } else { 0 };
-        progress.note(records as u64, passed);
+        progress.note(filling, passed);
         Ok((polled?, ended))
     }
 
