@@ -4,6 +4,7 @@
 //! failing store is retried for as long as the worker waits; the worker pauses reading when its open
 //! states reach their bound.
 
+use crate::admitted::{self, SERIES, series_schema};
 use crate::clock::Clock;
 use crate::dead_letter::{DEAD_LETTERS, dead_letter_schema};
 use crate::event_ids::{self, EVENT_IDS, RememberedIds, event_ids_schema};
@@ -18,6 +19,7 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 use tidewatch_engine::aggregate::AggregateError;
+use tidewatch_engine::cardinality::FreshSeries;
 use tidewatch_engine::commit::TopicPartition;
 use tidewatch_engine::dedupe::DedupeSettings;
 use tidewatch_engine::live::Piece;
@@ -66,6 +68,8 @@ pub struct Positions {
     pub watermarks: BTreeMap<TopicPartition, i64>,
     /// Ids of the events up to the offset where each partition starts: the least of its positions.
     pub remembered: BTreeMap<TopicPartition, Vec<RememberedIds>>,
+    /// Series that have rows of their own, of all workers.
+    pub admitted: Vec<FreshSeries>,
 }
 
 impl Positions {
@@ -86,6 +90,8 @@ pub struct Committer {
     tables: Vec<Target>,
     /// `None` when no ids are remembered.
     dedupe: Option<DedupeSettings>,
+    /// Where admitted series are written down; `None` when there is no limit to them.
+    series: Option<Table>,
     /// `Some`: positions are those of a backfill, and nobody else may move them. Per partition the offset after
     /// which ids of events are remembered; those of the live path are its own.
     backfill: Option<BTreeMap<TopicPartition, i64>>,
@@ -116,7 +122,7 @@ impl Committer {
         let (rollups, letters) = open_all(store, catalog, disorder_us).await?;
         let mut tables: Vec<Target> = rollups.into_iter().map(|(plan, table)| Target::of(&plan, table)).collect();
         tables.push(Target { table: letters, rollup: None, reads: Reads::All, is_union: false });
-        Ok(Self { tables, dedupe: None, backfill: None, metrics, clock })
+        Ok(Self { tables, dedupe: None, series: None, backfill: None, metrics, clock })
     }
 
     /// Writes tables that were opened for a backfill, one after the other in this order; `catalog` counts
@@ -136,7 +142,7 @@ impl Committer {
             Some(Target::of(plan, table))
         };
         let tables = tables.into_iter().filter_map(target).collect();
-        Self { tables, dedupe: None, backfill: Some(ids_from), metrics, clock }
+        Self { tables, dedupe: None, series: None, backfill: Some(ids_from), metrics, clock }
     }
 
     /// Keeps the ids of events as well, if the settings say so.
@@ -146,6 +152,14 @@ impl Committer {
             let table = Table::open_or_create(store, EVENT_IDS, &event_ids_schema(), &properties).await?;
             self.tables.push(Target { table, rollup: None, reads: Reads::All, is_union: false });
             self.dedupe = Some(settings);
+        }
+        Ok(self)
+    }
+
+    /// Writes down which series have rows of their own, if there is a limit to them (`series_max` above 0).
+    pub async fn with_series(mut self, store: &Store, series_max: usize) -> Result<Self, StorageError> {
+        if series_max > 0 {
+            self.series = Some(Table::open_or_create(store, SERIES, &series_schema(), &[]).await?);
         }
         Ok(self)
     }
@@ -198,6 +212,10 @@ impl Committer {
             positions.tables.insert(DEAD_LETTERS.to_owned(), filled);
         }
         positions.remembered = self.remembered(&positions).await?;
+        if let Some(series) = &mut self.series {
+            series.refresh().await?;
+            positions.admitted = admitted::read(series).await?;
+        }
         Ok(positions)
     }
 
@@ -214,6 +232,9 @@ impl Committer {
 
     async fn commit(&mut self, pieces: &[Arc<WorkerPiece>], watermarks: &BTreeMap<TopicPartition, i64>) -> Answer {
         let started = self.clock.monotonic();
+        if !self.commit_series(pieces).await {
+            return Answer::MustReplay;
+        }
         let metrics = &self.metrics;
         let mut outcomes = Vec::new();
         if self.backfill.is_some() {
@@ -243,6 +264,32 @@ impl Committer {
         metrics.commit_seconds.observe((self.clock.monotonic() - started).as_secs_f64());
         metrics.last_commit.set(self.clock.now_us() as f64 / 1e6);
         Answer::Committed
+    }
+}
+
+impl Committer {
+    /// Writes the admitted series down before any row that follows from them: if only these are committed,
+    /// the same events are counted again and decided alike. False when they cannot be written.
+    pub(crate) async fn commit_series(&mut self, pieces: &[Arc<WorkerPiece>]) -> bool {
+        let Some(table) = &mut self.series else { return true };
+        let batch = match admitted::batch(pieces.iter().flat_map(|p| p.admitted())) {
+            Ok(None) => return true,
+            Ok(batch) => batch,
+            Err(error) => {
+                tracing::error!(table = SERIES, %error, "admitted series cannot be written; replaying");
+                return false;
+            }
+        };
+        let rows = Rows { batch, ..Rows::default() };
+        let mut delay = RETRY_FIRST;
+        while let Err(error) = table.append(&rows).await {
+            tracing::error!(table = SERIES, %error, retry_in = ?delay, "commit failed");
+            self.metrics.commits.with_label_values(&[SERIES, "failed"]).inc();
+            tokio::time::sleep(delay).await;
+            delay = (delay * 2).min(RETRY_LONGEST);
+        }
+        self.metrics.commits.with_label_values(&[SERIES, "committed"]).inc();
+        true
     }
 }
 

@@ -13,10 +13,12 @@
 //! | how dead letters are read and put back | [`letters`] |
 //! | the life of a worker | [`worker`] |
 //! | how a flush becomes commits | [`committer`], [`piece`] |
+//! | how a restart knows which series have rows of their own | [`admitted`] |
 //! | how copies of events are known after a restart | [`event_ids`] |
 //! | what came before a rollup was defined | [`backfill`] |
 //! | how tables are kept small and fast | [`maintenance`] |
 
+pub mod admitted;
 pub mod backfill;
 pub mod clock;
 pub mod committer;

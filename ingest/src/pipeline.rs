@@ -58,6 +58,7 @@ impl Pipeline {
         let disorder_us = self.settings.watermark.disorder_us;
         let committer = Committer::open(&self.store, &self.catalog, disorder_us, metrics, clock).await?;
         let committer = committer.with_event_ids(&self.store, self.settings.dedupe).await?;
+        let committer = committer.with_series(&self.store, self.settings.series_max).await?;
         self.start_with(source, committer)
     }
 

@@ -14,7 +14,7 @@ use datafusion::error::DataFusionError;
 use futures::StreamExt;
 use std::collections::BTreeMap;
 use thiserror::Error;
-use tidewatch_engine::rollup::WINDOW_START;
+use tidewatch_engine::rollup::{RollupSchema, WINDOW_START};
 use tidewatch_engine::time::format_rfc3339;
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -123,7 +123,8 @@ async fn scan(
 fn stored_columns(batch: &RecordBatch, rollup: Option<&RollupSchema>) -> Result<RecordBatch, ArrowError> {
     let fields = batch.schema_ref().fields();
     let keys = rollup.map_or(0, |r| r.key_fields().len());
-    let mut stored: Vec<usize> = (0..fields.len()).filter(|&i| !COMPUTED.contains(&fields[i].name().as_str())).collect();
+    let mut stored: Vec<usize> =
+        (0..fields.len()).filter(|&i| !COMPUTED.contains(&fields[i].name().as_str())).collect();
     if rollup.is_some() {
         stored[keys..].sort_by_key(|&i| fields[i].name());
     }

@@ -17,13 +17,13 @@ use std::sync::Arc;
 use std::time::Duration;
 use tidewatch_engine::commit::{BEFORE_FIRST, TopicPartition};
 use tidewatch_engine::rollup::Catalog;
-use tidewatch_ingest::Pipeline;
 use tidewatch_ingest::clock::{Clock, SystemClock};
 use tidewatch_ingest::letters::{Journal, JournalReader};
 use tidewatch_ingest::metrics::IngestMetrics;
 use tidewatch_ingest::source::{
     FileSource, JOURNAL_TOPIC, JournalSource, KafkaSettings, KafkaSource, Source, Until, journal_partition,
 };
+use tidewatch_ingest::{Pipeline, admitted};
 use tidewatch_query::compare::{Comparison, compare};
 use tidewatch_query::{NoLiveStates, Snapshots};
 use tidewatch_storage::Store;
@@ -52,6 +52,7 @@ pub async fn verify(options: Verify, commits: Handle) -> Result<ExitCode> {
     refuse_unfilled(&stored, &catalog).await?;
     let scratch = Scratch::new(options.scratch.as_deref())?;
     let replayed = Store::open(&scratch.0.display().to_string(), Default::default())?;
+    admitted::copy(&stored, &replayed).await?;
     replay(&settings, &catalog, &replayed, ends, journal.reader(), commits).await?;
     report(&catalog, &stored, &replayed, settings.sql.memory_bytes_max).await
 }

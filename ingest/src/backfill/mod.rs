@@ -76,6 +76,8 @@ impl Backfill<'_> {
         tables.push(table.filling(self.rollup, job.scopes.clone())?);
         let ids_from = spans.iter().map(|span| (span.partition.clone(), span.ids_from)).collect();
         let committer = Committer::filling(tables, &catalog, ids_from, self.metrics.clone(), Arc::clone(&self.clock));
+        // Which series have rows of their own was decided when the live path met them.
+        let committer = committer.with_series(&self.store, self.settings.series_max).await?;
         let progress = Arc::new(Progress::new(spans));
         let source = RangeSource::new(source, spans, self.rate, Arc::clone(&progress), Arc::clone(&self.clock));
         let pipeline = Pipeline {

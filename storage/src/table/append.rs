@@ -56,7 +56,8 @@ pub enum AppendOutcome {
 impl Table {
     /// Appends rows and the offsets they cover in one atomic commit, if they continue what is there.
     ///
-    /// Safe to repeat after an error: an attempt that succeeded unheard is found.
+    /// Safe to repeat after an error: an attempt that succeeded unheard is found. Rows that cover no offsets
+    /// are appended once more instead.
     pub async fn append(&mut self, rows: &Rows) -> Result<AppendOutcome, StorageError> {
         let partitions: Vec<_> = rows.ranges.keys().cloned().collect();
         let mut conflicts = 0;
