@@ -31,6 +31,8 @@ use tokio::sync::mpsc;
 const PARALLEL_TABLES: usize = 4;
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_LONGEST: Duration = Duration::from_secs(10);
+/// Longer than the time between the commits of one flush to two tables.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
 /// What the worker asks for.
 #[derive(Debug)]
@@ -81,6 +83,14 @@ impl Positions {
             *start = position.min(*start);
         }
         starts
+    }
+
+    /// Do all tables that count events stand at one place?
+    fn are_even(&self) -> bool {
+        let mut found = BTreeMap::new();
+        let counting = self.tables.iter().filter(|(table, _)| ![EVENT_IDS, DEAD_LETTERS].contains(&table.as_str()));
+        let mut positions = counting.flat_map(|(_, positions)| positions);
+        positions.all(|(partition, position)| *found.entry(partition).or_insert(position) == position)
     }
 }
 
@@ -180,8 +190,19 @@ impl Committer {
 
     async fn positions(&mut self, partitions: &[TopicPartition]) -> Positions {
         let mut delay = RETRY_FIRST;
+        let mut uneven = None;
         loop {
             match self.try_positions(partitions).await {
+                // Either a crash has left the tables of a backfill so, or another one is between two commits: it
+                // is, unless they stay as they are.
+                Ok(positions) if self.backfill.is_some() && !positions.are_even() => {
+                    if uneven.as_ref() == Some(&positions.tables) {
+                        return positions;
+                    }
+                    uneven = Some(positions.tables);
+                    tokio::time::sleep(LOOK_AGAIN).await;
+                    continue;
+                }
                 Ok(positions) => return positions,
                 Err(error) => tracing::error!(%error, "reading committed positions failed; trying again"),
             }
