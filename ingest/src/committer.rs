@@ -4,7 +4,7 @@
 //! failing store is retried for as long as the worker waits; the worker pauses reading when its open
 //! states reach their bound.
 
-use crate::admitted::{self, SERIES, series_schema};
+use crate::admitted::{self, SERIES};
 use crate::clock::Clock;
 use crate::dead_letter::{DEAD_LETTERS, dead_letter_schema};
 use crate::event_ids::{self, EVENT_IDS, RememberedIds, event_ids_schema};
@@ -169,7 +169,7 @@ impl Committer {
     /// Writes down which series have rows of their own, if there is a limit to them (`series_max` above 0).
     pub async fn with_series(mut self, store: &Store, series_max: usize) -> Result<Self, StorageError> {
         if series_max > 0 {
-            self.series = Some(Table::open_or_create(store, SERIES, &series_schema(), &[]).await?);
+            self.series = Some(admitted::open(store).await?);
         }
         Ok(self)
     }

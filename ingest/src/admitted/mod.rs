@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use tidewatch_engine::cardinality::FreshSeries;
 use tidewatch_engine::rollup::timestamp_type;
+use tidewatch_storage::{StorageError, Store, Table};
 
 /// Table name.
 pub const SERIES: &str = "series";
@@ -35,6 +36,17 @@ pub fn series_schema() -> SchemaRef {
         Field::new(DAY, timestamp_type(), false),
         Field::new("series", DataType::Binary, false),
     ]))
+}
+
+/// Opens or creates the table.
+///
+/// # Errors
+///
+/// If the store cannot be read or written.
+pub async fn open(store: &Store) -> Result<Table, StorageError> {
+    // Bytes have no place in the statistics of the log.
+    let properties = [("delta.dataSkippingNumIndexedCols", "3".to_owned())];
+    Table::open_or_create(store, SERIES, &series_schema(), &properties).await
 }
 
 /// The rows for admitted series: one for each rollup, tenant and day; `None` when there are none.

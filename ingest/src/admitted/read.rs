@@ -1,6 +1,6 @@
 //! Reading the admitted series back.
 
-use super::{DAY, HASH_BYTES, SERIES, batch, series_schema};
+use super::{DAY, HASH_BYTES, SERIES, batch, open};
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, TimestampMicrosecondType};
@@ -47,8 +47,7 @@ pub async fn read(table: &Table) -> Result<Vec<FreshSeries>, StorageError> {
 pub async fn copy(from: &Store, to: &Store) -> Result<(), StorageError> {
     let Some(table) = from.table(SERIES).await? else { return Ok(()) };
     let rows = Rows { batch: batch(&read(&table).await?).map_err(damaged)?, ..Rows::default() };
-    let mut copied = Table::open_or_create(to, SERIES, &series_schema(), &[]).await?;
-    copied.append(&rows).await.map(|_| ())
+    open(to).await?.append(&rows).await.map(|_| ())
 }
 
 fn damaged(error: ArrowError) -> StorageError {

@@ -1,7 +1,7 @@
 use super::*;
 use tidewatch_engine::cardinality::DAYS_REMEMBERED;
 use tidewatch_engine::time::DAY_US;
-use tidewatch_storage::{Rows, Store, Table};
+use tidewatch_storage::Rows;
 
 fn admitted(rollup: &str, tenant: Option<&str>, day: i64, series: &[u64]) -> FreshSeries {
     FreshSeries {
@@ -16,7 +16,7 @@ fn admitted(rollup: &str, tenant: Option<&str>, day: i64, series: &[u64]) -> Fre
 async fn series_of_the_newest_days_come_back() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path().to_str().unwrap(), Default::default()).unwrap();
-    let mut table = Table::open_or_create(&store, SERIES, &series_schema(), &[]).await.unwrap();
+    let mut table = open(&store).await.unwrap();
     assert_eq!(read(&table).await.unwrap(), [], "nothing is there yet");
     assert_eq!(batch([]).unwrap(), None);
     let commits = [
