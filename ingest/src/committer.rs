@@ -4,27 +4,26 @@
 //! failing store is retried for as long as the worker waits; the worker pauses reading when its open
 //! states reach their bound.
 
+mod target;
+
 use crate::admitted::{self, SERIES};
 use crate::clock::Clock;
-use crate::dead_letter::{DEAD_LETTERS, dead_letter_schema};
+use crate::dead_letter::DEAD_LETTERS;
 use crate::event_ids::{self, EVENT_IDS, RememberedIds, event_ids_schema};
 use crate::metrics::IngestMetrics;
-use crate::piece::{Ranges, Reads, WorkerPiece};
+use crate::piece::WorkerPiece;
 use crate::tables::open_all;
-use arrow::compute::concat_batches;
-use arrow::record_batch::RecordBatch;
 use futures::{FutureExt, StreamExt};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
-use tidewatch_engine::aggregate::AggregateError;
+use target::{Others, Outcome, Target};
 use tidewatch_engine::cardinality::FreshSeries;
 use tidewatch_engine::commit::TopicPartition;
 use tidewatch_engine::dedupe::DedupeSettings;
-use tidewatch_engine::live::Piece;
-use tidewatch_engine::rollup::{Catalog, RollupSchema, TablePlan, merge_batches, sorted_by_key};
-use tidewatch_storage::{AppendOutcome, Rows, StorageError, Store, Table};
+use tidewatch_engine::rollup::Catalog;
+use tidewatch_storage::{Rows, StorageError, Store, Table};
 use tokio::sync::mpsc;
 
 /// Tables written at the same time.
@@ -109,16 +108,6 @@ pub struct Committer {
     clock: Arc<dyn Clock>,
 }
 
-#[derive(Debug)]
-struct Target {
-    table: Table,
-    /// `None` for the dead letters, whose rows do not merge.
-    rollup: Option<RollupSchema>,
-    reads: Reads,
-    /// Several branches count into it: one piece may hold a key more than once.
-    is_union: bool,
-}
-
 impl Committer {
     /// Opens or creates every table of the catalogue, and the dead letters. `disorder_us`: how far events may
     /// lie beyond a watermark, microseconds.
@@ -131,7 +120,7 @@ impl Committer {
     ) -> Result<Self, StorageError> {
         let (rollups, letters) = open_all(store, catalog, disorder_us).await?;
         let mut tables: Vec<Target> = rollups.into_iter().map(|(plan, table)| Target::of(&plan, table)).collect();
-        tables.push(Target { table: letters, rollup: None, reads: Reads::All, is_union: false });
+        tables.push(Target::of_rows(letters));
         Ok(Self { tables, dedupe: None, series: None, backfill: None, metrics, clock })
     }
 
@@ -160,7 +149,7 @@ impl Committer {
         if settings.is_on() {
             let properties = [("delta.dataSkippingNumIndexedCols", "5".to_owned())];
             let table = Table::open_or_create(store, EVENT_IDS, &event_ids_schema(), &properties).await?;
-            self.tables.push(Target { table, rollup: None, reads: Reads::All, is_union: false });
+            self.tables.push(Target::of_rows(table));
             self.dedupe = Some(settings);
         }
         Ok(self)
@@ -312,133 +301,4 @@ impl Committer {
         self.metrics.commits.with_label_values(&[SERIES, "committed"]).inc();
         true
     }
-}
-
-/// May somebody else have committed what is to be committed?
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Others {
-    /// Another worker had the partition, and counted the same.
-    Maybe,
-    /// Then two are at work that must not be.
-    Never,
-}
-
-/// How the commit of one table ended.
-#[derive(Debug, PartialEq, Eq)]
-enum Outcome {
-    /// The table has the rows.
-    Done,
-    /// It stands elsewhere: the states must be replayed.
-    MustReplay,
-    /// It must not be written any more; the reason.
-    Refused(String),
-}
-
-impl Target {
-    fn of(plan: &TablePlan<'_>, table: Table) -> Self {
-        Self { table, rollup: Some(plan.schema.clone()), reads: Reads::of(plan), is_union: plan.branches > 1 }
-    }
-
-    async fn commit(
-        &mut self,
-        pieces: &[Arc<WorkerPiece>],
-        watermarks: &BTreeMap<TopicPartition, i64>,
-        metrics: &IngestMetrics,
-        others: Others,
-    ) -> Outcome {
-        let name = self.table.name().to_owned();
-        let count = |outcome: &str| metrics.commits.with_label_values(&[name.as_str(), outcome]).inc();
-        let Some(ranges) = joined_ranges(&name, pieces) else {
-            tracing::error!(table = name, "pieces do not follow each other; replaying");
-            count("must_replay");
-            return Outcome::MustReplay;
-        };
-        if ranges.is_empty() {
-            return Outcome::Done;
-        }
-        let batch = match self.rows(pieces) {
-            Ok(batch) => batch,
-            Err(error) => {
-                // Not an event's fault and not the store's: the same events would fail again, but
-                // dropping them silently is worse than standing still with a loud log.
-                tracing::error!(table = name, %error, "states cannot be written; replaying");
-                count("must_replay");
-                return Outcome::MustReplay;
-            }
-        };
-        let row_count = batch.as_ref().map_or(0, RecordBatch::num_rows) as u64;
-        let watermarks =
-            watermarks.iter().filter(|(p, _)| ranges.contains_key(p)).map(|(p, &w)| (p.clone(), w)).collect();
-        let rows = Rows { batch, ranges, watermarks };
-        let (mut delay, mut is_repeated) = (RETRY_FIRST, false);
-        loop {
-            match self.table.append(&rows).await {
-                Ok(AppendOutcome::Committed { version }) => {
-                    tracing::debug!(table = name, version, rows = row_count, "committed");
-                    metrics.commit_rows.with_label_values(&[&name]).inc_by(row_count);
-                    count("committed");
-                    return Outcome::Done;
-                }
-                // An attempt of our own may have succeeded unheard; a first one cannot.
-                Ok(AppendOutcome::AlreadyCommitted) if others == Others::Never && !is_repeated => {
-                    count("must_replay");
-                    return Outcome::MustReplay;
-                }
-                Ok(AppendOutcome::AlreadyCommitted) => {
-                    count("already_committed");
-                    return Outcome::Done;
-                }
-                Ok(AppendOutcome::MustReplay { partition, position, range }) => {
-                    tracing::warn!(table = name, %partition, position, ?range, "another writer moved the table on; replaying");
-                    count("must_replay");
-                    return Outcome::MustReplay;
-                }
-                Ok(AppendOutcome::Outdated { measure }) => {
-                    count("refused");
-                    return Outcome::Refused(format!(
-                        "table {name} was given the measure {measure}, and others have counted it up to here\n  hint: start again with the definition that has it"
-                    ));
-                }
-                Err(error) => {
-                    tracing::error!(table = name, %error, retry_in = ?delay, "commit failed");
-                    count("failed");
-                    is_repeated = true;
-                }
-            }
-            tokio::time::sleep(delay).await;
-            delay = (delay * 2).min(RETRY_LONGEST);
-        }
-    }
-
-    /// One batch out of all pieces: rows of equal key merged, sorted by key.
-    fn rows(&self, pieces: &[Arc<WorkerPiece>]) -> Result<Option<RecordBatch>, AggregateError> {
-        let name = self.table.name();
-        if name == EVENT_IDS {
-            return Ok(event_ids::batch(pieces.iter().flat_map(|p| p.event_ids()))?);
-        }
-        let batches: Vec<RecordBatch> =
-            pieces.iter().filter_map(|p| p.try_batch(name).transpose()).collect::<Result<_, _>>()?;
-        Ok(match (&self.rollup, batches.as_slice()) {
-            (_, []) => None,
-            (Some(schema), [one]) if !self.is_union => Some(sorted_by_key(schema, one)?),
-            (Some(schema), many) => Some(merge_batches(schema, many)?),
-            (None, many) => Some(concat_batches(&dead_letter_schema(), many)?),
-        })
-    }
-}
-
-/// The offsets that all pieces cover together; `None` when they do not follow each other.
-fn joined_ranges(table: &str, pieces: &[Arc<WorkerPiece>]) -> Option<Ranges> {
-    let mut joined = Ranges::new();
-    for piece in pieces {
-        for (partition, range) in piece.ranges(table) {
-            match joined.get_mut(partition) {
-                None => {
-                    joined.insert(partition.clone(), *range);
-                }
-                Some(before) => *before = before.join(*range)?,
-            }
-        }
-    }
-    Some(joined)
 }
