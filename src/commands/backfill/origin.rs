@@ -36,7 +36,7 @@ pub enum Origin {
         are_given: bool,
     },
     /// Letters that were put back.
-    PutBack { journal: JournalReader, runtime: Handle },
+    PutBack { journal: Box<JournalReader>, runtime: Handle },
 }
 
 impl Origin {
@@ -81,7 +81,7 @@ impl Origin {
 
     /// The journal, as it is now; `runtime` reads it.
     pub async fn put_back(store: &Store, runtime: Handle) -> Result<Self> {
-        Ok(Self::PutBack { journal: Journal::open(store).await?.reader().clone(), runtime })
+        Ok(Self::PutBack { journal: Box::new(Journal::open(store).await?.reader().clone()), runtime })
     }
 
     /// Does it hold events of this partition?
@@ -143,7 +143,7 @@ impl Origin {
                     Ok(span.with_ids_from(BEFORE_FIRST))
                 });
                 let spans = spans.collect::<Result<_>>()?;
-                Ok((Box::new(JournalSource::new(journal.clone(), runtime.clone())), spans))
+                Ok((Box::new(JournalSource::new(JournalReader::clone(journal), runtime.clone())), spans))
             }
         }
     }
