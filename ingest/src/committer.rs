@@ -205,7 +205,11 @@ impl Committer {
         for target in &mut self.tables {
             target.table.refresh().await?;
             let read: Vec<TopicPartition> = partitions.iter().filter(|p| target.reads.covers(p)).cloned().collect();
-            positions.tables.insert(target.table.name().to_owned(), target.table.positions(&read).await?);
+            let standing = target.table.positions(&read).await?;
+            if self.backfill.is_some() {
+                target.standing = standing.clone();
+            }
+            positions.tables.insert(target.table.name().to_owned(), standing);
             for partition in read {
                 if let Some(watermark) = target.table.watermark(&partition).await? {
                     let newest = positions.watermarks.entry(partition).or_insert(watermark);

@@ -10,7 +10,7 @@ use arrow::record_batch::RecordBatch;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tidewatch_engine::aggregate::AggregateError;
-use tidewatch_engine::commit::TopicPartition;
+use tidewatch_engine::commit::{OffsetRange, TopicPartition};
 use tidewatch_engine::live::Piece;
 use tidewatch_engine::rollup::{RollupSchema, TablePlan, merge_batches, sorted_by_key};
 use tidewatch_storage::{AppendOutcome, Rows, Table};
@@ -24,6 +24,8 @@ pub(super) struct Target {
     pub reads: Reads,
     /// Several branches count into it: one piece may hold a key more than once.
     is_union: bool,
+    /// Where the table stands in all partitions of a backfill; empty for the live path.
+    pub standing: BTreeMap<TopicPartition, i64>,
 }
 
 /// May somebody else have committed what is to be committed?
@@ -49,12 +51,13 @@ pub(super) enum Outcome {
 impl Target {
     /// The table of a rollup.
     pub fn of(plan: &TablePlan<'_>, table: Table) -> Self {
-        Self { table, rollup: Some(plan.schema.clone()), reads: Reads::of(plan), is_union: plan.branches > 1 }
+        let (reads, is_union) = (Reads::of(plan), plan.branches > 1);
+        Self { table, rollup: Some(plan.schema.clone()), reads, is_union, standing: BTreeMap::new() }
     }
 
     /// A table of every partition, whose rows do not merge.
     pub fn of_rows(table: Table) -> Self {
-        Self { table, rollup: None, reads: Reads::All, is_union: false }
+        Self { table, rollup: None, reads: Reads::All, is_union: false, standing: BTreeMap::new() }
     }
 
     /// Appends what pieces hold of the table, for as long as it takes.
@@ -66,15 +69,37 @@ impl Target {
         others: Others,
     ) -> Outcome {
         let name = self.table.name().to_owned();
-        let count = |outcome: &str| metrics.commits.with_label_values(&[name.as_str(), outcome]).inc();
-        let Some(ranges) = joined_ranges(&name, pieces) else {
+        let Some(mut ranges) = joined_ranges(&name, pieces) else {
             tracing::error!(table = name, "pieces do not follow each other; replaying");
-            count("must_replay");
+            metrics.commits.with_label_values(&[name.as_str(), "must_replay"]).inc();
             return Outcome::MustReplay;
         };
         if ranges.is_empty() {
             return Outcome::Done;
         }
+        // A commit stands for all partitions of a backfill: two that began with different ones would each stop
+        // where the other has been.
+        for (partition, &at) in &self.standing {
+            ranges.entry(partition.clone()).or_insert(OffsetRange { from: at, to: at });
+        }
+        let reached: Vec<_> = ranges.iter().map(|(p, range)| (p.clone(), range.to)).collect();
+        let outcome = self.append(pieces, ranges, watermarks, metrics, others).await;
+        if others == Others::Never && outcome == Outcome::Done {
+            self.standing.extend(reached);
+        }
+        outcome
+    }
+
+    async fn append(
+        &mut self,
+        pieces: &[Arc<WorkerPiece>],
+        ranges: Ranges,
+        watermarks: &BTreeMap<TopicPartition, i64>,
+        metrics: &IngestMetrics,
+        others: Others,
+    ) -> Outcome {
+        let name = self.table.name().to_owned();
+        let count = |outcome: &str| metrics.commits.with_label_values(&[name.as_str(), outcome]).inc();
         let batch = match self.rows(pieces) {
             Ok(batch) => batch,
             Err(error) => {
