@@ -130,7 +130,7 @@ async fn live_and_die(store: &Store, records: &[(String, i64)], random: &mut Ran
     let metrics = IngestMetrics::register(&prometheus::Registry::new()).unwrap();
     let (catalog, settings) = (catalog(), WorkerSettings { dedupe: DEDUPE, ..settings() });
     let clock: Arc<dyn Clock> = Arc::new(crate::clock::SystemClock::new());
-    let committer = Committer::open(store, &catalog, metrics.clone(), clock).await.unwrap();
+    let committer = Committer::open(store, &catalog, 0, metrics.clone(), clock).await.unwrap();
     let mut committer = committer.with_event_ids(store, DEDUPE).await.unwrap();
     let positions = committer.try_positions(&[partition()]).await.unwrap();
     let mut counting = Counting::new(&catalog, &settings, metrics);
@@ -236,7 +236,7 @@ fn a_partition_that_moves_takes_its_ids_along() {
         let metrics = IngestMetrics::register(&prometheus::Registry::new()).unwrap();
         let (catalog, settings) = (catalog(), WorkerSettings { dedupe: DEDUPE, ..settings() });
         let clock: Arc<dyn Clock> = Arc::new(crate::clock::SystemClock::new());
-        let committer = Committer::open(&store, &catalog, metrics.clone(), clock).await.unwrap();
+        let committer = Committer::open(&store, &catalog, 0, metrics.clone(), clock).await.unwrap();
         let mut committer = committer.with_event_ids(&store, DEDUPE).await.unwrap();
         let mut members = [(); 2].map(|()| Counting::new(&catalog, &settings, metrics.clone()));
         let mut next = 0;

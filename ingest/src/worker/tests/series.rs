@@ -14,7 +14,7 @@ async fn live_and_die(store: &Store, records: &[String], random: &mut Random, di
     let metrics = IngestMetrics::register(&prometheus::Registry::new()).unwrap();
     let (catalog, settings) = (catalog(), WorkerSettings { series_max: 6, ..settings() });
     let clock: Arc<dyn Clock> = Arc::new(crate::clock::SystemClock::new());
-    let committer = Committer::open(store, &catalog, metrics.clone(), clock).await.unwrap();
+    let committer = Committer::open(store, &catalog, 0, metrics.clone(), clock).await.unwrap();
     let mut committer = committer.with_series(store, settings.series_max).await.unwrap();
     let mut counting = Counting::new(&catalog, &settings, metrics);
     let starts = counting.assign(&committer.try_positions(&[partition()]).await.unwrap(), NOW_US);
