@@ -23,6 +23,9 @@ pub enum Command {
     Demo(Demo),
     /// Count events of Kafka or of files into tables, and answer over HTTP.
     Run(Run),
+    /// Fill a rollup or a measure that was defined later with the events from before, beside a running
+    /// process: from Kafka as far as it still has them, or from files. Goes on where it was interrupted.
+    Backfill(Backfill),
     /// Check settings and definitions: every mistake with file, line and hint.
     Check(Check),
     /// Run the tests of packs: events, queries, and the rows they must give, however events come together.
@@ -78,6 +81,28 @@ pub struct Run {
     /// Stop when everything that was there at the end of the sources is counted and committed.
     #[arg(long)]
     pub until_caught_up: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Backfill {
+    #[command(flatten)]
+    pub config: Config,
+    /// The rollup to fill, with all measures that were added to it.
+    #[arg(long, value_name = "NAME")]
+    pub rollup: String,
+    /// Fill only this measure.
+    #[arg(long, value_name = "NAME")]
+    pub measure: Option<String>,
+    /// `kafka`, or files as in [files] [default: where the settings read from].
+    #[arg(long, num_args = 1.., value_name = "kafka|FILE")]
+    pub from: Vec<String>,
+    /// Begin with the records of this time, RFC 3339, instead of the first that Kafka has. What lies
+    /// before is then never filled.
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// Read at most so many events per second.
+    #[arg(long, value_parser = positive, value_name = "N")]
+    pub rate: Option<f64>,
 }
 
 #[derive(Debug, Args)]
@@ -191,6 +216,13 @@ pub struct Simulate {
 pub enum Target {
     Kafka,
     File,
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(number) if number.is_finite() && number > 0.0 => Ok(number),
+        _ => Err(format!("expected a number above 0, found `{text}`")),
+    }
 }
 
 fn name_and_value(text: &str) -> Result<(String, String), String> {

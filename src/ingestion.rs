@@ -9,8 +9,8 @@ use tidewatch_ingest::maintenance::{Maintenance, MaintenanceMetrics};
 use tidewatch_ingest::metrics::IngestMetrics;
 use tidewatch_ingest::source::{FileSource, KafkaSettings, KafkaSource, Source};
 use tidewatch_ingest::worker::{WorkerError, WorkerHandle};
-use tidewatch_ingest::{Pipeline, WorkerThread};
-use tidewatch_storage::{StorageError, Store, Table};
+use tidewatch_ingest::{Pipeline, WorkerThread, prepare};
+use tidewatch_storage::{StorageError, Store};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -61,25 +61,24 @@ impl Plant {
         Ok(Ingestion { workers, maintenance })
     }
 
-    /// Makes the tables of a catalogue that are missing, unless another one has been counted by another
+    /// Makes the tables of a catalogue that are missing and adds measures that they lack, unless another one has been counted by another
     /// definition: then nothing is made, and every such table is named.
     pub async fn prepare_tables(&self, catalog: &Catalog) -> Result<(), Vec<StorageError>> {
         let tables = catalog.tables();
-        let (mut missing, mut errors) = (Vec::new(), Vec::new());
+        let mut errors = Vec::new();
         for table in &tables {
             match self.store.table(&table.schema.name).await {
                 Ok(Some(stored)) => errors.extend(stored.check_definition(table.schema).err()),
-                Ok(None) => missing.push(table.schema),
+                Ok(None) => {}
                 Err(error) => errors.push(error),
             }
         }
         if !errors.is_empty() {
             return Err(errors);
         }
-        for schema in missing {
-            Table::open_rollup(&self.store, schema).await.map_err(|e| vec![e])?;
-        }
-        Ok(())
+        // Workers that still count by the old definitions go on beside the new columns.
+        let disorder_us = self.settings.worker().watermark.disorder_us;
+        prepare(&self.store, catalog, disorder_us).await.map_err(|e| vec![e])
     }
 }
 
@@ -116,16 +115,21 @@ impl Ingestion {
     }
 }
 
-fn sources(settings: &Settings, catalog: &Catalog, until_end: bool) -> Result<Vec<Box<dyn Source>>> {
-    if !settings.files.paths.is_empty() {
-        return Ok(vec![Box::new(FileSource::new(settings.files.paths.clone(), settings.ingest.record_bytes_max))]);
-    }
+/// How Kafka is read; an error when the settings do not say.
+pub fn kafka_settings(settings: &Settings, catalog: &Catalog, until_end: bool) -> Result<KafkaSettings> {
     if settings.kafka.properties.is_empty() {
         bail!("no source of events\n  hint: set \"bootstrap.servers\" in [kafka.properties], or paths in [files]");
     }
     let topics = catalog.topics().into_iter().map(str::to_owned).collect();
     let skip_missing = settings.kafka.missing_records == MissingRecords::Skip;
-    let kafka = KafkaSettings { topics, skip_missing, properties: settings.kafka.properties.clone(), until_end };
+    Ok(KafkaSettings { topics, skip_missing, properties: settings.kafka.properties.clone(), until_end })
+}
+
+fn sources(settings: &Settings, catalog: &Catalog, until_end: bool) -> Result<Vec<Box<dyn Source>>> {
+    if !settings.files.paths.is_empty() {
+        return Ok(vec![Box::new(FileSource::new(settings.files.paths.clone(), settings.ingest.record_bytes_max))]);
+    }
+    let kafka = kafka_settings(settings, catalog, until_end)?;
     let open = |_| Ok(Box::new(KafkaSource::new(&kafka)?) as Box<dyn Source>);
     (0..settings.kafka.workers).map(open).collect()
 }

@@ -465,7 +465,6 @@ impl Settings {
             // A day more than they are asked for.
             event_ids_retention: self.dedupe.horizon + Duration::from_secs(DAY_S),
             dead_letters_retention: Some(own.dead_letters_retention).filter(|d| !d.is_zero()),
-            ..defaults
         }
     }
 

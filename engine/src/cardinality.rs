@@ -13,7 +13,7 @@ use std::hash::BuildHasherDefault;
 pub const OTHER: &str = "__other__";
 
 /// Days whose admissions are remembered, the newest included; later ones of older days start anew.
-const DAYS_REMEMBERED: i64 = 3;
+pub const DAYS_REMEMBERED: i64 = 3;
 
 /// Admitted series of all rollups of a worker.
 #[derive(Debug)]

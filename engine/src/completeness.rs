@@ -2,8 +2,10 @@
 //!
 //! Complete: every partition that the table reads has passed the end of the window, or is idle. Partial:
 //! events of it are still expected. Unknown: nobody here can tell, for a partition is read elsewhere or
-//! stands still. Lateness does not come into it: a late event changes a complete window all the same.
+//! stands still. Lateness does not come into it: a late event changes a complete window all the same. What
+//! began later and is not filled yet makes every window partial that may lack events of before.
 
+use crate::backfill::Unfilled;
 use crate::commit::TopicPartition;
 use crate::live::LiveProgress;
 use std::collections::BTreeMap;
@@ -41,6 +43,8 @@ pub struct Completeness {
     pub between: (Status, String),
     /// Why the windows after `open_after_us` are partial, or unknown.
     pub after: (Status, String),
+    /// What a backfill is still to fill.
+    pub unfilled: Option<Unfilled>,
 }
 
 impl Completeness {
@@ -74,18 +78,26 @@ impl Completeness {
         };
         let open_after_us = newest.max(complete_until_us);
         let after = (Status::Partial, format!("event time has come to {}", instant(open_after_us)));
-        Self { complete_until_us, open_after_us, between, after }
+        Self { complete_until_us, open_after_us, between, after, unfilled: None }
     }
 
     /// Nothing is known of any partition.
     pub fn unknown() -> Self {
         let nothing = (Status::Unknown, "nothing was read yet".to_owned());
         let (between, after) = (nothing.clone(), nothing);
-        Self { complete_until_us: i64::MIN, open_after_us: i64::MIN, between, after }
+        Self { complete_until_us: i64::MIN, open_after_us: i64::MIN, between, after, unfilled: None }
     }
 
-    /// Judges a window by its end; the reason is empty for a complete one.
-    pub fn judge(&self, window_end_us: i64) -> (Status, &str) {
+    /// The same, with what is not filled yet.
+    pub fn with(self, unfilled: Option<Unfilled>) -> Self {
+        Self { unfilled, ..self }
+    }
+
+    /// Judges a window by its start and end; the reason is empty for a complete one.
+    pub fn judge(&self, window_start_us: i64, window_end_us: i64) -> (Status, &str) {
+        if let Some(gap) = self.unfilled.as_ref().filter(|gap| window_start_us < gap.until_us) {
+            return (Status::Partial, &gap.reason);
+        }
         if window_end_us <= self.complete_until_us {
             return (Status::Complete, "");
         }

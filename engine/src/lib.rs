@@ -20,12 +20,14 @@
 //! | percentiles and distinct counts | [`sketch`] |
 //! | why a copy of an event counts nothing | [`dedupe`] |
 //! | when a commit may be made | [`commit`] |
+//! | what a table lacks that was defined later | [`backfill`] |
 //! | how files are merged, rolled up and dropped | [`life_cycle`] |
 //! | what readers see before a commit | [`live`] |
 //! | whether a window is all there | [`completeness`] |
 //! | our own metrics | [`metrics`] |
 
 pub mod aggregate;
+pub mod backfill;
 pub mod cardinality;
 pub mod commit;
 pub mod completeness;

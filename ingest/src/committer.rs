@@ -4,30 +4,34 @@
 //! failing store is retried for as long as the worker waits; the worker pauses reading when its open
 //! states reach their bound.
 
+mod target;
+
+use crate::admitted::{self, SERIES};
 use crate::clock::Clock;
-use crate::dead_letter::{DEAD_LETTERS, dead_letter_schema};
+use crate::dead_letter::DEAD_LETTERS;
 use crate::event_ids::{self, EVENT_IDS, RememberedIds, event_ids_schema};
 use crate::metrics::IngestMetrics;
-use crate::piece::{Ranges, Reads, WorkerPiece};
-use arrow::compute::concat_batches;
-use arrow::record_batch::RecordBatch;
+use crate::piece::WorkerPiece;
+use crate::tables::open_all;
 use futures::{FutureExt, StreamExt};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
-use tidewatch_engine::aggregate::AggregateError;
+use target::{Others, Outcome, Target};
+use tidewatch_engine::cardinality::FreshSeries;
 use tidewatch_engine::commit::TopicPartition;
 use tidewatch_engine::dedupe::DedupeSettings;
-use tidewatch_engine::live::Piece;
-use tidewatch_engine::rollup::{Catalog, RollupSchema, merge_batches, sorted_by_key};
-use tidewatch_storage::{AppendOutcome, Rows, StorageError, Store, Table};
+use tidewatch_engine::rollup::Catalog;
+use tidewatch_storage::{Rows, StorageError, Store, Table};
 use tokio::sync::mpsc;
 
 /// Tables written at the same time.
 const PARALLEL_TABLES: usize = 4;
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_LONGEST: Duration = Duration::from_secs(10);
+/// Longer than the time between the commits of one flush to two tables.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
 /// What the worker asks for.
 #[derive(Debug)]
@@ -50,6 +54,8 @@ pub enum Answer {
     Committed,
     /// Some table stands elsewhere: everything not committed must be thrown away and replayed.
     MustReplay,
+    /// This worker must not write any more; the reason.
+    Refused(String),
     /// Where the tables stand.
     Positions(Positions),
 }
@@ -63,6 +69,8 @@ pub struct Positions {
     pub watermarks: BTreeMap<TopicPartition, i64>,
     /// Ids of the events up to the offset where each partition starts: the least of its positions.
     pub remembered: BTreeMap<TopicPartition, Vec<RememberedIds>>,
+    /// Series that have rows of their own, of all workers.
+    pub admitted: Vec<FreshSeries>,
 }
 
 impl Positions {
@@ -75,6 +83,14 @@ impl Positions {
         }
         starts
     }
+
+    /// Do all tables that count events stand at one place?
+    fn are_even(&self) -> bool {
+        let mut found = BTreeMap::new();
+        let counting = self.tables.iter().filter(|(table, _)| ![EVENT_IDS, DEAD_LETTERS].contains(&table.as_str()));
+        let mut positions = counting.flat_map(|(_, positions)| positions);
+        positions.all(|(partition, position)| *found.entry(partition).or_insert(position) == position)
+    }
 }
 
 /// Writes the tables of one worker.
@@ -83,43 +99,49 @@ pub struct Committer {
     tables: Vec<Target>,
     /// `None` when no ids are remembered.
     dedupe: Option<DedupeSettings>,
+    /// Where admitted series are written down; `None` when there is no limit to them.
+    series: Option<Table>,
+    /// `Some`: positions are those of a backfill, and nobody else may move them. Per partition the offset after
+    /// which ids of events are remembered; those of the live path are its own.
+    backfill: Option<BTreeMap<TopicPartition, i64>>,
     metrics: IngestMetrics,
     clock: Arc<dyn Clock>,
 }
 
-#[derive(Debug)]
-struct Target {
-    table: Table,
-    /// `None` for the dead letters, whose rows do not merge.
-    rollup: Option<RollupSchema>,
-    reads: Reads,
-    /// Several branches count into it: one piece may hold a key more than once.
-    is_union: bool,
-}
-
 impl Committer {
-    /// Opens or creates every table of the catalogue, and the dead letters.
+    /// Opens or creates every table of the catalogue, and the dead letters. `disorder_us`: how far events may
+    /// lie beyond a watermark, microseconds.
     pub async fn open(
         store: &Store,
         catalog: &Catalog,
+        disorder_us: i64,
         metrics: IngestMetrics,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StorageError> {
-        let mut tables = Vec::new();
-        for plan in catalog.tables() {
-            let table = Table::open_rollup(store, plan.schema).await?;
-            tables.push(Target {
-                table,
-                rollup: Some(plan.schema.clone()),
-                reads: Reads::of(&plan),
-                is_union: plan.branches > 1,
-            });
-        }
-        // Bytes of dead letters have no place in the statistics of the log.
-        let properties = [("delta.dataSkippingNumIndexedCols", "4".to_owned())];
-        let table = Table::open_or_create(store, DEAD_LETTERS, &dead_letter_schema(), &properties).await?;
-        tables.push(Target { table, rollup: None, reads: Reads::All, is_union: false });
-        Ok(Self { tables, dedupe: None, metrics, clock })
+        let (rollups, letters) = open_all(store, catalog, disorder_us).await?;
+        let mut tables: Vec<Target> = rollups.into_iter().map(|(plan, table)| Target::of(&plan, table)).collect();
+        tables.push(Target::of_rows(letters));
+        Ok(Self { tables, dedupe: None, series: None, backfill: None, metrics, clock })
+    }
+
+    /// Writes tables that were opened for a backfill, one after the other in this order; `catalog` counts
+    /// nothing else. The last one tells what is filled: a crash in between leaves the others ahead of it.
+    /// What cannot be used is not noted: the live path has done so when it read it. `ids_from`: per partition
+    /// the offset after which ids of events are remembered.
+    pub(crate) fn filling(
+        tables: Vec<Table>,
+        catalog: &Catalog,
+        ids_from: BTreeMap<TopicPartition, i64>,
+        metrics: IngestMetrics,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let plans = catalog.tables();
+        let target = |table: Table| {
+            let plan = plans.iter().find(|plan| plan.schema.name == table.name())?;
+            Some(Target::of(plan, table))
+        };
+        let tables = tables.into_iter().filter_map(target).collect();
+        Self { tables, dedupe: None, series: None, backfill: Some(ids_from), metrics, clock }
     }
 
     /// Keeps the ids of events as well, if the settings say so.
@@ -127,8 +149,16 @@ impl Committer {
         if settings.is_on() {
             let properties = [("delta.dataSkippingNumIndexedCols", "5".to_owned())];
             let table = Table::open_or_create(store, EVENT_IDS, &event_ids_schema(), &properties).await?;
-            self.tables.push(Target { table, rollup: None, reads: Reads::All, is_union: false });
+            self.tables.push(Target::of_rows(table));
             self.dedupe = Some(settings);
+        }
+        Ok(self)
+    }
+
+    /// Writes down which series have rows of their own, if there is a limit to them (`series_max` above 0).
+    pub async fn with_series(mut self, store: &Store, series_max: usize) -> Result<Self, StorageError> {
+        if series_max > 0 {
+            self.series = Some(admitted::open(store).await?);
         }
         Ok(self)
     }
@@ -149,8 +179,19 @@ impl Committer {
 
     async fn positions(&mut self, partitions: &[TopicPartition]) -> Positions {
         let mut delay = RETRY_FIRST;
+        let mut uneven = None;
         loop {
             match self.try_positions(partitions).await {
+                // Either a crash has left the tables of a backfill so, or another one is between two commits: it
+                // is, unless they stay as they are.
+                Ok(positions) if self.backfill.is_some() && !positions.are_even() => {
+                    if uneven.as_ref() == Some(&positions.tables) {
+                        return positions;
+                    }
+                    uneven = Some(positions.tables);
+                    tokio::time::sleep(LOOK_AGAIN).await;
+                    continue;
+                }
                 Ok(positions) => return positions,
                 Err(error) => tracing::error!(%error, "reading committed positions failed; trying again"),
             }
@@ -164,7 +205,11 @@ impl Committer {
         for target in &mut self.tables {
             target.table.refresh().await?;
             let read: Vec<TopicPartition> = partitions.iter().filter(|p| target.reads.covers(p)).cloned().collect();
-            positions.tables.insert(target.table.name().to_owned(), target.table.positions(&read).await?);
+            let standing = target.table.positions(&read).await?;
+            if self.backfill.is_some() {
+                target.standing = standing.clone();
+            }
+            positions.tables.insert(target.table.name().to_owned(), standing);
             for partition in read {
                 if let Some(watermark) = target.table.watermark(&partition).await? {
                     let newest = positions.watermarks.entry(partition).or_insert(watermark);
@@ -172,7 +217,19 @@ impl Committer {
                 }
             }
         }
+        if let Some(ids_from) = &self.backfill {
+            // Tables that a backfill leaves alone stand where it does.
+            let filled = self.tables.last().and_then(|t| positions.tables.get(t.table.name())).cloned();
+            let filled = filled.unwrap_or_default();
+            let ids = filled.iter().map(|(p, &at)| (p.clone(), ids_from.get(p).map_or(at, |&from| from.min(at))));
+            positions.tables.insert(EVENT_IDS.to_owned(), ids.collect());
+            positions.tables.insert(DEAD_LETTERS.to_owned(), filled);
+        }
         positions.remembered = self.remembered(&positions).await?;
+        if let Some(series) = &mut self.series {
+            series.refresh().await?;
+            positions.admitted = admitted::read(series).await?;
+        }
         Ok(positions)
     }
 
@@ -189,11 +246,34 @@ impl Committer {
 
     async fn commit(&mut self, pieces: &[Arc<WorkerPiece>], watermarks: &BTreeMap<TopicPartition, i64>) -> Answer {
         let started = self.clock.monotonic();
-        let metrics = &self.metrics;
-        let commits: Vec<_> = self.tables.iter_mut().map(|t| t.commit(pieces, watermarks, metrics).boxed()).collect();
-        let outcomes: Vec<bool> = futures::stream::iter(commits).buffer_unordered(PARALLEL_TABLES).collect().await;
-        if outcomes.contains(&false) {
+        if !self.commit_series(pieces).await {
             return Answer::MustReplay;
+        }
+        let metrics = &self.metrics;
+        let mut outcomes = Vec::new();
+        if self.backfill.is_some() {
+            // Whoever is the first at the first table goes on, and all others stop there.
+            for target in &mut self.tables {
+                outcomes.push(target.commit(pieces, watermarks, metrics, Others::Never).await);
+                if outcomes.last() != Some(&Outcome::Done) {
+                    break;
+                }
+            }
+        } else {
+            let commits: Vec<_> =
+                self.tables.iter_mut().map(|t| t.commit(pieces, watermarks, metrics, Others::Maybe).boxed()).collect();
+            outcomes = futures::stream::iter(commits).buffer_unordered(PARALLEL_TABLES).collect().await;
+        }
+        if let Some(Outcome::Refused(reason)) = outcomes.iter().find(|o| matches!(o, Outcome::Refused(_))) {
+            return Answer::Refused(reason.clone());
+        }
+        if outcomes.contains(&Outcome::MustReplay) {
+            return match self.backfill {
+                None => Answer::MustReplay,
+                Some(_) => {
+                    Answer::Refused("another backfill is at work on the same gap; this one has stopped".to_owned())
+                }
+            };
         }
         metrics.commit_seconds.observe((self.clock.monotonic() - started).as_secs_f64());
         metrics.last_commit.set(self.clock.now_us() as f64 / 1e6);
@@ -201,95 +281,28 @@ impl Committer {
     }
 }
 
-impl Target {
-    /// False when the table stands elsewhere and the states must be replayed.
-    async fn commit(
-        &mut self,
-        pieces: &[Arc<WorkerPiece>],
-        watermarks: &BTreeMap<TopicPartition, i64>,
-        metrics: &IngestMetrics,
-    ) -> bool {
-        let name = self.table.name().to_owned();
-        let count = |outcome: &str| metrics.commits.with_label_values(&[name.as_str(), outcome]).inc();
-        let Some(ranges) = joined_ranges(&name, pieces) else {
-            tracing::error!(table = name, "pieces do not follow each other; replaying");
-            count("must_replay");
-            return false;
-        };
-        if ranges.is_empty() {
-            return true;
-        }
-        let batch = match self.rows(pieces) {
+impl Committer {
+    /// Writes the admitted series down before any row that follows from them: if only these are committed,
+    /// the same events are counted again and decided alike. False when they cannot be written.
+    pub(crate) async fn commit_series(&mut self, pieces: &[Arc<WorkerPiece>]) -> bool {
+        let Some(table) = &mut self.series else { return true };
+        let batch = match admitted::batch(pieces.iter().flat_map(|p| p.admitted())) {
+            Ok(None) => return true,
             Ok(batch) => batch,
             Err(error) => {
-                // Not an event's fault and not the store's: the same events would fail again, but
-                // dropping them silently is worse than standing still with a loud log.
-                tracing::error!(table = name, %error, "states cannot be written; replaying");
-                count("must_replay");
+                tracing::error!(table = SERIES, %error, "admitted series cannot be written; replaying");
                 return false;
             }
         };
-        let row_count = batch.as_ref().map_or(0, RecordBatch::num_rows) as u64;
-        let watermarks =
-            watermarks.iter().filter(|(p, _)| ranges.contains_key(p)).map(|(p, &w)| (p.clone(), w)).collect();
-        let rows = Rows { batch, ranges, watermarks };
+        let rows = Rows { batch, ..Rows::default() };
         let mut delay = RETRY_FIRST;
-        loop {
-            match self.table.append(&rows).await {
-                Ok(AppendOutcome::Committed { version }) => {
-                    tracing::debug!(table = name, version, rows = row_count, "committed");
-                    metrics.commit_rows.with_label_values(&[&name]).inc_by(row_count);
-                    count("committed");
-                    return true;
-                }
-                Ok(AppendOutcome::AlreadyCommitted) => {
-                    count("already_committed");
-                    return true;
-                }
-                Ok(AppendOutcome::MustReplay { partition, position, range }) => {
-                    tracing::warn!(table = name, %partition, position, ?range, "another writer moved the table on; replaying");
-                    count("must_replay");
-                    return false;
-                }
-                Err(error) => {
-                    tracing::error!(table = name, %error, retry_in = ?delay, "commit failed");
-                    count("failed");
-                }
-            }
+        while let Err(error) = table.append(&rows).await {
+            tracing::error!(table = SERIES, %error, retry_in = ?delay, "commit failed");
+            self.metrics.commits.with_label_values(&[SERIES, "failed"]).inc();
             tokio::time::sleep(delay).await;
             delay = (delay * 2).min(RETRY_LONGEST);
         }
+        self.metrics.commits.with_label_values(&[SERIES, "committed"]).inc();
+        true
     }
-
-    /// One batch out of all pieces: rows of equal key merged, sorted by key.
-    fn rows(&self, pieces: &[Arc<WorkerPiece>]) -> Result<Option<RecordBatch>, AggregateError> {
-        let name = self.table.name();
-        if name == EVENT_IDS {
-            return Ok(event_ids::batch(pieces.iter().flat_map(|p| p.event_ids()))?);
-        }
-        let batches: Vec<RecordBatch> =
-            pieces.iter().filter_map(|p| p.try_batch(name).transpose()).collect::<Result<_, _>>()?;
-        Ok(match (&self.rollup, batches.as_slice()) {
-            (_, []) => None,
-            (Some(schema), [one]) if !self.is_union => Some(sorted_by_key(schema, one)?),
-            (Some(schema), many) => Some(merge_batches(schema, many)?),
-            (None, many) => Some(concat_batches(&dead_letter_schema(), many)?),
-        })
-    }
-}
-
-/// The offsets that all pieces cover together; `None` when they do not follow each other.
-fn joined_ranges(table: &str, pieces: &[Arc<WorkerPiece>]) -> Option<Ranges> {
-    let mut joined = Ranges::new();
-    for piece in pieces {
-        for (partition, range) in piece.ranges(table) {
-            match joined.get_mut(partition) {
-                None => {
-                    joined.insert(partition.clone(), *range);
-                }
-                Some(before) => *before = before.join(*range)?,
-            }
-        }
-    }
-    Some(joined)
 }

@@ -13,9 +13,13 @@
 //! | how dead letters are read and put back | [`letters`] |
 //! | the life of a worker | [`worker`] |
 //! | how a flush becomes commits | [`committer`], [`piece`] |
+//! | how a restart knows which series have rows of their own | [`admitted`] |
 //! | how copies of events are known after a restart | [`event_ids`] |
+//! | what came before a rollup was defined | [`backfill`] |
 //! | how tables are kept small and fast | [`maintenance`] |
 
+pub mod admitted;
+pub mod backfill;
 pub mod clock;
 pub mod committer;
 pub mod dead_letter;
@@ -28,6 +32,8 @@ pub mod personal;
 pub mod piece;
 mod pipeline;
 pub mod source;
+mod tables;
 pub mod worker;
 
 pub use pipeline::{Pipeline, PipelineError, WorkerThread};
+pub use tables::prepare;

@@ -8,6 +8,7 @@ use arrow::record_batch::RecordBatch;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 use tidewatch_engine::aggregate::AggregateError;
+use tidewatch_engine::cardinality::FreshSeries;
 use tidewatch_engine::commit::{OffsetRange, TopicPartition};
 use tidewatch_engine::dedupe::NewId;
 use tidewatch_engine::live::Piece;
@@ -23,6 +24,7 @@ pub struct WorkerPiece {
     states: Vec<FrozenStates>,
     dead_letters: Option<RecordBatch>,
     event_ids: Vec<NewIds>,
+    admitted: Vec<FreshSeries>,
     ranges: BTreeMap<String, Ranges>,
     batches: BTreeMap<String, OnceLock<Option<RecordBatch>>>,
     no_ranges: Ranges,
@@ -32,7 +34,8 @@ impl WorkerPiece {
     /// Takes what was counted and the offsets it covers, by table.
     pub fn new(states: Vec<FrozenStates>, dead_letters: Option<RecordBatch>, ranges: BTreeMap<String, Ranges>) -> Self {
         let batches = ranges.keys().map(|table| (table.clone(), OnceLock::new())).collect();
-        Self { states, dead_letters, event_ids: Vec::new(), ranges, batches, no_ranges: Ranges::new() }
+        let (event_ids, admitted, no_ranges) = (Vec::new(), Vec::new(), Ranges::new());
+        Self { states, dead_letters, event_ids, admitted, ranges, batches, no_ranges }
     }
 
     /// Adds the ids of the events that were counted.
@@ -43,6 +46,16 @@ impl WorkerPiece {
     /// The ids of the events that were counted.
     pub fn event_ids(&self) -> &[NewIds] {
         &self.event_ids
+    }
+
+    /// Adds the series that were given rows of their own.
+    pub fn with_admitted(self, admitted: Vec<FreshSeries>) -> Self {
+        Self { admitted, ..self }
+    }
+
+    /// The series that were given rows of their own.
+    pub fn admitted(&self) -> &[FreshSeries] {
+        &self.admitted
     }
 
     /// Rows (window × series) of all tables.
@@ -56,6 +69,7 @@ impl WorkerPiece {
         self.states.iter().map(FrozenStates::size_bytes).sum::<usize>()
             + self.dead_letters.as_ref().map_or(0, RecordBatch::get_array_memory_size)
             + self.event_ids.iter().map(|new| new.ids.capacity() * size_of::<NewId>()).sum::<usize>()
+            + self.admitted.iter().map(|new| new.series.capacity() * size_of::<u64>()).sum::<usize>()
     }
 
     /// The rows of a table, or why they cannot be made.

@@ -54,9 +54,20 @@ pub struct WorkerThread {
 impl Pipeline {
     /// Starts one worker on a thread of its own.
     pub async fn start(&self, source: Box<dyn Source>) -> Result<WorkerThread, PipelineError> {
-        let committer =
-            Committer::open(&self.store, &self.catalog, self.metrics.clone(), Arc::clone(&self.clock)).await?;
+        let (metrics, clock) = (self.metrics.clone(), Arc::clone(&self.clock));
+        let disorder_us = self.settings.watermark.disorder_us;
+        let committer = Committer::open(&self.store, &self.catalog, disorder_us, metrics, clock).await?;
         let committer = committer.with_event_ids(&self.store, self.settings.dedupe).await?;
+        let committer = committer.with_series(&self.store, self.settings.series_max).await?;
+        self.start_with(source, committer)
+    }
+
+    /// The same, with the committer given.
+    pub(crate) fn start_with(
+        &self,
+        source: Box<dyn Source>,
+        committer: Committer,
+    ) -> Result<WorkerThread, PipelineError> {
         let (requests, inbox) = mpsc::channel(1);
         let (outbox, answers) = sync_channel(1);
         self.runtime.spawn(committer.run(inbox, outbox));

@@ -14,7 +14,7 @@ use datafusion::error::DataFusionError;
 use futures::StreamExt;
 use std::collections::BTreeMap;
 use thiserror::Error;
-use tidewatch_engine::rollup::WINDOW_START;
+use tidewatch_engine::rollup::{RollupSchema, WINDOW_START};
 use tidewatch_engine::time::format_rfc3339;
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -111,7 +111,7 @@ async fn scan(
     let mut stream = context.table(name).await?.execute_stream().await?;
     while let Some(batch) = stream.next().await {
         // How far a store has come is not what is compared.
-        let batch = stored_columns(&batch?)?;
+        let batch = stored_columns(&batch?, table.rollup.as_ref())?;
         let windows = batch.column_by_name(WINDOW_START).cloned();
         let windows = windows.as_ref().and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>());
         each(&batch, &|row| windows.map(|w| w.value(row)))?;
@@ -119,9 +119,15 @@ async fn scan(
     Ok(())
 }
 
-fn stored_columns(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+/// The key, then the measures by name: where measures were added, their order is that of their coming.
+fn stored_columns(batch: &RecordBatch, rollup: Option<&RollupSchema>) -> Result<RecordBatch, ArrowError> {
     let fields = batch.schema_ref().fields();
-    let stored: Vec<usize> = (0..fields.len()).filter(|&i| !COMPUTED.contains(&fields[i].name().as_str())).collect();
+    let keys = rollup.map_or(0, |r| r.key_fields().len());
+    let mut stored: Vec<usize> =
+        (0..fields.len()).filter(|&i| !COMPUTED.contains(&fields[i].name().as_str())).collect();
+    if rollup.is_some() {
+        stored[keys..].sort_by_key(|&i| fields[i].name());
+    }
     batch.project(&stored)
 }
 

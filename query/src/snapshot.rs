@@ -146,7 +146,7 @@ impl Snapshots {
             }
             let schema = rollup.as_ref().map_or_else(|| table.schema(), RollupSchema::arrow_schema);
             let version = Some(table.version());
-            let completeness = completeness(&table, name, view);
+            let completeness = completeness(&table, name, view).with(table.unfilled().await?);
             self.remember(table).await;
             if is_behind && !accept {
                 return Ok(None);

@@ -10,11 +10,12 @@
 use crate::functions::{distinct_merge, hdr_merge};
 use crate::snapshot::SnapshotTable;
 use crate::tiers::{Segment, segments};
-use arrow::datatypes::{DataType, Field, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::{Result, ScalarValue, TableReference};
 use datafusion::datasource::{MemTable, TableType, ViewTable, provider_as_source};
+use datafusion::functions::expr_fn::coalesce;
 use datafusion::functions_aggregate::expr_fn::{last_value, max, min, sum};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast, ident, when};
 use datafusion::physical_plan::ExecutionPlan;
@@ -39,7 +40,10 @@ pub(crate) const COMPUTED: [&str; 3] = [WINDOW_END, COMPLETENESS, COMPLETENESS_R
 pub fn merged_table(name: &str, table: &SnapshotTable) -> Result<Arc<dyn TableProvider>> {
     let plan = match &table.rollup {
         Some(rollup) if rollup.pane_us.is_some() => return Ok(Arc::new(RollupTable::new(name, rollup, table)?)),
-        Some(rollup) => merged(rollup, all_rows(name, table, &rollup.arrow_schema())?, Vec::new())?,
+        Some(rollup) => {
+            let rows = all_rows(name, table, &rollup.arrow_schema())?;
+            merged(rollup, rows, Vec::new(), &table.committed.schema())?
+        }
         None => all_rows(name, table, &table.schema)?.build()?,
     };
     Ok(Arc::new(ViewTable::new(plan, None)))
@@ -47,16 +51,24 @@ pub fn merged_table(name: &str, table: &SnapshotTable) -> Result<Arc<dyn TablePr
 
 /// Committed rows and live rows, in the types of the table's schema.
 fn all_rows(name: &str, table: &SnapshotTable, schema: &SchemaRef) -> Result<LogicalPlanBuilder> {
-    let committed = scan(name, &table.committed)?.project(columns(schema))?;
+    let committed = scan(name, &table.committed)?;
+    let committed = with_columns(committed, schema)?;
     match live_rows(name, &table.live)? {
-        Some(live) => committed.union(live.project(columns(schema))?.build()?),
+        Some(live) => committed.union(with_columns(live, schema)?.build()?),
         None => Ok(committed),
     }
 }
 
-/// Readers of Parquet may hand out other encodings of the same type, such as views.
-fn columns(schema: &SchemaRef) -> Vec<Expr> {
-    schema.fields().iter().map(|f| cast(ident(f.name()), f.data_type().clone()).alias(f.name())).collect()
+fn with_columns(rows: LogicalPlanBuilder, schema: &SchemaRef) -> Result<LogicalPlanBuilder> {
+    let columns = columns(schema, rows.schema().inner());
+    rows.project(columns)
+}
+
+/// Readers of Parquet may hand out other encodings of the same type, such as views. A worker that follows an
+/// older definition has no rows of measures that were added since: nothing was counted there.
+fn columns(schema: &SchemaRef, there: &Schema) -> Vec<Expr> {
+    let column = |name: &str| if there.index_of(name).is_ok() { ident(name) } else { lit(ScalarValue::Null) };
+    schema.fields().iter().map(|f| cast(column(f.name()), f.data_type().clone()).alias(f.name())).collect()
 }
 
 fn scan(name: &str, committed: &Arc<dyn TableProvider>) -> Result<LogicalPlanBuilder> {
@@ -142,7 +154,7 @@ impl RollupTable {
                 self.cut(scan(&self.name, &self.committed)?.filter(lit(false))?, &everything)?
             }
         };
-        merged(&self.rollup, rows, self.computed(segments)?)
+        merged(&self.rollup, rows, self.computed(segments)?, &self.committed.schema())
     }
 
     /// Columns that are no state: computed from the start of each window, after the key and before the measures.
@@ -159,21 +171,25 @@ impl RollupTable {
             }
         }
         let end = cast(start() + width, timestamp_type());
-        let Completeness { complete_until_us, open_after_us, between, after } = &self.completeness;
-        let judged = |complete: Expr, between: &str, after: &str| {
+        let Completeness { complete_until_us, open_after_us, between, after, unfilled } = &self.completeness;
+        let judged = |complete: Expr, lacking: &str, between: &str, after: &str| {
             let is_complete = match *complete_until_us {
                 // Nothing is known of any partition.
                 i64::MIN => lit(false),
                 until => end.clone().lt_eq(instant(until)),
             };
             let is_open = end.clone().gt(instant((*open_after_us).max(0)));
-            when(is_complete, complete).when(is_open, lit(after)).otherwise(lit(between))
+            match unfilled {
+                Some(gap) => when(start().lt(lit(gap.until_us)), lit(lacking)).when(is_complete, complete),
+                None => when(is_complete, complete),
+            }
+            .when(is_open, lit(after))
+            .otherwise(lit(between))
         };
-        Ok(vec![
-            end.clone().alias(WINDOW_END),
-            judged(lit(Status::Complete.as_str()), between.0.as_str(), after.0.as_str())?.alias(COMPLETENESS),
-            judged(lit(ScalarValue::Utf8(None)), &between.1, &after.1)?.alias(COMPLETENESS_REASON),
-        ])
+        let lacking = (Status::Partial.as_str(), unfilled.as_ref().map_or("", |gap| &gap.reason));
+        let status = judged(lit(Status::Complete.as_str()), lacking.0, between.0.as_str(), after.0.as_str())?;
+        let reason = judged(lit(ScalarValue::Utf8(None)), lacking.1, &between.1, &after.1)?;
+        Ok(vec![end.clone().alias(WINDOW_END), status.alias(COMPLETENESS), reason.alias(COMPLETENESS_REASON)])
     }
 
     /// Rows of the tier itself, and those of finer ones that are not part of it yet.
@@ -201,7 +217,7 @@ impl RollupTable {
         if let Some(to) = segment.to {
             rows = rows.filter(ident(WINDOW_START).lt(instant(to)))?;
         }
-        let mut columns = columns(&self.rollup.arrow_schema());
+        let mut columns = columns(&self.rollup.arrow_schema(), rows.schema().inner());
         if segment.tier > 0 {
             columns[0] = in_windows(self.tiers[segment.tier].pane_us).alias(WINDOW_START);
         }
@@ -244,11 +260,18 @@ impl TableProvider for RollupTable {
     }
 }
 
-fn merged(rollup: &RollupSchema, rows: LogicalPlanBuilder, computed: Vec<Expr>) -> Result<LogicalPlan> {
+/// `stored`: the columns of the table; those that were added may be null where the rollup has no null.
+fn merged(
+    rollup: &RollupSchema,
+    rows: LogicalPlanBuilder,
+    computed: Vec<Expr>,
+    stored: &Schema,
+) -> Result<LogicalPlan> {
     let keys: Vec<String> = rollup.key_fields().iter().map(|f| f.name().clone()).collect();
     let merges = rollup.measures.iter().flat_map(merges_of);
     let plan = rows.aggregate(keys.iter().map(ident), merges)?;
-    let columns = keys.iter().map(ident).chain(computed).chain(rollup.measures.iter().flat_map(columns_of));
+    let columns =
+        keys.iter().map(ident).chain(computed).chain(rollup.measures.iter().flat_map(|m| columns_of(m, stored)));
     plan.project(columns)?.build()
 }
 
@@ -279,7 +302,7 @@ fn newest(columns: &[Field]) -> Vec<Expr> {
 }
 
 /// The columns a query sees of a measure: its merged state, and for an average also its value.
-fn columns_of(measure: &Measure) -> Vec<Expr> {
+fn columns_of(measure: &Measure, stored: &Schema) -> Vec<Expr> {
     let mut columns = Vec::new();
     if let MeasureKind::Avg { .. } = measure.kind {
         let sum = cast(ident(format!("{}{}", measure.name, Measure::SUM_SUFFIX)), DataType::Float64);
@@ -293,7 +316,12 @@ fn columns_of(measure: &Measure) -> Vec<Expr> {
         MeasureKind::Last { .. } => &fields[..2],
         _ => &fields[..],
     };
-    columns.extend(shown.iter().map(|f| ident(f.name())));
+    let is_added = |f: &Field| stored.field_with_name(f.name()).is_ok_and(Field::is_nullable) && !f.is_nullable();
+    columns.extend(shown.iter().map(|f| match is_added(f) {
+        // Rows from before the measure was added hold null: nothing was counted there.
+        true => coalesce(vec![ident(f.name()), lit(0i64)]).alias(f.name()),
+        false => ident(f.name()),
+    }));
     columns
 }
 

@@ -1,5 +1,6 @@
 //! One file per command.
 
+mod backfill;
 mod check;
 mod dead_letters;
 mod demo;
@@ -26,6 +27,7 @@ pub fn execute(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         Command::Demo(options) => block_on(|commits| demo::demo(options, commits)),
         Command::Run(options) => block_on(|commits| run::run(options, commits)),
+        Command::Backfill(options) => block_on(|commits| backfill::backfill(options, commits)),
         Command::Check(options) => block_on(|_| check::check(options)),
         Command::Test(options) => block_on(|_| test::test(options)),
         Command::Sql(options) => block_on(|_| sql::sql(options)),

@@ -5,6 +5,7 @@
 
 use crate::app::{open_store, start_log};
 use crate::cli::Verify;
+use crate::ingestion::kafka_settings;
 use crate::packs;
 use crate::settings::Settings;
 use anyhow::{Context, Result, bail};
@@ -16,13 +17,13 @@ use std::sync::Arc;
 use std::time::Duration;
 use tidewatch_engine::commit::{BEFORE_FIRST, TopicPartition};
 use tidewatch_engine::rollup::Catalog;
-use tidewatch_ingest::Pipeline;
 use tidewatch_ingest::clock::{Clock, SystemClock};
 use tidewatch_ingest::letters::{Journal, JournalReader};
 use tidewatch_ingest::metrics::IngestMetrics;
 use tidewatch_ingest::source::{
     FileSource, JOURNAL_TOPIC, JournalSource, KafkaSettings, KafkaSource, Source, Until, journal_partition,
 };
+use tidewatch_ingest::{Pipeline, admitted};
 use tidewatch_query::compare::{Comparison, compare};
 use tidewatch_query::{NoLiveStates, Snapshots};
 use tidewatch_storage::Store;
@@ -48,10 +49,25 @@ pub async fn verify(options: Verify, commits: Handle) -> Result<ExitCode> {
         println!("nothing to verify: no table has counted anything of {}", origin(&settings));
         return Ok(ExitCode::SUCCESS);
     }
+    refuse_unfilled(&stored, &catalog).await?;
     let scratch = Scratch::new(options.scratch.as_deref())?;
     let replayed = Store::open(&scratch.0.display().to_string(), Default::default())?;
+    admitted::copy(&stored, &replayed).await?;
     replay(&settings, &catalog, &replayed, ends, journal.reader(), commits).await?;
     report(&catalog, &stored, &replayed, settings.sql.memory_bytes_max).await
+}
+
+/// What began later and is not filled yet would differ, and everybody knows.
+async fn refuse_unfilled(store: &Store, catalog: &Catalog) -> Result<()> {
+    let mut unfilled = Vec::new();
+    for plan in catalog.tables() {
+        let Some(mut table) = store.table(&plan.schema.name).await? else { continue };
+        unfilled.extend(table.unfilled().await?.map(|gap| gap.reason));
+    }
+    match unfilled.is_empty() {
+        true => Ok(()),
+        false => bail!("not everything is filled yet, so it cannot be as replayed\n  {}", unfilled.join("\n  ")),
+    }
 }
 
 /// A folder for the replay, removed at the end.
@@ -77,17 +93,13 @@ fn origin(settings: &Settings) -> &'static str {
     if settings.files.paths.is_empty() { "these topics" } else { "these files" }
 }
 
-fn kafka(settings: &Settings, catalog: &Catalog) -> KafkaSettings {
-    let mut properties = settings.kafka.properties.clone();
-    // A group of its own: the replay must not take partitions from the workers that count.
-    properties.insert("group.id".to_owned(), format!("tidewatch-verify-{}", std::process::id()));
-    let topics = catalog.topics().into_iter().map(str::to_owned).collect();
-    KafkaSettings { topics, properties, skip_missing: true, until_end: true }
+fn kafka(settings: &Settings, catalog: &Catalog) -> Result<KafkaSettings> {
+    Ok(KafkaSettings { skip_missing: true, ..kafka_settings(settings, catalog, true)? })
 }
 
 fn partitions(settings: &Settings, catalog: &Catalog) -> Result<Vec<TopicPartition>> {
     Ok(match settings.files.paths.is_empty() {
-        true => KafkaSource::partitions(&kafka(settings, catalog))?,
+        true => KafkaSource::partitions(&kafka(settings, catalog)?)?,
         false => files(settings).partitions(),
     })
 }
@@ -126,7 +138,7 @@ async fn common_positions(
         tokio::time::sleep(LOOK_AGAIN_AFTER).await;
     }
     bail!(
-        "the tables stand at different offsets: {differing}\n  hint: a crash between two commits leaves them so, and so does a rollup that is not filled yet; `tidewatch run` makes them even"
+        "the tables stand at different offsets: {differing}\n  hint: a crash between two commits leaves them so; `tidewatch run` makes them even"
     )
 }
 
@@ -142,7 +154,8 @@ async fn replay(
     let topics: BTreeSet<Arc<str>> = ends.keys().map(|p| Arc::clone(&p.topic)).collect();
     let total: i64 = ends.values().map(|end| end + 1).sum();
     let inner: Box<dyn Source> = match settings.files.paths.is_empty() {
-        true => Box::new(KafkaSource::new(&kafka(settings, catalog))?),
+        // Outside of the group: the replay must not take partitions from the workers that count.
+        true => Box::new(KafkaSource::assigned(&kafka(settings, catalog)?, ends.keys().cloned().collect())?),
         false => Box::new(files(settings)),
     };
     let metrics = IngestMetrics::register(&prometheus::Registry::new())?;

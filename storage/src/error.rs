@@ -15,11 +15,13 @@ pub enum StorageError {
     },
     /// A table exists with another definition.
     #[error(
-        "table {table} was created by another definition\n  stored:  {stored}\n  defined: {defined}\n  hint: give the rollup another name, or use another folder"
+        "table {table} follows another definition: {reason}\n  stored:  {stored}\n  defined: {defined}\n  hint: measures may be added, nothing else may change; give the rollup another name and fill it with `tidewatch backfill`, or use another folder"
     )]
     DefinitionChanged {
         /// The table.
         table: String,
+        /// The first difference.
+        reason: String,
         /// Its definition.
         stored: String,
         /// The definition of today.

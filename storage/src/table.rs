@@ -1,10 +1,14 @@
-//! One Delta table: create it, read it. Its parts: [`append`] (rows and their offsets), [`replace`]
-//! (maintenance), [`files`] (what it consists of), [`recorded`] (positions, watermarks, boundaries),
-//! [`upkeep`] (checkpoints, old log entries, files that nobody needs).
+//! One Delta table: create it, read it. Its parts: [`append`] (rows and their offsets), [`evolve`] (more
+//! measures), [`fill`] (backfills), [`replace`] (maintenance), [`files`] (what it consists of), [`recorded`]
+//! (positions, watermarks, boundaries), [`records`] (everything about offsets), [`upkeep`] (checkpoints, old
+//! log entries, files that nobody needs).
 
 mod append;
+mod evolve;
 mod files;
+mod fill;
 mod recorded;
+mod records;
 mod replace;
 mod upkeep;
 mod write;
@@ -13,16 +17,19 @@ pub use append::{AppendOutcome, Rows};
 pub use files::DataFile;
 pub use replace::{Part, ReplaceOutcome, Replacement};
 
+use crate::transaction::{Ledger, Recorded};
 use crate::{StorageError, Store};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
-use deltalake::kernel::StructType;
 use deltalake::kernel::engine::arrow_conversion::TryIntoKernel;
+use deltalake::kernel::transaction::CommitProperties;
+use deltalake::kernel::{Action, StructType};
 use deltalake::operations::create::CreateBuilder;
 use deltalake::protocol::SaveMode;
 use deltalake::{DeltaTable, DeltaTableError};
 use recorded::Known;
 use std::sync::Arc;
+use tidewatch_engine::backfill::{Scope, Start};
 use tidewatch_engine::rollup::RollupSchema;
 
 /// Table property that holds the rollup's schema as JSON.
@@ -40,34 +47,37 @@ pub struct Table {
     name: String,
     delta: DeltaTable,
     rollup: Option<RollupSchema>,
+    /// The definition that its writer follows, once opened for that; may lack measures of `rollup`.
+    defined: Option<RollupSchema>,
+    /// How far events may lie beyond a watermark of its writer, microseconds.
+    disorder_us: i64,
     schema: SchemaRef,
+    /// Whose positions are meant by those that are known.
+    ledger: Ledger,
     known: Known,
 }
 
 impl Table {
     pub(crate) fn from_delta(name: &str, delta: DeltaTable) -> Result<Self, StorageError> {
-        let fail = StorageError::delta(name);
-        let snapshot = delta.snapshot().map_err(&fail)?;
-        let schema: SchemaRef = snapshot.snapshot().arrow_schema();
-        let rollup = match snapshot.metadata().configuration().get(ROLLUP_PROPERTY) {
-            None => None,
-            Some(text) => Some(serde_json::from_str::<RollupSchema>(text).map_err(|e| StorageError::Property {
-                table: name.to_owned(),
-                property: ROLLUP_PROPERTY,
-                reason: e.to_string(),
-            })?),
-        };
-        let known = Known::at(snapshot.version());
-        Ok(Self { name: name.to_owned(), delta, rollup, schema, known })
+        let (rollup, schema) = read_definition(name, &delta)?;
+        let known = Known::at(delta.version().unwrap_or_default());
+        let (name, ledger) = (name.to_owned(), Ledger::Live);
+        Ok(Self { name, delta, rollup, defined: None, disorder_us: 0, schema, ledger, known })
     }
 
-    /// Opens the table of a rollup, creating it when there is none.
+    /// Opens the table of a rollup, creating it when there is none, and adding columns when the definition
+    /// has more measures than the table.
     ///
     /// A stored definition that only keeps its rows for another time is as good: what is kept is decided
     /// by whoever maintains the table.
     ///
     /// Errors: [`StorageError::DefinitionChanged`] when it exists with another definition.
     pub async fn open_rollup(store: &Store, rollup: &RollupSchema) -> Result<Self, StorageError> {
+        Self::open_rollup_at(store, rollup, &Start::default()).await
+    }
+
+    /// The same; a table that is created begins at `start`, and its creation records that.
+    pub async fn open_rollup_at(store: &Store, rollup: &RollupSchema, start: &Start) -> Result<Self, StorageError> {
         let property = serde_json::to_string(rollup).map_err(|e| StorageError::Property {
             table: rollup.name.clone(),
             property: ROLLUP_PROPERTY,
@@ -84,23 +94,14 @@ impl Table {
             schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
             partitions = vec![TIER, ROLLED_UP];
         }
-        let table = Self::open_partitioned(store, &rollup.name, &schema, &partitions, &properties).await?;
-        table.check_definition(rollup)?;
-        Ok(table)
-    }
-
-    /// Does it hold what this definition counts?
-    ///
-    /// Errors: [`StorageError::DefinitionChanged`] when it holds something else.
-    pub fn check_definition(&self, rollup: &RollupSchema) -> Result<(), StorageError> {
-        match &self.rollup {
-            Some(stored) if stored.counts_like(rollup) => Ok(()),
-            stored => Err(StorageError::DefinitionChanged {
-                table: rollup.name.clone(),
-                stored: stored.as_ref().map_or("not a rollup".to_owned(), |s| s.definition.replace('\n', "; ")),
-                defined: rollup.definition.replace('\n', "; "),
-            }),
-        }
+        let begins = start.positions.iter().flat_map(|(p, &position)| {
+            [Recorded::Offset(p.clone()), Recorded::Begins(Scope::Rollup, p.clone())].map(|r| r.at(position))
+        });
+        let time = start.event_time_us().filter(|_| !start.positions.is_empty()).map(|t| Recorded::BeginsTime.at(t));
+        let actions = begins.chain(time).map(Action::Txn).collect();
+        let mut table = Self::open_partitioned(store, &rollup.name, &schema, &partitions, &properties, actions).await?;
+        table.disorder_us = start.disorder_us;
+        table.follow_definition(rollup).await
     }
 
     /// Opens a table of another kind, creating it when there is none.
@@ -110,7 +111,7 @@ impl Table {
         schema: &Schema,
         properties: &[(&str, String)],
     ) -> Result<Self, StorageError> {
-        Self::open_partitioned(store, name, schema, &[], properties).await
+        Self::open_partitioned(store, name, schema, &[], properties, Vec::new()).await
     }
 
     async fn open_partitioned(
@@ -119,6 +120,7 @@ impl Table {
         schema: &Schema,
         partitions: &[&str],
         properties: &[(&str, String)],
+        actions: Vec<Action>,
     ) -> Result<Self, StorageError> {
         if let Some(table) = store.table(name).await? {
             return Ok(table);
@@ -135,6 +137,9 @@ impl Table {
             .with_columns(columns.fields().cloned())
             .with_partition_columns(partitions.iter().copied())
             .with_save_mode(SaveMode::Ignore)
+            .with_actions(actions)
+            // Retried over a table that another worker has made meanwhile, it would set its positions back.
+            .with_commit_properties(CommitProperties::default().with_max_retries(0))
             .with_configuration(properties)
             .with_raise_if_key_not_exists(false)
             .await;
@@ -180,7 +185,14 @@ impl Table {
             tracing::debug!(table = self.name, %error, "loading the table anew");
             self.delta.load().await.map_err(StorageError::delta(&self.name))?;
         }
+        self.follow_schema()?;
         self.follow().await
+    }
+
+    /// Others may have added columns.
+    fn follow_schema(&mut self) -> Result<(), StorageError> {
+        (self.rollup, self.schema) = read_definition(&self.name, &self.delta)?;
+        Ok(())
     }
 
     /// A scan of the loaded version for DataFusion.
@@ -195,6 +207,19 @@ impl Table {
     fn has_tiers(&self) -> bool {
         self.schema.index_of(TIER).is_ok() && self.rollup.as_ref().is_some_and(|r| r.pane_us.is_some())
     }
+}
+
+fn read_definition(name: &str, delta: &DeltaTable) -> Result<(Option<RollupSchema>, SchemaRef), StorageError> {
+    let snapshot = delta.snapshot().map_err(StorageError::delta(name))?;
+    let property = snapshot.metadata().configuration().get(ROLLUP_PROPERTY);
+    let rollup = property.map(|text| {
+        serde_json::from_str::<RollupSchema>(text).map_err(|e| StorageError::Property {
+            table: name.to_owned(),
+            property: ROLLUP_PROPERTY,
+            reason: e.to_string(),
+        })
+    });
+    Ok((rollup.transpose()?, snapshot.snapshot().arrow_schema()))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ fn the_printed_defaults_are_a_valid_settings_file() {
     let settings = write_settings(folder.path(), &tidewatch(&["check", "--defaults"]));
     let report = tidewatch(&["check", "-c", settings.to_str().unwrap()]);
     assert!(report.contains("api_calls ← api_call_completed"), "{report}");
-    assert!(report.contains("topics: apihealth.events.v1, orders.events.v1"), "{report}");
+    assert!(report.contains("topics: apihealth.events.v1, automation.events.v1, billing.events.v1"), "{report}");
 }
 
 #[test]

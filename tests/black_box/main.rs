@@ -19,6 +19,7 @@
 //! | money of a real shop to the cent; DuckDB, Polars read the tables | `retail` |
 //! | the same tables in S3 | `object_store` |
 //! | transactional topics | `transactions` |
+//! | rollups and measures that come later are filled, killed and resumed | `backfill` |
 //! | `kill -9`, twenty times, through real Kafka | `crash` |
 //!
 //! A component that is missing makes its test say so and pass, except under `CI=true`.
@@ -26,6 +27,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests say what went wrong by panicking")]
 #![allow(clippy::disallowed_methods, reason = "these tests drive real processes, by the wall clock")]
 
+mod backfill;
 mod bad_input;
 mod cli;
 mod crash;

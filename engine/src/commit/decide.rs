@@ -24,6 +24,8 @@ pub enum AppendDecision {
 
 /// Decides about an append of rows covering `ranges` to a table that has reached `positions`.
 ///
+/// Rows that cover no offsets at all are always appended.
+///
 /// Mixed cases, where some partitions are committed and others are not, are refused as a whole:
 /// the rows of a piece cannot be told apart by partition any more.
 pub fn decide_append(
@@ -31,7 +33,7 @@ pub fn decide_append(
     ranges: &BTreeMap<TopicPartition, OffsetRange>,
 ) -> AppendDecision {
     let position = |p| positions.get(p).copied().unwrap_or(BEFORE_FIRST);
-    if ranges.iter().all(|(p, r)| position(p) >= r.to) {
+    if !ranges.is_empty() && ranges.iter().all(|(p, r)| position(p) >= r.to) {
         return AppendDecision::AlreadyCommitted;
     }
     match ranges.iter().find(|(p, r)| position(p) != r.from) {

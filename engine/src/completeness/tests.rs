@@ -20,7 +20,7 @@ fn live(watermarks: &[(i32, Option<i64>)], watermark: Option<i64>) -> LiveProgre
 
 fn story(completeness: &Completeness) -> String {
     let judge = |end: i64| {
-        let (status, reason) = completeness.judge(end * S);
+        let (status, reason) = completeness.judge((end - 10) * S, end * S);
         format!("{end} {}{}{reason}", status.as_str(), if reason.is_empty() { "" } else { ": " })
     };
     [10, 20, 30].map(judge).join(" | ")
@@ -52,5 +52,19 @@ fn what_another_process_reads_is_known_as_far_as_it_is_committed() {
 
 #[test]
 fn without_any_event_nothing_is_known() {
-    assert_eq!(Completeness::of(&committed(&[None]), &[]).judge(0), (Status::Unknown, "nothing was read yet"));
+    assert_eq!(Completeness::of(&committed(&[None]), &[]).judge(-S, 0), (Status::Unknown, "nothing was read yet"));
+}
+
+#[test]
+fn windows_that_a_backfill_is_to_fill_are_partial_and_say_so() {
+    let gap = Unfilled { until_us: 15 * S, reason: "calls began later".to_owned() };
+    let completeness = Completeness::of(&committed(&[Some(20)]), &[]).with(Some(gap));
+    assert_eq!(
+        story(&completeness),
+        "10 partial: calls began later | 20 partial: calls began later | 30 partial: event time has come to 1970-01-01T00:00:20Z"
+    );
+    // The window that begins where events of before end lacks nothing.
+    let gap = Unfilled { until_us: 10 * S, reason: "calls began later".to_owned() };
+    let completeness = Completeness::of(&committed(&[Some(20)]), &[]).with(Some(gap));
+    assert_eq!(completeness.judge(10 * S, 20 * S), (Status::Complete, ""));
 }

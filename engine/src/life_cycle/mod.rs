@@ -154,11 +154,14 @@ pub fn tiers_of(schema: &RollupSchema) -> Vec<Tier> {
 /// Files of a tier are merged within stretches of this length: few files per tier, each a small part of
 /// what a query of that width reads.
 pub fn bucket_us(pane_us: i64) -> i64 {
-    match pane_us {
-        ..MINUTE_US => 6 * HOUR_US,
-        ..HOUR_US => DAY_US,
-        ..DAY_US => 30 * DAY_US,
-        _ => 365 * DAY_US,
+    if pane_us < MINUTE_US {
+        6 * HOUR_US
+    } else if pane_us < HOUR_US {
+        DAY_US
+    } else if pane_us < DAY_US {
+        30 * DAY_US
+    } else {
+        365 * DAY_US
     }
 }
 

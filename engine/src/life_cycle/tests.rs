@@ -177,7 +177,7 @@ fn rolling_keeps_the_rows_and_adds_them_to_the_next_width() {
         (hours * SECOND_US, "a", 16),
     ]);
     let task = Task::Roll { tier: 0, files: vec![0] };
-    let out = outputs(&windows(), &task, Some(&schema()), None, &[rows.clone()]).unwrap();
+    let out = outputs(&windows(), &task, Some(&schema()), None, std::slice::from_ref(&rows)).unwrap();
     let fresh = format!("1 false: 0 a 7, 60 b 8, {hours} a 16");
     let last = format!("0 true: {hours} a 16");
     assert_eq!(shown(&out), ["0 true: 10 a 1, 20 a 6, 70 b 8", &last, &fresh]);
@@ -185,7 +185,7 @@ fn rolling_keeps_the_rows_and_adds_them_to_the_next_width() {
     let mut boundaries = vec![None; 4];
     boundaries[0] = Some(60 * SECOND_US);
     let life = Life::Windows { tiers: tiers(), boundaries };
-    let out = outputs(&life, &task, Some(&schema()), None, &[rows.clone()]).unwrap();
+    let out = outputs(&life, &task, Some(&schema()), None, std::slice::from_ref(&rows)).unwrap();
     assert_eq!(shown(&out), ["0 true: 70 b 8", &last, &fresh]);
     // Into the last tier: at once by bucket.
     let task = Task::Roll { tier: 2, files: vec![0] };

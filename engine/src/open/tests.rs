@@ -5,7 +5,7 @@ use crate::cardinality::Admissions;
 use crate::rollup::{Catalog, merge_batches, sorted_by_key};
 use crate::sketch::{DistinctSketch, HdrSketch};
 use crate::time::SECOND_US;
-use arrow::array::{BooleanArray, Int64Array, StringArray};
+use arrow::array::{BooleanArray, Int64Array, StringArray, TimestampMicrosecondArray};
 use arrow::datatypes::DataType;
 use arrow::util::display::array_value_to_string;
 use proptest::prelude::*;
@@ -25,7 +25,7 @@ fn plan(rollups: &str) -> Arc<SourcePlan> {
     Arc::clone(&catalog.sources[0])
 }
 
-/// Events from lines of `second api ok ms shop text`; `-` is null.
+/// Events from lines of `second api ok ms shop text sequence`; `-`, and what is missing, is null.
 fn batch(plan: &SourcePlan, lines: &str) -> EventBatch {
     let cells: Vec<Vec<&str>> =
         lines.lines().map(|l| l.split_whitespace().collect::<Vec<_>>()).filter(|l| !l.is_empty()).collect();
@@ -35,7 +35,12 @@ fn batch(plan: &SourcePlan, lines: &str) -> EventBatch {
         .fields()
         .iter()
         .map(|field| {
-            let at = ["api", "ok", "ms", "shop", "text"].iter().position(|n| n == field.name()).unwrap() + 1;
+            if let DataType::Timestamp(..) = field.data_type() {
+                let times = cells.iter().map(|line| time_us(line));
+                return Arc::new(TimestampMicrosecondArray::from_iter_values(times).with_timezone("UTC")) as ArrayRef;
+            }
+            let at =
+                ["api", "ok", "ms", "shop", "text", "sequence"].iter().position(|n| n == field.name()).unwrap() + 1;
             match field.data_type() {
                 DataType::Boolean => {
                     Arc::new(column(at).map(|c| c.map(|c| c == "true")).collect::<BooleanArray>()) as ArrayRef
@@ -48,8 +53,12 @@ fn batch(plan: &SourcePlan, lines: &str) -> EventBatch {
     let options = arrow::record_batch::RecordBatchOptions::new().with_row_count(Some(cells.len()));
     EventBatch {
         columns: RecordBatch::try_new_with_options(Arc::clone(&plan.columns), columns, &options).unwrap(),
-        event_time_us: cells.iter().map(|line| (line[0].parse::<f64>().unwrap() * SECOND_US as f64) as i64).collect(),
+        event_time_us: cells.iter().map(|line| time_us(line)).collect(),
     }
+}
+
+fn time_us(line: &[&str]) -> i64 {
+    (line[0].parse::<f64>().unwrap() * SECOND_US as f64) as i64
 }
 
 /// Rows as lines: window start in seconds, then the other columns; sketches as their count or estimate.
@@ -270,32 +279,62 @@ fn arithmetic_that_overflows_has_no_value_either() {
     assert_eq!(frozen.without_value(), 1);
 }
 
+/// One of every aggregate, in windows and by key.
+const EVERY_AGGREGATE: &str = "
+CREATE ROLLUP windows AS
+SELECT api, count(*) AS n, sum(ms) AS total, avg(ms) FILTER (WHERE ok) AS good_ms, min(ms) AS least, max(ms) AS most,
+       hdr(ms) AS ms, approx_distinct(shop) AS shops, last(ok) AS ok
+FROM call GROUP BY tumble(INTERVAL '10 seconds'), api;
+CREATE ROLLUP keys AS
+SELECT api, shop, count(*) AS n, last(ms) AS ms, last(text) FILTER (WHERE ok) AS text, min(ms) AS least
+FROM call GROUP BY api, shop;
+";
+
 proptest! {
+    /// However events are dealt to workers, put in order, cut into batches and frozen: the bytes of the merged
+    /// states are those of one pass.
     #[test]
-    fn freezing_at_any_point_and_merging_gives_the_rows_of_one_pass(
+    fn states_do_not_depend_on_partition_order_or_batching(
         events in prop::collection::vec((0i64..60, 0usize..4, 0usize..3, -2i64..500, 0i64..30), 1..120),
-        cuts in prop::collection::vec(any::<usize>(), 0..6),
+        places in prop::collection::vec((0usize..3, any::<u64>(), 0u8..4), 120),
     ) {
-        let plan = plan(CALLS);
+        let plan = plan(EVERY_AGGREGATE);
         let text: Vec<String> = events.iter().map(|(second, api, ok, ms, shop)| {
-            format!("{second} {} {} {ms} s{shop} x", ["a", "b", "c", "-"][*api], ["true", "false", "-"][*ok])
+            format!("{second} {} {} {ms} s{shop} x{ms} {ms}", ["a", "b", "c", "-"][*api], ["true", "false", "-"][*ok])
         }).collect();
-        let mut cuts: Vec<usize> = cuts.iter().map(|c| c % (text.len() + 1)).chain([0, text.len()]).collect();
-        cuts.sort_unstable();
         let mut whole = OpenStates::new(Arc::clone(&plan));
         whole.count(&batch(&plan, &text.join("\n")), &mut Admissions::unlimited(), ALL).unwrap();
         let whole = whole.freeze();
-        let mut open = OpenStates::new(Arc::clone(&plan));
+        let mut dealt: Vec<_> = text.iter().zip(&places).collect();
+        dealt.sort_by_key(|(_, (_, order, _))| *order);
         let mut parts = Vec::new();
-        for cut in cuts.windows(2) {
-            open.count(&batch(&plan, &text[cut[0]..cut[1]].join("\n")), &mut Admissions::unlimited(), ALL).unwrap();
+        for worker in 0..3 {
+            let (mut open, mut lines) = (OpenStates::new(Arc::clone(&plan)), Vec::new());
+            let count = |open: &mut OpenStates, lines: &mut Vec<&str>| {
+                open.count(&batch(&plan, &lines.join("\n")), &mut Admissions::unlimited(), ALL).unwrap();
+                lines.clear();
+            };
+            for (line, (_, _, cut)) in dealt.iter().filter(|(_, (to, ..))| *to == worker) {
+                lines.push(line.as_str());
+                if *cut == 0 {
+                    count(&mut open, &mut lines);
+                    parts.push(open.freeze());
+                } else if *cut == 1 {
+                    count(&mut open, &mut lines);
+                }
+            }
+            count(&mut open, &mut lines);
             parts.push(open.freeze());
         }
         parts.reverse();
         for (index, rollup) in plan.rollups.iter().enumerate() {
             let batches: Vec<_> = parts.iter().map(|p| p.batch(index).unwrap()).collect();
             let one = sorted_by_key(&rollup.schema, &whole.batch(index).unwrap()).unwrap();
-            prop_assert_eq!(merge_batches(&rollup.schema, &batches).unwrap(), one);
+            // In two steps as well: what was merged merges again.
+            let (left, right) = batches.split_at(batches.len() / 2);
+            let halves = [merge_batches(&rollup.schema, left), merge_batches(&rollup.schema, right)].map(Result::unwrap);
+            prop_assert_eq!(&merge_batches(&rollup.schema, &batches).unwrap(), &one);
+            prop_assert_eq!(merge_batches(&rollup.schema, &halves).unwrap(), one);
         }
     }
 }

@@ -30,7 +30,7 @@ pub(super) fn parse_tiers(text: &str, pane_us: i64) -> Result<Vec<Tier>, String>
             if pane_us <= finer.pane_us || pane_us % finer.pane_us != 0 {
                 return Err(format!("{width} is not a multiple of the width before it"));
             }
-            if finer.retain_us.is_none_or(|f| retain_us.is_some_and(|r| r < f)) {
+            if retain_us.is_some_and(|r| finer.retain_us.is_none_or(|f| r < f)) {
                 return Err(format!("{width} is kept for a shorter time than the finer width before it"));
             }
         }
@@ -84,8 +84,9 @@ mod tests {
         assert_eq!(names(&default_tiers(10 * SECOND_US)), "10s 2d, 1m 30d, 1h 400d, 1d 1830d");
         assert_eq!(names(&default_tiers(MINUTE_US)), "1m 30d, 1h 400d, 1d 1830d");
         assert_eq!(names(&default_tiers(15 * MINUTE_US)), "15m 2d, 1h 400d, 1d 1830d");
-        let text = "10s 1h, 5m 30d, 1d forever";
-        assert_eq!(names(&parse_tiers(text, 10 * SECOND_US).unwrap()), text);
+        for text in ["10s 1h, 5m 30d, 1d forever", "10s forever, 1m forever"] {
+            assert_eq!(names(&parse_tiers(text, 10 * SECOND_US).unwrap()), text);
+        }
     }
 
     #[test]

@@ -50,7 +50,7 @@ pub struct SourcePlan {
 
 /// How a source is counted into one table; numbers are indexes into its [`SourcePlan`]. A table may have
 /// several of them, even of one source.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct RollupPlan {
     /// The table.
     pub schema: RollupSchema,

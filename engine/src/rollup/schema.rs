@@ -221,13 +221,6 @@ impl Measure {
 }
 
 impl RollupSchema {
-    /// Do two schemas keep the same numbers? How long they keep them may differ.
-    pub fn counts_like(&self, other: &Self) -> bool {
-        let widths = |schema: &Self| schema.tiers.iter().map(|t| t.pane_us).collect::<Vec<_>>();
-        let life = |schema: &Self| Self { tiers: Vec::new(), retain_us: None, ..schema.clone() };
-        widths(self) == widths(other) && life(self) == life(other)
-    }
-
     /// Columns of the key: the window if there is one, then the dimensions in the order of the definition.
     pub fn key_fields(&self) -> Vec<Field> {
         let window = self.pane_us.map(|_| Field::new(WINDOW_START, timestamp_type(), false));

@@ -22,6 +22,8 @@ use std::sync::Arc;
 use tidewatch_engine::dedupe::event_hash;
 use tidewatch_engine::open::EventBatch;
 use tidewatch_engine::rollup::Catalog;
+use tidewatch_engine::source::PersonalKeys;
+use tidewatch_engine::time::parse_rfc3339;
 
 /// Bounds of what is accepted as an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +83,14 @@ pub struct SourceRows {
     pub time_fallback: bool,
     /// Values that were counted as something else.
     pub notices: Vec<Notice>,
+}
+
+/// The time that an event says it happened, if it can be read: for questions about a single record.
+pub(crate) fn event_time_us(record: &RawRecord<'_>) -> Option<i64> {
+    // Only the time is kept, so that no value needs to be cleaned.
+    let personal = Personal::new(&PersonalKeys::default(), HashKey::default());
+    let envelope = Envelope::read(record.payload, record.headers, &personal).ok()?;
+    envelope.time.as_deref().and_then(parse_rfc3339).or(record.timestamp_us)
 }
 
 /// Decodes records into one set of columns per source.

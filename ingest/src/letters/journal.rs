@@ -262,8 +262,10 @@ impl Journal {
                     return Ok(Some(range));
                 }
                 // Somebody else appended: other letters, or these. That the end is as far as ours would be
-                // says nothing about whose rows they are.
-                Ok(AppendOutcome::AlreadyCommitted | AppendOutcome::MustReplay { .. }) => {}
+                // says nothing about whose rows they are. (Measures are the business of rollups.)
+                Ok(
+                    AppendOutcome::AlreadyCommitted | AppendOutcome::MustReplay { .. } | AppendOutcome::Outdated { .. },
+                ) => {}
                 Err(error) if failures == FAILURES_MAX => return Err(error.into()),
                 // The store may be well again, and letters that went in unheard are found.
                 Err(error) => {

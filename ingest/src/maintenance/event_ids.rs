@@ -4,7 +4,7 @@
 //! beside others that are up to date, must not lose what it has just remembered.
 
 use super::MaintenanceError;
-use arrow::array::{Array, AsArray, BooleanArray};
+use arrow::array::{AsArray, BooleanArray};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{Int32Type, Schema, TimestampMicrosecondType};
 use arrow::record_batch::RecordBatch;

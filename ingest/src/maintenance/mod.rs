@@ -14,6 +14,7 @@ mod table;
 
 pub use metrics::MaintenanceMetrics;
 
+use crate::admitted::{DAY, SERIES};
 use crate::clock::Clock;
 use crate::dead_letter::DEAD_LETTERS;
 use event_ids::{EVENT_IDS, PANE_START};
@@ -61,6 +62,9 @@ impl Default for MaintenanceSettings {
         }
     }
 }
+
+/// How long admitted series are kept, by their day: as long as somebody may want to replay it.
+const SERIES_RETENTION: Duration = Duration::from_secs(90 * 86_400);
 
 /// Why a task could not be done.
 #[derive(Debug, Error)]
@@ -182,6 +186,7 @@ impl Maintenance {
             DEAD_LETTERS => (Some("arrival_time"), self.settings.dead_letters_retention),
             // Forgotten partition by partition, not by time alone.
             EVENT_IDS => (Some(PANE_START), None),
+            SERIES => (Some(DAY), Some(SERIES_RETENTION)),
             _ => (None, None),
         }
     }

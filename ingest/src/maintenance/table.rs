@@ -6,7 +6,7 @@ use crate::clock::Clock;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tidewatch_engine::life_cycle::{FileInfo, Life, Output, Task, next_task, outputs, tiers_of};
-use tidewatch_engine::rollup::{RollupSchema, Tier, WINDOW_START};
+use tidewatch_engine::rollup::{DefinitionChange, RollupSchema, Tier, WINDOW_START};
 use tidewatch_engine::time::{DAY_US, HOUR_US};
 use tidewatch_storage::{DataFile, Part, ReplaceOutcome, Replacement, Table};
 
@@ -27,6 +27,8 @@ const CONFLICTS_MAX: usize = 5;
 #[derive(Debug)]
 pub(super) struct TableKeeper {
     table: Table,
+    /// The definition of today.
+    defined: Option<RollupSchema>,
     /// Its rollup with the retention of today; `None` for rows that do not merge.
     schema: Option<RollupSchema>,
     /// The column that tells how old rows are.
@@ -40,21 +42,43 @@ pub(super) struct TableKeeper {
 }
 
 impl TableKeeper {
-    /// `defined` is today's definition; it counts when the table keeps the same numbers. `log` is for tables
-    /// that are no rollup: their time column, and how long their rows are kept.
+    /// `defined` is today's definition; it counts when the table keeps the same numbers, or one of both more
+    /// measures. `log` is for tables that are no rollup: their time column, and how long their rows are kept.
     pub(super) fn new(
         table: Table,
         defined: Option<&RollupSchema>,
         log: (Option<&'static str>, Option<Duration>),
     ) -> Self {
-        let stored = table.rollup().cloned();
-        let schema = stored.map(|stored| defined.filter(|d| d.counts_like(&stored)).cloned().unwrap_or(stored));
-        let tiers = schema.as_ref().map(tiers_of).unwrap_or_default();
-        let time_column = match &schema {
-            Some(schema) => schema.pane_us.map(|_| WINDOW_START),
+        let time_column = match table.rollup() {
+            Some(rollup) => rollup.pane_us.map(|_| WINDOW_START),
             None => log.0,
         };
-        Self { table, schema, time_column, log_retention: log.1, tiers, vacuumed: None }
+        let mut keeper = Self {
+            table,
+            defined: defined.cloned(),
+            schema: None,
+            time_column,
+            log_retention: log.1,
+            tiers: Vec::new(),
+            vacuumed: None,
+        };
+        keeper.follow_definition();
+        keeper
+    }
+
+    /// Others may have added measures: rows that are merged must keep them.
+    fn follow_definition(&mut self) {
+        let kept_like = |stored: &RollupSchema, defined: &RollupSchema| {
+            let changes = [DefinitionChange::between(stored, defined), DefinitionChange::between(defined, stored)];
+            changes.iter().any(|change| !matches!(change, DefinitionChange::Other(_)))
+        };
+        self.schema = self.table.rollup().map(|stored| match &self.defined {
+            Some(defined) if kept_like(stored, defined) => {
+                RollupSchema { tiers: defined.tiers.clone(), retain_us: defined.retain_us, ..stored.clone() }
+            }
+            _ => stored.clone(),
+        });
+        self.tiers = self.schema.as_ref().map(tiers_of).unwrap_or_default();
     }
 
     /// Does all there is to do.
@@ -66,6 +90,7 @@ impl TableKeeper {
         progress: &mut impl FnMut(&Done),
     ) -> Result<(), MaintenanceError> {
         self.table.refresh().await?;
+        self.follow_definition();
         let mut conflicts = 0;
         let mut files = self.table.files(self.time_column)?;
         while conflicts < CONFLICTS_MAX {
@@ -97,6 +122,7 @@ impl TableKeeper {
                 // The newest version is loaded: its files are another listing.
                 ReplaceOutcome::Conflict => conflicts += 1,
             }
+            self.follow_definition();
             files = self.table.files(self.time_column)?;
             tokio::task::yield_now().await;
         }

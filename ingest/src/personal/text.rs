@@ -33,9 +33,9 @@ impl TextCleaner {
         let group = |name: &str, keys: String| if keys.is_empty() { None } else { Some(format!("(?P<{name}>{keys})")) };
         let groups = [group("drop", of(PersonalAction::Drop)), group("hash", of(PersonalAction::Hash))];
         let groups = groups.into_iter().flatten().collect::<Vec<_>>().join("|");
-        // An escaped line break before a key looks like a letter that belongs to it.
+        // An escaped quote or line break before a key looks like letters that belong to it.
         let pattern = format!(
-            r#"(?-u)(?:^|[^0-9A-Za-z_]|\\[bfnrt])(?:{groups})(?P<quote>\\*(?:["']|u0022|u0027))?(?:\s|\\[nrt])*[:=](?:\s|\\[nrt])*"#
+            r#"(?-u)(?:^|[^0-9A-Za-z_]|\\[bfnrt]|\\u[0-9A-Fa-f]{{4}})(?:{groups})(?P<quote>\\*(?:["']|u0022|u0027))?(?:\s|\\[nrt])*[:=](?:\s|\\[nrt])*"#
         );
         #[expect(clippy::expect_used, reason = "every character of a key is written by its bytes")]
         let key = Regex::new(&pattern).expect("a valid pattern");

@@ -5,7 +5,7 @@
 use super::{Polled, Source, SourceError, SourceEvent, SourceRecord};
 use crate::decode::{NoHeaders, RawRecord};
 use flate2::read::MultiGzDecoder;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -36,6 +36,8 @@ pub struct FileSource {
     next: i64,
     line: Vec<u8>,
     line_bytes_max: usize,
+    /// Partitions that are not read on.
+    released: BTreeSet<TopicPartition>,
     announced: bool,
     paused: bool,
 }
@@ -69,6 +71,7 @@ impl FileSource {
             next: 0,
             line: Vec::new(),
             line_bytes_max,
+            released: BTreeSet::new(),
             announced: false,
             paused: false,
         }
@@ -77,6 +80,20 @@ impl FileSource {
     /// The partitions that the files are, in the order in which they are read.
     pub fn partitions(&self) -> Vec<TopicPartition> {
         self.files.iter().map(|(_, partition)| partition.clone()).collect()
+    }
+
+    /// Counts the lines of every file, in order.
+    pub fn line_counts(mut self) -> Result<Vec<i64>, FileSourceError> {
+        let mut counts = Vec::new();
+        while self.current < self.files.len() {
+            self.open()?;
+            while self.read_line()? {
+                self.next += 1;
+            }
+            counts.push(self.next);
+            self.current += 1;
+        }
+        Ok(counts)
     }
 
     fn fail(&self, error: std::io::Error) -> FileSourceError {
@@ -164,6 +181,11 @@ impl Source for FileSource {
             if self.current >= self.files.len() {
                 return Ok(if count > 0 { Polled::Records(count) } else { Polled::Event(SourceEvent::Finished) });
             }
+            if self.released.contains(&self.files[self.current].1) {
+                self.reader = None;
+                self.current += 1;
+                continue;
+            }
             if self.reader.is_none() {
                 self.open()?;
             }
@@ -187,12 +209,14 @@ impl Source for FileSource {
 
     fn start_after(&mut self, positions: &BTreeMap<TopicPartition, i64>) -> Result<(), SourceError> {
         self.positions.extend(positions.iter().map(|(p, &o)| (p.clone(), o)));
+        self.released.retain(|p| !positions.contains_key(p));
         self.reader = None;
         self.current = 0;
         Ok(())
     }
 
-    fn release(&mut self, _partitions: &[TopicPartition]) -> Result<(), SourceError> {
+    fn release(&mut self, partitions: &[TopicPartition]) -> Result<(), SourceError> {
+        self.released.extend(partitions.iter().cloned());
         Ok(())
     }
 

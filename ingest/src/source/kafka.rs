@@ -3,6 +3,8 @@
 //! The library's rebalance callback only notes what it is asked for. The worker then drains and
 //! answers outside of it, which librdkafka allows: it waits until the assignment is confirmed.
 
+mod by_hand;
+
 use super::{Polled, Source, SourceError, SourceEvent, SourceRecord};
 use crate::decode::{Headers, RawRecord};
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
@@ -90,6 +92,13 @@ const DEFAULTS: [(&str, &str); 7] = [
 impl KafkaSource {
     /// Joins the group.
     pub fn new(settings: &KafkaSettings) -> Result<Self, SourceError> {
+        let source = Self::connect(settings)?;
+        let topics: Vec<&str> = settings.topics.iter().map(String::as_str).collect();
+        source.consumer.subscribe(&topics)?;
+        Ok(source)
+    }
+
+    fn connect(settings: &KafkaSettings) -> Result<Self, SourceError> {
         let mut config = ClientConfig::new();
         config.set_log_level(RDKafkaLogLevel::Warning);
         DEFAULTS.iter().for_each(|(key, value)| {
@@ -105,8 +114,6 @@ impl KafkaSource {
             config.set("enable.partition.eof", "true");
         }
         let consumer: BaseConsumer<Context> = config.create_with_context(Context::default())?;
-        let topics: Vec<&str> = settings.topics.iter().map(String::as_str).collect();
-        consumer.subscribe(&topics)?;
         Ok(Self {
             consumer,
             partitions: Vec::new(),
@@ -123,7 +130,7 @@ impl KafkaSource {
 
     /// All partitions of the topics, as the brokers know them. A topic that does not exist has none.
     pub fn partitions(settings: &KafkaSettings) -> Result<Vec<TopicPartition>, SourceError> {
-        let consumer = Self::new(settings)?.consumer;
+        let consumer = Self::connect(settings)?.consumer;
         let mut partitions = Vec::new();
         for topic in &settings.topics {
             let metadata = consumer.fetch_metadata(Some(topic), BROKER_TIMEOUT)?;

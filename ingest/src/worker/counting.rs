@@ -108,6 +108,7 @@ impl Counting {
 
     /// Starts partitions at the committed positions; returns where the source must begin.
     pub fn assign(&mut self, positions: &Positions, now_us: i64) -> BTreeMap<TopicPartition, i64> {
+        positions.admitted.iter().for_each(|admitted| self.admissions.restore(admitted));
         let mut starts = BTreeMap::new();
         let names: BTreeSet<TopicPartition> = positions.tables.values().flat_map(|p| p.keys().cloned()).collect();
         for name in names {
@@ -180,6 +181,8 @@ impl Counting {
             let _ = self.decoder.take(index);
         }
         let _ = self.dead_letters.take();
+        // What was decided since is decided again by the same events, or by their next owner.
+        self.admissions.clear();
         (self.rows, self.failed) = (0, None);
         self.assign(positions, now_us)
     }
@@ -402,7 +405,8 @@ impl Counting {
             }
             frozen.push(states);
         }
-        Ok(Some(WorkerPiece::new(frozen, self.dead_letters.take()?, ranges).with_event_ids(event_ids)))
+        let piece = WorkerPiece::new(frozen, self.dead_letters.take()?, ranges);
+        Ok(Some(piece.with_event_ids(event_ids).with_admitted(self.admissions.take_fresh())))
     }
 
     /// Watermarks of all partitions we own, as far as known.

@@ -79,6 +79,9 @@ pub enum WorkerError {
     /// A bug: columns do not fit their types.
     #[error(transparent)]
     Arrow(#[from] arrow::error::ArrowError),
+    /// A table does not take rows of this worker any more.
+    #[error("{0}")]
+    Refused(String),
     /// The committer is gone.
     #[error("the committer stopped")]
     CommitterGone,
@@ -331,6 +334,7 @@ impl Worker {
                 self.in_flight.clear();
                 self.replay()
             }
+            Answer::Refused(reason) => Err(WorkerError::Refused(reason)),
             Answer::Positions(_) => Ok(()),
         }
     }
@@ -361,7 +365,7 @@ impl Worker {
         match self.wait_for_answer(None)? {
             Answer::Positions(positions) => Ok(positions),
             // Answers come in the order of requests, and no other one was under way.
-            Answer::Committed | Answer::MustReplay => Err(WorkerError::CommitterGone),
+            Answer::Committed | Answer::MustReplay | Answer::Refused(_) => Err(WorkerError::CommitterGone),
         }
     }
 

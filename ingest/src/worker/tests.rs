@@ -2,6 +2,7 @@
 
 mod duplicates;
 mod personal;
+mod series;
 
 use super::*;
 use crate::decode::{NoHeaders, RawRecord};

@@ -55,7 +55,7 @@ fn cover(tiers: &[Tier], tier: usize, finest: usize, from: Option<i64>, to: Opti
     if tier == finest {
         // Windows that start within are taken whole: rows of finer tiers that belong to them, too.
         let (from, to) = (from.map(|f| ceil(f, width)), to.map(|t| ceil(t, width)));
-        if !from.zip(to).is_some_and(|(from, to)| from >= to) {
+        if from.zip(to).is_none_or(|(from, to)| from < to) {
             segments.push(Segment { tier, from, to });
         }
         return;

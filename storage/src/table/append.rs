@@ -2,11 +2,11 @@
 
 use super::{Part, Table};
 use crate::StorageError;
-use crate::transaction::{Recorded, offset_id, watermark_id};
+use crate::transaction::Recorded;
 use arrow::record_batch::RecordBatch;
 use deltalake::DeltaTableError;
+use deltalake::kernel::Action;
 use deltalake::kernel::transaction::{CommitBuilder, CommitProperties, FinalizedCommit, TransactionError};
-use deltalake::kernel::{Action, Transaction};
 use deltalake::protocol::{DeltaOperation, SaveMode};
 use std::collections::BTreeMap;
 use tidewatch_engine::commit::{AppendDecision, OffsetRange, TopicPartition, decide_append};
@@ -45,12 +45,19 @@ pub enum AppendOutcome {
         /// What was to be appended.
         range: OffsetRange,
     },
+    /// The table has a measure that the writer does not know, and that others have counted up to here:
+    /// rows without it would be missing from it, and nothing could say so.
+    Outdated {
+        /// The measure.
+        measure: String,
+    },
 }
 
 impl Table {
     /// Appends rows and the offsets they cover in one atomic commit, if they continue what is there.
     ///
-    /// Safe to repeat after an error: an attempt that succeeded unheard is found.
+    /// Safe to repeat after an error: an attempt that succeeded unheard is found. Rows that cover no offsets
+    /// are appended once more instead.
     pub async fn append(&mut self, rows: &Rows) -> Result<AppendOutcome, StorageError> {
         let partitions: Vec<_> = rows.ranges.keys().cloned().collect();
         let mut conflicts = 0;
@@ -63,17 +70,24 @@ impl Table {
                 }
                 AppendDecision::Append => {}
             }
-            match self.commit(rows).await {
+            let mut records = match self.moved_beginnings(rows).await? {
+                Ok(moved) => moved,
+                Err(measure) => return Ok(AppendOutcome::Outdated { measure }),
+            };
+            for (partition, range) in &rows.ranges {
+                records.extend(self.ledger.positions(partition).into_iter().map(|recorded| (recorded, range.to)));
+            }
+            let watermarks = rows.watermarks.iter();
+            records.extend(watermarks.filter_map(|(p, &w)| Some((self.ledger.watermark(p)?, w))));
+            match self.commit(rows, &records).await {
                 Ok(finalized) => {
                     let version = finalized.version();
                     self.delta.state = Some(finalized.snapshot());
-                    let offsets = rows.ranges.iter().map(|(p, range)| (Recorded::Offset(p.clone()), range.to));
-                    let watermarks = rows.watermarks.iter().map(|(p, &w)| (Recorded::Watermark(p.clone()), w));
-                    self.note(version, offsets.chain(watermarks)).await?;
+                    self.note(version, records).await?;
                     return Ok(AppendOutcome::Committed { version });
                 }
-                // Somebody committed one of our partitions meanwhile, or removed files that an append does
-                // not care about: look again and decide anew.
+                // Somebody committed one of our partitions meanwhile, added columns, or removed files that an
+                // append does not care about: look again and decide anew.
                 Err(error) if is_conflict(&error) && conflicts < CONFLICTS_MAX => {
                     conflicts += 1;
                     self.refresh().await?;
@@ -89,16 +103,15 @@ impl Table {
         }
     }
 
-    async fn commit(&self, rows: &Rows) -> Result<FinalizedCommit, DeltaTableError> {
+    async fn commit(&self, rows: &Rows, records: &[(Recorded, i64)]) -> Result<FinalizedCommit, DeltaTableError> {
         let mut actions: Vec<Action> = Vec::new();
         if let Some(batch) = rows.batch.as_ref().filter(|b| b.num_rows() > 0) {
             let tier = self.rollup.as_ref().and_then(|r| r.pane_us).map(width_name);
             let part = Part { tier, rolled_up: false, batch: batch.clone() };
             actions.extend(self.write(&[part]).await?.into_iter().map(Action::Add));
         }
-        let offsets = rows.ranges.iter().map(|(p, range)| Transaction::new(offset_id(p), range.to));
-        let watermarks = rows.watermarks.iter().map(|(p, &w)| Transaction::new(watermark_id(p), w));
-        let properties = without_hooks().with_application_transactions(offsets.chain(watermarks).collect());
+        let transactions = records.iter().map(|(recorded, value)| recorded.at(*value));
+        let properties = without_hooks().with_application_transactions(transactions.collect());
         let operation = DeltaOperation::Write { mode: SaveMode::Append, partition_by: None, predicate: None };
         CommitBuilder::from(properties)
             .with_actions(actions)

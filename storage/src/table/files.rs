@@ -2,9 +2,9 @@
 
 use super::{ROLLED_UP, TIER, Table};
 use crate::StorageError;
-use arrow::array::{Array, AsArray};
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, new_null_array};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Int64Type, SchemaRef, TimeUnit, TimestampMicrosecondType};
+use arrow::datatypes::{DataType, Field, Int64Type, SchemaRef, TimeUnit, TimestampMicrosecondType};
 use arrow::record_batch::RecordBatch;
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
@@ -74,7 +74,8 @@ impl Table {
         Ok(files)
     }
 
-    /// The columns of `schema` of one file, in its order and types. Partition columns are not in the file.
+    /// The columns of `schema` of one file, in its order and types. Partition columns are not in the file, and
+    /// measures that were added after it was written hold nothing: null, or 0 where a count cannot be null.
     pub async fn read(&self, path: &str, schema: SchemaRef) -> Result<Vec<RecordBatch>, StorageError> {
         let location = Path::parse(path).unwrap_or_else(|_| Path::from(path));
         let bytes = self.delta.object_store().get(&location).await?.bytes().await?;
@@ -84,6 +85,16 @@ impl Table {
         let decoded = tokio::task::spawn_blocking(move || decode(bytes, &schema));
         decoded.await.map_err(|e| fail(e.to_string()))?.map_err(fail)
     }
+}
+
+/// Nothing counted is 0 where the column has no place for null.
+fn without_nulls(field: &Field, column: ArrayRef) -> Result<ArrayRef, String> {
+    if field.is_nullable() || column.null_count() == 0 {
+        return Ok(column);
+    }
+    let counts = column.as_primitive_opt::<Int64Type>().ok_or(format!("no values in column {}", field.name()))?;
+    let filled: Int64Array = counts.iter().map(|count| Some(count.unwrap_or(0))).collect();
+    Ok(Arc::new(filled))
 }
 
 fn cast_column(table: &RecordBatch, name: &str, to: &DataType) -> Option<Arc<dyn Array>> {
@@ -101,8 +112,11 @@ fn decode(bytes: bytes::Bytes, schema: &SchemaRef) -> Result<Vec<RecordBatch>, S
         .map(|batch| {
             let batch = batch.map_err(|e| e.to_string())?;
             let columns = schema.fields().iter().map(|field| {
-                let column = batch.column_by_name(field.name()).ok_or(format!("no column {}", field.name()))?;
-                cast(column, field.data_type()).map_err(|e| e.to_string())
+                match batch.column_by_name(field.name()) {
+                    Some(column) => cast(column, field.data_type()).map_err(|e| e.to_string()),
+                    None => Ok(new_null_array(field.data_type(), batch.num_rows())),
+                }
+                .and_then(|column| without_nulls(field, column))
             });
             let columns = columns.collect::<Result<Vec<_>, String>>()?;
             RecordBatch::try_new(Arc::clone(schema), columns).map_err(|e| e.to_string())

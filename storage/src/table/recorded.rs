@@ -3,8 +3,9 @@
 
 use super::Table;
 use crate::StorageError;
-use crate::transaction::{self, Recorded, offset_id, retained_id, watermark_id};
+use crate::transaction::{self, Ledger, Recorded};
 use std::collections::BTreeMap;
+use tidewatch_engine::backfill::{Records, Unfilled};
 use tidewatch_engine::commit::{BEFORE_FIRST, TopicPartition};
 
 /// How many commits are looked through for positions before the log is asked one by one.
@@ -17,6 +18,10 @@ pub(super) struct Known {
     watermarks: BTreeMap<TopicPartition, Option<i64>>,
     /// By name of the tier; `None`: nothing was recorded.
     retained: BTreeMap<String, Option<i64>>,
+    /// Whether anything ever began later than the table's partitions.
+    begins_time: Option<Option<i64>>,
+    /// Everything, once it was asked for; kept up from then on.
+    records: Option<Records>,
     version: u64,
     /// Every commit was looked through: what is not known was never recorded.
     is_scanned: bool,
@@ -25,11 +30,19 @@ pub(super) struct Known {
 impl Known {
     pub(super) fn at(version: u64) -> Self {
         let (positions, watermarks, retained) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { positions, watermarks, retained, version, is_scanned: false }
+        let (begins_time, records) = (None, None);
+        Self { positions, watermarks, retained, begins_time, records, version, is_scanned: false }
     }
 
     /// A record of a commit that is newer than everything known.
-    pub(super) fn newer(&mut self, recorded: Recorded, value: i64) {
+    fn newer(&mut self, ledger: &Ledger, recorded: Recorded, value: i64) {
+        if let Some(records) = &mut self.records {
+            transaction::add(records, recorded.clone(), value);
+        }
+        if recorded == Recorded::BeginsTime {
+            self.begins_time = Some(Some(value));
+        }
+        let Some(recorded) = ledger.own(recorded) else { return };
         match recorded {
             Recorded::Offset(p) => {
                 self.positions.insert(p, value);
@@ -40,11 +53,16 @@ impl Known {
             Recorded::Retained(tier) => {
                 self.retained.insert(tier, Some(value));
             }
+            Recorded::BeginsTime | Recorded::Begins(..) | Recorded::Filled(..) => {}
         }
     }
 
     /// A record of a commit that is older than everything known.
-    fn older(&mut self, recorded: Recorded, value: i64) {
+    fn older(&mut self, ledger: &Ledger, recorded: Recorded, value: i64) {
+        if recorded == Recorded::BeginsTime {
+            self.begins_time.get_or_insert(Some(value));
+        }
+        let Some(recorded) = ledger.own(recorded) else { return };
         match recorded {
             Recorded::Offset(p) => {
                 self.positions.entry(p).or_insert(value);
@@ -55,6 +73,7 @@ impl Known {
             Recorded::Retained(tier) => {
                 self.retained.entry(tier).or_insert(Some(value));
             }
+            Recorded::BeginsTime | Recorded::Begins(..) | Recorded::Filled(..) => {}
         }
     }
 }
@@ -72,7 +91,7 @@ impl Table {
                 return Ok(());
             };
             for (recorded, value) in transactions(&bytes) {
-                self.known.newer(recorded, value);
+                self.known.newer(&self.ledger, recorded, value);
             }
             self.known.version = next;
         }
@@ -91,10 +110,12 @@ impl Table {
         version: u64,
         records: impl IntoIterator<Item = (Recorded, i64)>,
     ) -> Result<(), StorageError> {
+        // The version that is loaded now may have columns that others have added.
+        self.follow_schema()?;
         if self.known.version + 1 != version {
             return self.follow().await;
         }
-        records.into_iter().for_each(|(recorded, value)| self.known.newer(recorded, value));
+        records.into_iter().for_each(|(recorded, value)| self.known.newer(&self.ledger, recorded, value));
         self.known.version = version;
         self.follow().await
     }
@@ -112,7 +133,10 @@ impl Table {
         }
         for partition in partitions {
             if !self.known.positions.contains_key(partition) {
-                let position = self.recorded(offset_id(partition)).await?.unwrap_or(BEFORE_FIRST);
+                let position = match self.ledger.positions(partition).first() {
+                    Some(recorded) => self.recorded(recorded).await?.unwrap_or(BEFORE_FIRST),
+                    None => BEFORE_FIRST,
+                };
                 self.known.positions.insert(partition.clone(), position);
             }
         }
@@ -131,7 +155,7 @@ impl Table {
             let entry = log.read_commit_entry(version).await.map_err(StorageError::delta(&self.name))?;
             let Some(bytes) = entry else { return Ok(()) };
             for (recorded, value) in transactions(&bytes) {
-                self.known.older(recorded, value);
+                self.known.older(&self.ledger, recorded, value);
             }
             self.known.is_scanned = version == 0;
             if self.known.is_scanned || is_enough(&self.known) {
@@ -157,7 +181,10 @@ impl Table {
         if let Some(&watermark) = self.known.watermarks.get(partition) {
             return Ok(watermark);
         }
-        let watermark = self.recorded(watermark_id(partition)).await?;
+        let watermark = match self.ledger.watermark(partition) {
+            Some(recorded) => self.recorded(&recorded).await?,
+            None => None,
+        };
         self.known.watermarks.insert(partition.clone(), watermark);
         Ok(watermark)
     }
@@ -175,23 +202,51 @@ impl Table {
         if let Some(&boundary) = self.known.retained.get(tier) {
             return Ok(boundary);
         }
-        let boundary = self.recorded(retained_id(tier)).await?;
+        let boundary = self.recorded(&Recorded::Retained(tier.to_owned())).await?;
         self.known.retained.insert(tier.to_owned(), boundary);
         Ok(boundary)
     }
 
-    async fn recorded(&self, app_id: String) -> Result<Option<i64>, StorageError> {
+    /// What of the rollup or of its measures begins later than the table's partitions and is not filled yet.
+    pub async fn unfilled(&mut self) -> Result<Option<Unfilled>, StorageError> {
+        self.follow().await?;
+        if self.known.begins_time.is_none() {
+            if self.known.version < SCAN_BACK_MAX as u64 {
+                self.scan_back(|known| known.begins_time.is_some()).await?;
+            }
+            if self.known.begins_time.is_none() {
+                self.known.begins_time = Some(self.recorded(&Recorded::BeginsTime).await?);
+            }
+        }
+        if self.known.begins_time == Some(None) {
+            return Ok(None);
+        }
+        let name = self.name.clone();
+        Ok(self.known_records().await?.unfilled(&name))
+    }
+
+    /// Everything that the loaded version records about offsets. Read once, and followed from then on.
+    pub(super) async fn known_records(&mut self) -> Result<&Records, StorageError> {
+        self.follow().await?;
+        let records = match self.known.records.take() {
+            Some(records) => records,
+            None => self.records().await?,
+        };
+        Ok(self.known.records.insert(records))
+    }
+
+    async fn recorded(&self, recorded: &Recorded) -> Result<Option<i64>, StorageError> {
         if self.known.is_scanned {
             return Ok(None);
         }
         let fail = StorageError::delta(&self.name);
         let state = self.delta.snapshot().map_err(&fail)?;
-        state.transaction_version(self.delta.log_store().as_ref(), app_id).await.map_err(fail)
+        state.transaction_version(self.delta.log_store().as_ref(), recorded.id()).await.map_err(fail)
     }
 }
 
 /// Our application transactions in the text of a commit.
-fn transactions(commit: &[u8]) -> Vec<(Recorded, i64)> {
+pub(super) fn transactions(commit: &[u8]) -> Vec<(Recorded, i64)> {
     let lines = commit.split(|&b| b == b'\n');
     lines
         // Most lines are files; only the few that can be ours are parsed.

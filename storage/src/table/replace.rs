@@ -3,16 +3,17 @@
 //! It is published only directly after the version whose files it saw, so that a file that somebody else
 //! removed meanwhile is noticed. (The conflict check of `deltalake` passes two removals of one file when
 //! both say that no data changes, and the rows would be there twice.) Appends in between are no conflict:
-//! the new version is loaded, the files are looked at again, and the same commit is tried once more.
+//! the new version is loaded, the files are looked at again, and the same commit is tried once more. Nor are
+//! columns that were added in between: the files that go hold nothing of them.
 
 use super::Table;
 use super::append::without_hooks;
 use crate::StorageError;
-use crate::transaction::{Recorded, retained_id};
+use crate::transaction::Recorded;
 use arrow::record_batch::RecordBatch;
 use deltalake::DeltaTableError;
 use deltalake::kernel::transaction::{CommitBuilder, FinalizedCommit, TransactionError};
-use deltalake::kernel::{Action, Add, Remove, Transaction};
+use deltalake::kernel::{Action, Add, Remove};
 use deltalake::protocol::DeltaOperation;
 use std::collections::HashSet;
 
@@ -98,7 +99,7 @@ impl Table {
     ) -> Result<FinalizedCommit, DeltaTableError> {
         let changes_data = replacement.changes_data;
         let adds = adds.iter().map(|add| Action::Add(Add { data_change: changes_data, ..add.clone() }));
-        let retained = replacement.retained.iter().map(|(tier, b)| Transaction::new(retained_id(tier), *b));
+        let retained = replacement.retained.iter().map(|(tier, b)| Recorded::Retained(tier.clone()).at(*b));
         // No retries inside: they trust a conflict check that does not see everything.
         let properties = without_hooks().with_max_retries(0).with_application_transactions(retained.collect());
         let operation = DeltaOperation::Optimize { predicate: None, target_size: 0 };
@@ -135,7 +136,7 @@ impl Table {
 }
 
 /// Somebody else published the version that we wanted.
-fn is_overtaken(error: &DeltaTableError) -> bool {
+pub(super) fn is_overtaken(error: &DeltaTableError) -> bool {
     use TransactionError::{CommitConflict, MaxCommitAttempts, VersionAlreadyExists};
     match error {
         DeltaTableError::VersionAlreadyExists(_) | DeltaTableError::InvalidVersion(_) => true,

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use tidewatch_engine::commit::{BEFORE_FIRST, OffsetRange, TopicPartition};
 use tidewatch_engine::rollup::{Dimension, DimensionType, Measure, MeasureKind};
 
+mod evolve;
 mod maintenance;
 
 fn rollup() -> RollupSchema {

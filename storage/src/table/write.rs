@@ -17,11 +17,12 @@ impl Table {
         let mut adds = Vec::new();
         let mut writer = RecordBatchWriter::for_table(&self.delta)?.with_writer_properties(writer_properties());
         for part in parts.iter().filter(|p| p.batch.num_rows() > 0) {
+            let batch = self.fitted(&part.batch)?;
             let batch = match &part.tier {
-                Some(tier) if self.has_tiers() => with_partition_columns(&part.batch, tier, part.rolled_up)?,
-                _ => part.batch.clone(),
+                Some(tier) if self.has_tiers() => with_partition_columns(&batch, tier, part.rolled_up)?,
+                _ => batch,
             };
-            writer.write(batch).await?;
+            writer.write(self.ordered(batch)?).await?;
             adds.extend(writer.flush().await?);
         }
         Ok(adds)

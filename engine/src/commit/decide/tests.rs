@@ -12,6 +12,7 @@ fn covering(ranges: &[(i32, i64, i64)]) -> BTreeMap<TopicPartition, OffsetRange>
 fn appends_where_the_table_ends() {
     assert_eq!(decide_append(&at(&[(0, 9), (1, 4)]), &covering(&[(0, 9, 20), (1, 4, 5)])), AppendDecision::Append);
     assert_eq!(decide_append(&at(&[]), &covering(&[(0, BEFORE_FIRST, 20)])), AppendDecision::Append);
+    assert_eq!(decide_append(&at(&[]), &covering(&[])), AppendDecision::Append, "rows of no offsets");
 }
 
 #[test]

@@ -14,6 +14,7 @@ fn source(name: &str, rest: &str) -> String {
     format!("  - name: {name}\n    topic: t\n    type: orders.order.created.v1\n{rest}")
 }
 
+#[expect(clippy::disallowed_methods, reason = "a measurement")]
 fn cost(what: &str, sources: &str, rollups: &str, order: &str) {
     let text = |text: &str| [("f".to_owned(), text.to_owned())];
     let catalog = Catalog::parse(&text(sources), &text(rollups)).unwrap();
@@ -36,7 +37,6 @@ fn cost(what: &str, sources: &str, rollups: &str, order: &str) {
 
 #[test]
 #[ignore = "a measurement"]
-#[expect(clippy::disallowed_methods, reason = "a measurement")]
 fn cost_of_an_event() {
     let fields = "    fields: {order_id: string, shop_id: string, total_minor: int64, currency: string, customer_key: string, is_automated: boolean}\n";
     let rollup = |source: &str| {

@@ -48,6 +48,7 @@ async fn tables_that_stand_at_different_places_all_come_to_the_end() {
     let journal = journal_of(&store, &[Some("a"); 5]).await;
     // As after a crash between the commits of two tables: one has two rows of the journal already.
     let plan = catalog();
+    crate::prepare(&store, &plan, 0).await.unwrap();
     let tables = plan.tables();
     let schema = tables.iter().find(|t| t.schema.name == "sums").unwrap().schema;
     let mut ahead = Table::open_rollup(&store, schema).await.unwrap();

@@ -12,7 +12,7 @@ use tidewatch_engine::dedupe::PANE_US;
 use tidewatch_storage::{AppendOutcome, Rows, Store, Table};
 
 const DEDUPE: DedupeSettings = DedupeSettings { horizon_us: 24 * PANE_US, ids_max: 1_000_000 };
-const NOW_US: i64 = 1_800_000_000_000_000;
+pub(super) const NOW_US: i64 = 1_800_000_000_000_000;
 
 #[test]
 fn copies_do_not_count_but_their_offsets_are_covered() {
@@ -64,19 +64,19 @@ fn beyond_the_bound_the_oldest_are_forgotten_and_that_is_counted() {
 }
 
 /// A record: an event by its id, or a broken one.
-fn event(id: &str) -> String {
+pub(super) fn event(id: &str) -> String {
     format!(
         r#"{{"specversion":"1.0","id":"{id}","source":"t","type":"test.click","time":"2026-01-01T00:00:00Z","tenantkind":"creator","tenantid":"c","data":{{"page":"{id}"}}}}"#
     )
 }
 
-fn take(counting: &mut Counting, offset: i64, payload: &str, timestamp_us: i64) {
+pub(super) fn take(counting: &mut Counting, offset: i64, payload: &str, timestamp_us: i64) {
     let (payload, timestamp_us) = (payload.as_bytes(), Some(timestamp_us));
     let raw = RawRecord { topic: Some("clicks"), payload, timestamp_us, headers: &NoHeaders };
     counting.take(&SourceRecord { slot: 0, partition: &partition(), offset, raw });
 }
 
-fn catalog() -> Catalog {
+pub(super) fn catalog() -> Catalog {
     Catalog::parse(&[("s".to_owned(), SOURCES.to_owned())], &[("r".to_owned(), ROLLUPS.to_owned())]).unwrap()
 }
 
@@ -87,10 +87,10 @@ fn at(position: i64) -> BTreeMap<String, BTreeMap<TopicPartition, i64>> {
 }
 
 /// The same numbers for the same seed.
-struct Random(u64);
+pub(super) struct Random(pub(super) u64);
 
 impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % bound
     }
@@ -130,7 +130,7 @@ async fn live_and_die(store: &Store, records: &[(String, i64)], random: &mut Ran
     let metrics = IngestMetrics::register(&prometheus::Registry::new()).unwrap();
     let (catalog, settings) = (catalog(), WorkerSettings { dedupe: DEDUPE, ..settings() });
     let clock: Arc<dyn Clock> = Arc::new(crate::clock::SystemClock::new());
-    let committer = Committer::open(store, &catalog, metrics.clone(), clock).await.unwrap();
+    let committer = Committer::open(store, &catalog, 0, metrics.clone(), clock).await.unwrap();
     let mut committer = committer.with_event_ids(store, DEDUPE).await.unwrap();
     let positions = committer.try_positions(&[partition()]).await.unwrap();
     let mut counting = Counting::new(&catalog, &settings, metrics);
@@ -164,7 +164,7 @@ async fn live_and_die(store: &Store, records: &[(String, i64)], random: &mut Ran
     committer.try_positions(&[partition()]).await.unwrap().starts()[&partition()]
 }
 
-async fn commit(store: &Store, name: &str, pieces: &[Arc<WorkerPiece>]) {
+pub(super) async fn commit(store: &Store, name: &str, pieces: &[Arc<WorkerPiece>]) {
     let mut table: Table = store.table(name).await.unwrap().unwrap();
     for piece in pieces {
         let rows = Rows {
@@ -179,7 +179,7 @@ async fn commit(store: &Store, name: &str, pieces: &[Arc<WorkerPiece>]) {
     }
 }
 
-async fn column(store: &Store, table: &str, query: &str) -> Vec<String> {
+pub(super) async fn column(store: &Store, table: &str, query: &str) -> Vec<String> {
     let context = SessionContext::new();
     let provider = store.table(table).await.unwrap().unwrap().provider().await.unwrap();
     context.register_table("t", provider).unwrap();
@@ -192,7 +192,7 @@ async fn column(store: &Store, table: &str, query: &str) -> Vec<String> {
 #[test]
 fn crashes_between_the_tables_count_no_event_twice_and_lose_none() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    for seed in 1..=4 {
+    for seed in 1..=2 {
         let mut random = Random(seed);
         let records = records(&mut random, 400);
         let folder = tempfile::tempdir().unwrap();
@@ -220,8 +220,9 @@ fn crashes_between_the_tables_count_no_event_twice_and_lose_none() {
             let broken = records.len() - records.iter().filter(|(p, _)| !p.contains(":[\"")).count();
             assert_eq!(column(&store, "dead_letters", "SELECT count(*) FROM t").await, [broken.to_string()]);
             // Every id is stored once, whatever was replayed.
-            let ids = column(&store, EVENT_IDS, "SELECT octet_length(ids) / 16 FROM t").await;
-            assert_eq!(ids.iter().map(|n| n.parse::<usize>().unwrap()).sum::<usize>(), expected.len());
+            let ids = column(&store, EVENT_IDS, "SELECT ids FROM t").await;
+            // Shown as hexadecimal digits, two a byte.
+            assert_eq!(ids.iter().map(|ids| ids.len() / 32).sum::<usize>(), expected.len());
         });
     }
 }
@@ -235,7 +236,7 @@ fn a_partition_that_moves_takes_its_ids_along() {
         let metrics = IngestMetrics::register(&prometheus::Registry::new()).unwrap();
         let (catalog, settings) = (catalog(), WorkerSettings { dedupe: DEDUPE, ..settings() });
         let clock: Arc<dyn Clock> = Arc::new(crate::clock::SystemClock::new());
-        let committer = Committer::open(&store, &catalog, metrics.clone(), clock).await.unwrap();
+        let committer = Committer::open(&store, &catalog, 0, metrics.clone(), clock).await.unwrap();
         let mut committer = committer.with_event_ids(&store, DEDUPE).await.unwrap();
         let mut members = [(); 2].map(|()| Counting::new(&catalog, &settings, metrics.clone()));
         let mut next = 0;

@@ -159,7 +159,7 @@ fn write(folder: &Path, metrics: IngestMetrics) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let store = Store::open(folder.to_str().unwrap(), Default::default()).unwrap();
-        let committer = Committer::open(&store, &catalog, metrics, clock).await.unwrap();
+        let committer = Committer::open(&store, &catalog, 0, metrics, clock).await.unwrap();
         let (requests, inbox) = mpsc::channel(2);
         let (outbox, answers) = sync_channel(2);
         requests.send(Request::Positions(vec![partition()])).await.unwrap();

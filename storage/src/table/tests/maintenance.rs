@@ -113,6 +113,7 @@ async fn records_survive_checkpoints_and_the_clean_up_of_the_log() {
     let (store, mut worker) = opened(&dir).await;
     let mut idle = store.table("calls").await.unwrap().unwrap();
     let mut keeper = store.table("calls").await.unwrap().unwrap();
+    #[expect(clippy::disallowed_methods, reason = "the log itself takes its times from the wall")]
     let now_us = || chrono::Utc::now().timestamp_micros() + 1_000_000;
     assert!(!keeper.checkpoint(10, Duration::ZERO, now_us()).await.unwrap());
     let retained = Replacement { retained: Some(("10s".into(), 70)), ..Replacement::default() };
