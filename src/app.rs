@@ -16,6 +16,7 @@ use tidewatch_ingest::maintenance::MaintenanceMetrics;
 use tidewatch_ingest::metrics::IngestMetrics;
 use tidewatch_query::http::{Endpoints, router};
 use tidewatch_query::metrics::QueryMetrics;
+use tidewatch_query::promql::PromEngine;
 use tidewatch_query::scrape::Scrape;
 use tidewatch_query::{Now, Snapshots, SqlEngine};
 use tidewatch_storage::Store;
@@ -78,6 +79,7 @@ impl App {
         let scrape = Scrape::new(Arc::clone(&engine), registry, query_metrics.clone(), settings.scrape.series_max);
         let endpoints = Endpoints {
             engine: Arc::clone(&engine),
+            promql: PromEngine::new(Arc::clone(&engine), settings.prom_limits()),
             scrape: Arc::new(scrape),
             metrics: query_metrics,
             queries: Arc::new(Semaphore::new(settings.sql.concurrency_max)),

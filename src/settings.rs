@@ -18,6 +18,7 @@ use tidewatch_ingest::personal::HashKey;
 use tidewatch_ingest::source::KafkaSource;
 use tidewatch_ingest::worker::{BATCH_ROWS, WorkerSettings};
 use tidewatch_query::SqlLimits;
+use tidewatch_query::promql::PromLimits;
 
 /// Every setting with its default, commented.
 pub const DEFAULT_TOML: &str = include_str!("settings/default.toml");
@@ -43,6 +44,7 @@ pub struct Settings {
     pub maintenance: Maintenance,
     pub http: Http,
     pub sql: Sql,
+    pub promql: Promql,
     pub scrape: Scrape,
     pub log: Log,
 }
@@ -145,6 +147,17 @@ pub struct Sql {
     pub memory_bytes_max: usize,
     pub query_bytes_max: usize,
     pub concurrency_max: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Promql {
+    pub samples_max: usize,
+    #[serde(with = "humantime_serde")]
+    pub timeout: Duration,
+    pub points_max: usize,
+    #[serde(with = "humantime_serde")]
+    pub lookback: Duration,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -272,6 +285,13 @@ impl Default for Sql {
     }
 }
 
+impl Default for Promql {
+    fn default() -> Self {
+        let (timeout, lookback) = (Duration::from_secs(120), Duration::from_secs(300));
+        Self { samples_max: 50_000_000, timeout, points_max: 11_000, lookback }
+    }
+}
+
 impl Default for Scrape {
     fn default() -> Self {
         Self { series_max: 10_000 }
@@ -373,6 +393,8 @@ impl Settings {
             ("sql.memory_bytes_max", self.sql.memory_bytes_max),
             ("sql.query_bytes_max", self.sql.query_bytes_max),
             ("sql.concurrency_max", self.sql.concurrency_max),
+            ("promql.samples_max", self.promql.samples_max),
+            ("promql.points_max", self.promql.points_max),
         ];
         if self.maintenance.fresh_files == 0 {
             mistake("maintenance.fresh_files", "expected at least 1, found 0".to_owned());
@@ -465,6 +487,18 @@ impl Settings {
             // A day more than they are asked for.
             event_ids_retention: self.dedupe.horizon + Duration::from_secs(DAY_S),
             dead_letters_retention: Some(own.dead_letters_retention).filter(|d| !d.is_zero()),
+        }
+    }
+
+    /// Limits of PromQL.
+    pub fn prom_limits(&self) -> PromLimits {
+        let own = &self.promql;
+        let lookback_ms = i64::try_from(own.lookback.as_millis()).unwrap_or(i64::MAX).max(1);
+        PromLimits {
+            samples_max: own.samples_max,
+            timeout: own.timeout,
+            points_max: i64::try_from(own.points_max).unwrap_or(i64::MAX),
+            options: tidewatch_query::promql::Options { lookback_ms, ..Default::default() },
         }
     }
 

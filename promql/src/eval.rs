@@ -11,6 +11,7 @@ mod buckets;
 mod call;
 mod choose;
 mod elements;
+mod increments;
 mod labels_of;
 mod matching;
 mod over_time;

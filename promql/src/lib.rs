@@ -60,6 +60,6 @@ pub use matcher::{MatchOp, Matcher};
 pub use parse::Grammar;
 pub use plan::{Interrupt, Limits, Options, Plan, Query};
 pub use position::Span;
-pub use series::{Column, STALE, Series};
+pub use series::{Column, Increments, STALE, Series};
 pub use storage::{SelectHints, Selection, Storage, StorageError};
 pub use value::{Answer, MatrixSeries, Sample, Value, VectorSample};

@@ -57,6 +57,18 @@ impl<T: fmt::Debug> fmt::Debug for Column<T> {
     }
 }
 
+/// A series whose samples are not readings of a counter but what was counted between two of them.
+///
+/// A storage that counts by windows may give `rate` and `increase` these: they are added up, without
+/// extrapolation. For other functions it must give readings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Increments {
+    /// From this time on the series is there, also where it brings no sample; milliseconds since the epoch.
+    pub from_ms: i64,
+    /// Whether it counts histograms.
+    pub is_histogram: bool,
+}
+
 /// One series' samples. Times are milliseconds since the Unix epoch, strictly ascending within each of the
 /// two columns; a time stands in one of them only.
 #[derive(Debug, Clone)]
@@ -71,6 +83,8 @@ pub struct Series {
     pub histogram_times_ms: Column<i64>,
     /// Histogram samples; a sum of [`STALE`] where the series ended.
     pub histograms: Column<Arc<Histogram>>,
+    /// What the samples are, if they are no readings.
+    pub counting: Option<Increments>,
 }
 
 impl Series {
@@ -82,6 +96,7 @@ impl Series {
             floats: values.into(),
             histogram_times_ms: Column::default(),
             histograms: Column::default(),
+            counting: None,
         }
     }
 
@@ -97,6 +112,13 @@ impl Series {
             floats: Column::default(),
             histogram_times_ms: times_ms.into(),
             histograms: values.into(),
+            counting: None,
         }
+    }
+
+    /// The same samples as increments. See [`Increments`].
+    #[must_use]
+    pub fn counting(self, counting: Increments) -> Series {
+        Series { counting: Some(counting), ..self }
     }
 }

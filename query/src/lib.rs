@@ -30,6 +30,7 @@ pub mod http;
 pub mod live;
 mod message;
 pub mod metrics;
+pub mod promql;
 pub mod scrape;
 mod session;
 pub mod snapshot;

@@ -5,6 +5,7 @@
 
 use crate::exposition::{Family, Kind, Sample, bound, families_of};
 use crate::metrics::QueryMetrics;
+use crate::promql::metrics::{base_unit, label_name, sanitized};
 use crate::snapshot::Snapshot;
 use crate::sql::{SqlEngine, SqlError};
 use arrow::array::{Array, ArrayRef, AsArray};
@@ -191,15 +192,6 @@ fn add_row(
     }
 }
 
-/// Prometheus wants seconds; a pack counts in what its events carry.
-fn base_unit(measure: &str) -> (Cow<'_, str>, f64) {
-    match (measure.strip_suffix("_ms"), measure.strip_suffix("_us")) {
-        (Some(stem), _) => (Cow::Owned(format!("{stem}_seconds")), 1e3),
-        (_, Some(stem)) => (Cow::Owned(format!("{stem}_seconds")), 1e6),
-        _ => (Cow::Borrowed(measure), 1.0),
-    }
-}
-
 fn labels_of(rollup: &RollupSchema, batch: &RecordBatch, row: usize) -> Labels {
     let mut labels: Labels = vec![(Cow::Borrowed("window"), width_name(rollup.pane_us.unwrap_or_default()))];
     for (index, dimension) in rollup.dimensions.iter().enumerate() {
@@ -236,21 +228,6 @@ fn scalar(column: &ArrayRef, row: usize) -> Option<f64> {
         }
         _ => return None,
     })
-}
-
-/// Names that a series already has for another purpose.
-fn label_name(dimension: &str) -> String {
-    match dimension {
-        "window" | "quantile" | "le" => format!("exported_{dimension}"),
-        name => sanitized(name),
-    }
-}
-
-fn sanitized(name: &str) -> String {
-    let valid = |(i, c): (usize, char)| {
-        if c.is_ascii_alphabetic() || c == '_' || (i > 0 && c.is_ascii_digit()) { c } else { '_' }
-    };
-    name.chars().enumerate().map(valid).collect()
 }
 
 #[cfg(test)]

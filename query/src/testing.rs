@@ -140,6 +140,12 @@ impl LiveStates for FakeWorkers {
     }
 }
 
+/// Limits that nothing of these tests reaches.
+pub fn prom_limits() -> crate::promql::PromLimits {
+    let (samples_max, timeout) = (1_000_000, Duration::from_secs(60));
+    crate::promql::PromLimits { samples_max, timeout, points_max: 11_000, options: Default::default() }
+}
+
 /// A store in a folder that lives as long as the first value.
 pub fn store() -> (tempfile::TempDir, Store) {
     let folder = tempfile::tempdir().unwrap();

@@ -8,6 +8,7 @@ use crate::plan::Grid;
 use crate::position::Span;
 
 use super::elements::{date_function, float_function};
+use super::increments::counted;
 use super::over_time::{Call, over_time, quantile_over_time};
 use super::range::RangeRow;
 use super::rate::{Rate, extrapolated, instant};
@@ -229,6 +230,9 @@ impl Evaluator<'_> {
 fn range_function(row: &RangeRow<'_>, mut call: Call<'_, '_>) -> Cells {
     let Call { function, windows, span, .. } = call;
     match function {
+        Func::Rate | Func::Increase if let Some(counting) = row.counting => {
+            counted(function == Func::Rate, row, counting, windows)
+        }
         Func::Rate => extrapolated(Rate::PerSecond, row, windows, span, call.annotations),
         Func::Increase => extrapolated(Rate::Increase, row, windows, span, call.annotations),
         Func::Delta => extrapolated(Rate::Delta, row, windows, span, call.annotations),

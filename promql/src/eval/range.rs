@@ -8,7 +8,7 @@ use crate::histogram::{CounterReset, Histogram};
 use crate::labels::Labels;
 use crate::parse::ast::{At, Expr, ExprKind, Selector, Subquery};
 use crate::plan::{Grid, Interrupt, subquery_grid};
-use crate::series::{Series, is_stale};
+use crate::series::{Increments, Series, is_stale};
 use crate::value::MatrixSeries;
 
 use super::Evaluator;
@@ -17,6 +17,7 @@ use super::rows::{Cell, Row};
 /// One series' samples without staleness markers; times ascend within both pairs of columns.
 pub struct RangeRow<'a> {
     pub labels: Labels,
+    pub counting: Option<Increments>,
     pub drop_name: bool,
     pub times: Cow<'a, [i64]>,
     pub floats: Cow<'a, [f64]>,
@@ -132,7 +133,15 @@ fn without_stale(series: &Series) -> RangeRow<'_> {
     } else {
         (Cow::Borrowed(histogram_times), Cow::Borrowed(histograms))
     };
-    RangeRow { labels: series.labels.clone(), drop_name: false, times, floats, histogram_times, histograms }
+    RangeRow {
+        labels: series.labels.clone(),
+        counting: series.counting,
+        drop_name: false,
+        times,
+        floats,
+        histogram_times,
+        histograms,
+    }
 }
 
 /// A hint speaks of the stored sample before, which the subquery may have stepped over.
@@ -165,6 +174,7 @@ fn samples_of<'a>(row: &Row, grid: Grid) -> RangeRow<'a> {
     }
     RangeRow {
         labels: row.labels.clone(),
+        counting: None,
         drop_name: row.drop_name,
         times: times.into(),
         floats: floats.into(),

@@ -6,17 +6,20 @@
 //! | `GET /metrics` | Prometheus text or OpenMetrics, by `Accept` |
 //! | `POST /api/v1/sql` | a query: JSON `{"sql": …, "format": …}`, or its bare text |
 //! | `GET /api/v1/tables` | names, kinds and columns of rollups, tables and views |
+//! | `/api/v1/query`, … | Prometheus' API: `http/prometheus/mod.rs` |
 //! | `GET /-/healthy` | 200 while the process lives |
 //! | `GET /-/ready` | 200 when workers and store answer, else 503 with the reason |
 
 mod error;
 mod index;
+mod prometheus;
 mod sql;
 
 pub use error::ApiError;
 
 use crate::exposition::Exposition;
 use crate::metrics::QueryMetrics;
+use crate::promql::PromEngine;
 use crate::scrape::Scrape;
 use crate::sql::SqlEngine;
 use axum::Router;
@@ -32,6 +35,8 @@ use tokio::sync::Semaphore;
 pub struct Endpoints {
     /// Queries.
     pub engine: Arc<SqlEngine>,
+    /// PromQL.
+    pub promql: PromEngine,
     /// `/metrics`.
     pub scrape: Arc<Scrape>,
     /// Our own metrics.
@@ -49,6 +54,7 @@ pub fn router(endpoints: Endpoints) -> Router {
         .route("/metrics", get(metrics))
         .route("/api/v1/sql", post(sql::query))
         .route("/api/v1/tables", get(sql::tables))
+        .merge(prometheus::routes())
         .route("/-/healthy", get(|| async { "healthy\n" }))
         .route("/-/ready", get(ready))
         .fallback(|| async {

@@ -1,11 +1,11 @@
 use super::*;
-use crate::testing::{FakeWorkers, Partial, commit, declared, engine, store};
+use crate::testing::{FakeWorkers, Partial, commit, declared, engine, prom_limits, store};
 use axum::body::Body;
 use axum::http::{Method, Request};
 use http_body_util::BodyExt;
 use tower::ServiceExt;
 
-async fn routes(queries: usize) -> (tempfile::TempDir, Arc<FakeWorkers>, Router) {
+pub(super) async fn routes(queries: usize) -> (tempfile::TempDir, Arc<FakeWorkers>, Router) {
     let (folder, store) = store();
     commit(&store, -1, 4, &[Partial(0, Some("orders"), &[10], &["a"])]).await;
     let workers = Arc::new(FakeWorkers::default());
@@ -14,11 +14,12 @@ async fn routes(queries: usize) -> (tempfile::TempDir, Arc<FakeWorkers>, Router)
     let metrics = QueryMetrics::register(&registry).unwrap();
     engine.snapshots().define(declared());
     let scrape = Arc::new(Scrape::new(engine.clone(), registry, metrics.clone(), 100));
-    let endpoints = Endpoints { engine, scrape, metrics, queries: Arc::new(Semaphore::new(queries)) };
+    let promql = PromEngine::new(Arc::clone(&engine), prom_limits());
+    let endpoints = Endpoints { engine, promql, scrape, metrics, queries: Arc::new(Semaphore::new(queries)) };
     (folder, workers, router(endpoints))
 }
 
-async fn send(
+pub(super) async fn send(
     router: &Router,
     method: Method,
     path: &str,

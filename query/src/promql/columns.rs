@@ -33,11 +33,7 @@ struct Before {
 }
 
 /// Reads batches of time, labels and value, in this order.
-pub fn read_rows(
-    batches: &[RecordBatch],
-    metric: &Metric,
-    selection: &Selection,
-) -> Result<Rows, ArrowError> {
+pub fn read_rows(batches: &[RecordBatch], metric: &Metric, selection: &Selection) -> Result<Rows, ArrowError> {
     let mut rows = Rows::default();
     let mut known: HashMap<Box<[u8]>, Option<usize>> = HashMap::new();
     let Some(first) = batches.first() else { return Ok(rows) };
@@ -105,7 +101,9 @@ impl Values {
                     let micros = cast(&micros, &DataType::Float64)?;
                     return Ok(Self::Floats(micros.as_primitive::<Float64Type>().unary(|us| us / 1e6)));
                 }
-                ValueType::Boolean => cast(&cast(column, &DataType::Int64)?, &DataType::Float64)?.as_primitive::<Float64Type>().clone(),
+                ValueType::Boolean => {
+                    cast(&cast(column, &DataType::Int64)?, &DataType::Float64)?.as_primitive::<Float64Type>().clone()
+                }
                 _ => cast(column, &DataType::Float64)?.as_primitive::<Float64Type>().clone(),
             },
             _ => cast(column, &DataType::Float64)?.as_primitive::<Float64Type>().clone(),

@@ -25,7 +25,9 @@ impl PromEngine {
             let mut found = BTreeSet::new();
             for (metric, matchers) in wanted {
                 let rows_max = self.limits.samples_max;
-                found.extend(series_within(&self.engine, &snapshot, metric, matchers, (start_ms, end_ms), rows_max).await?);
+                found.extend(
+                    series_within(&self.engine, &snapshot, metric, matchers, (start_ms, end_ms), rows_max).await?,
+                );
             }
             Ok(found.into_iter().collect())
         };

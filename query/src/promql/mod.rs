@@ -22,7 +22,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tidewatch_promql::{Answer, Interrupt, Limits, Matcher, Options, Plan};
+pub use tidewatch_promql::Options;
+use tidewatch_promql::{Answer, Interrupt, Limits, Matcher, Plan};
 
 /// What one query may cost.
 #[derive(Debug, Clone, PartialEq)]

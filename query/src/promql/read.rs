@@ -56,7 +56,11 @@ pub async fn read(
         matches!(selection.hints.function, Some(Func::Rate | Func::Increase)) && selection.hints.range_ms > 0;
     let before = if is_sum_of_range { ask.quiet(from).await? } else { ask.totals(from).await? };
     let rows = rows.after(before);
-    Ok(if is_sum_of_range { rows.into_increments(metric, selection) } else { rows.into_totals(metric, selection, width.us()) })
+    Ok(if is_sum_of_range {
+        rows.into_increments(metric, selection)
+    } else {
+        rows.into_totals(metric, selection, width.us())
+    })
 }
 
 /// A label that the metric does not have counts as empty.
@@ -85,7 +89,8 @@ impl Ask<'_> {
             let frame = self.matching(frame)?.filter(at_or_after(from).and(ident(WINDOW_START).lt(instant(to))))?;
             match width {
                 Width::AsKept { .. } => {
-                    let columns = [vec![ident(WINDOW_END).alias("t")], self.dimensions(), vec![self.value().alias("v")]];
+                    let columns =
+                        [vec![ident(WINDOW_END).alias("t")], self.dimensions(), vec![self.value().alias("v")]];
                     frame.select(columns.concat())
                 }
                 Width::Of { us } => {
@@ -120,7 +125,10 @@ impl Ask<'_> {
     async fn present(&self, condition: Expr, us: i64) -> std::result::Result<Rows, SqlError> {
         self.rows(|frame| {
             let frame = self.matching(frame)?.filter(condition)?.select(self.dimensions())?.distinct()?;
-            frame.select([vec![lit(instant_value(us)).alias("t")], self.labels(), vec![lit(ScalarValue::Null).alias("v")]].concat())
+            frame.select(
+                [vec![lit(instant_value(us)).alias("t")], self.labels(), vec![lit(ScalarValue::Null).alias("v")]]
+                    .concat(),
+            )
         })
         .await
     }
@@ -132,12 +140,15 @@ impl Ask<'_> {
 
     /// Equalities that a file can be skipped by; all matchers are held against the labels later.
     fn matching(&self, frame: DataFrame) -> Result<DataFrame> {
-        self.selection.matchers.iter().filter(|m| m.op == MatchOp::Equal && !m.value.is_empty()).try_fold(frame, |frame, matcher| {
-            match self.metric.labels.iter().find(|(label, _)| *label == matcher.name) {
-                Some((_, column)) if self.is_text(column) => frame.filter(ident(column).eq(lit(matcher.value.as_str()))),
+        self.selection.matchers.iter().filter(|m| m.op == MatchOp::Equal && !m.value.is_empty()).try_fold(
+            frame,
+            |frame, matcher| match self.metric.labels.iter().find(|(label, _)| *label == matcher.name) {
+                Some((_, column)) if self.is_text(column) => {
+                    frame.filter(ident(column).eq(lit(matcher.value.as_str())))
+                }
                 _ => Ok(frame),
-            }
-        })
+            },
+        )
     }
 
     fn is_text(&self, column: &str) -> bool {
@@ -201,5 +212,8 @@ pub async fn series_within(
     }
     let ask = Ask { engine, snapshot, metric, rollup, table, selection, rows_max };
     let (from, to) = (start_ms.saturating_mul(1000), end_ms.saturating_mul(1000));
-    Ok(ask.present(ident(WINDOW_END).gt(instant(from)).and(ident(WINDOW_START).lt_eq(instant(to))), to).await?.into_labels())
+    Ok(ask
+        .present(ident(WINDOW_END).gt(instant(from)).and(ident(WINDOW_START).lt_eq(instant(to))), to)
+        .await?
+        .into_labels())
 }

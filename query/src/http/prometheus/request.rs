@@ -22,7 +22,8 @@ impl<S: Send + Sync> FromRequest<S> for Form {
     async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
         let of_address = request.uri().query().unwrap_or_default().to_owned();
         let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|t| t.to_str().ok()).unwrap_or("");
-        let has_form = request.method() == Method::POST && content_type.starts_with("application/x-www-form-urlencoded");
+        let has_form =
+            request.method() == Method::POST && content_type.starts_with("application/x-www-form-urlencoded");
         let mut pairs = Vec::new();
         if has_form {
             let body = Bytes::from_request(request, state).await.map_err(|e| Failure::bad_data(e.to_string()))?;
@@ -52,22 +53,31 @@ impl Form {
 
     /// A moment, milliseconds since the epoch: seconds with a fraction, or RFC 3339.
     pub fn time_ms(&self, name: &str) -> Result<Option<i64>, Failure> {
-        self.get(name).map(|text| time_ms(text).ok_or_else(|| {
-            Failure::bad_data(format!("invalid parameter {name:?}: cannot parse {text:?} to a valid timestamp"))
-        })).transpose()
+        self.get(name)
+            .map(|text| {
+                time_ms(text).ok_or_else(|| {
+                    Failure::bad_data(format!("invalid parameter {name:?}: cannot parse {text:?} to a valid timestamp"))
+                })
+            })
+            .transpose()
     }
 
     /// A moment that must be given.
     pub fn required_time_ms(&self, name: &str) -> Result<i64, Failure> {
-        let missing = || Failure::bad_data(format!("invalid parameter {name:?}: cannot parse \"\" to a valid timestamp"));
+        let missing =
+            || Failure::bad_data(format!("invalid parameter {name:?}: cannot parse \"\" to a valid timestamp"));
         self.time_ms(name)?.ok_or_else(missing)
     }
 
     /// A length of time in milliseconds: seconds with a fraction, or `1h30m`.
     pub fn duration_ms(&self, name: &str) -> Result<Option<i64>, Failure> {
-        self.get(name).map(|text| duration_ms(text).ok_or_else(|| {
-            Failure::bad_data(format!("invalid parameter {name:?}: cannot parse {text:?} to a valid duration"))
-        })).transpose()
+        self.get(name)
+            .map(|text| {
+                duration_ms(text).ok_or_else(|| {
+                    Failure::bad_data(format!("invalid parameter {name:?}: cannot parse {text:?} to a valid duration"))
+                })
+            })
+            .transpose()
     }
 
     /// How long the answer may take.
@@ -96,7 +106,9 @@ fn selector(text: &str) -> Result<Vec<Matcher>, Failure> {
     let bad = |why: String| Failure::bad_data(format!("invalid parameter \"match[]\": {why}"));
     let query = Query::parse(text, Grammar::default()).map_err(|error: QueryError| bad(error.to_string()))?;
     match &query.expr().kind {
-        ExprKind::Selector(selector) if selector.offset_ms == 0 && selector.at.is_none() => Ok(selector.matchers.clone()),
+        ExprKind::Selector(selector) if selector.offset_ms == 0 && selector.at.is_none() => {
+            Ok(selector.matchers.clone())
+        }
         _ => Err(bad(format!("{text:?} is not a series selector"))),
     }
 }

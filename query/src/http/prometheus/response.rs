@@ -39,7 +39,8 @@ impl Failure {
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let body = json!({ "status": "error", "errorType": self.kind, "error": self.message });
-        let mut response = (self.status(), [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response();
+        let mut response =
+            (self.status(), [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response();
         if self.kind == "too_many_requests" {
             response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
         }
@@ -65,7 +66,8 @@ pub fn limited(items: impl IntoIterator<Item = Json>, limit: usize) -> Response 
 
 /// The answer to a query; at most `limit` series.
 pub fn answered(answer: &Answer, query: &str, limit: usize) -> Response {
-    let mut text = format!("{{\"status\":\"success\",\"data\":{{\"resultType\":\"{}\",\"result\":", answer.value.kind());
+    let mut text =
+        format!("{{\"status\":\"success\",\"data\":{{\"resultType\":\"{}\",\"result\":", answer.value.kind());
     let mut warnings = answer.annotations.rendered(Level::Warning, query);
     let count = match &answer.value {
         Value::Scalar { time_ms, value } => {
@@ -125,7 +127,11 @@ fn body(text: String) -> Response {
 
 /// A label set as an object.
 pub fn labels(labels: &Labels) -> Json {
-    labels.iter().map(|label| (label.name.to_string(), Json::from(&*label.value))).collect::<serde_json::Map<_, _>>().into()
+    labels
+        .iter()
+        .map(|label| (label.name.to_string(), Json::from(&*label.value)))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
 }
 
 fn list(text: &mut String, items: impl Iterator<Item = String>) {
