@@ -202,6 +202,7 @@ impl Default for Settings {
             maintenance: Maintenance::default(),
             http: Http::default(),
             sql: Sql::default(),
+            promql: Promql::default(),
             scrape: Scrape::default(),
             log: Log::default(),
         }

@@ -6,13 +6,13 @@
 //! | `GET /metrics` | Prometheus text or OpenMetrics, by `Accept` |
 //! | `POST /api/v1/sql` | a query: JSON `{"sql": …, "format": …}`, or its bare text |
 //! | `GET /api/v1/tables` | names, kinds and columns of rollups, tables and views |
-//! | `/api/v1/query`, … | Prometheus' API: `http/prometheus/mod.rs` |
+//! | `/api/v1/query`, … | Prometheus' API: `http/prometheus_api/mod.rs` |
 //! | `GET /-/healthy` | 200 while the process lives |
 //! | `GET /-/ready` | 200 when workers and store answer, else 503 with the reason |
 
 mod error;
 mod index;
-mod prometheus;
+mod prometheus_api;
 mod sql;
 
 pub use error::ApiError;
@@ -54,7 +54,7 @@ pub fn router(endpoints: Endpoints) -> Router {
         .route("/metrics", get(metrics))
         .route("/api/v1/sql", post(sql::query))
         .route("/api/v1/tables", get(sql::tables))
-        .merge(prometheus::routes())
+        .merge(prometheus_api::routes())
         .route("/-/healthy", get(|| async { "healthy\n" }))
         .route("/-/ready", get(ready))
         .fallback(|| async {

@@ -11,8 +11,12 @@ pub enum PromError {
     #[error(transparent)]
     Query(#[from] QueryError),
     /// The tables cannot be read.
-    #[error("{0}{}", .0.hint().map(|hint| format!("; hint: {hint}")).unwrap_or_default())]
-    Read(#[from] SqlError),
+    #[error("{source}{}", source.hint().map(|hint| format!("; hint: {hint}")).unwrap_or_default())]
+    Read {
+        /// Why.
+        #[from]
+        source: SqlError,
+    },
     /// It took too long.
     #[error("query timed out (promql.timeout)")]
     Timeout,
@@ -29,10 +33,10 @@ impl PromError {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Query(error) => error.kind(),
-            Self::Read(SqlError::TooManyRows(_) | SqlError::Memory { .. }) => "execution",
-            Self::Read(SqlError::Timeout(_)) | Self::Timeout => "timeout",
-            Self::Read(SqlError::Snapshot(_)) | Self::Unavailable(_) => "unavailable",
-            Self::Read(_) | Self::Internal(_) => "internal",
+            Self::Read { source: SqlError::TooManyRows(_) | SqlError::Memory { .. } } => "execution",
+            Self::Read { source: SqlError::Timeout(_) } | Self::Timeout => "timeout",
+            Self::Read { source: SqlError::Snapshot(_) } | Self::Unavailable(_) => "unavailable",
+            Self::Read { .. } | Self::Internal(_) => "internal",
         }
     }
 }

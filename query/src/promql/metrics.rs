@@ -37,7 +37,7 @@ impl Kind {
 }
 
 /// One metric.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Metric {
     /// Full name.
     pub name: String,

@@ -94,7 +94,7 @@ impl Ask<'_> {
                     frame.select(columns.concat())
                 }
                 Width::Of { us } => {
-                    let start = date_bin(lit(interval(us)), ident(WINDOW_START)).alias("t");
+                    let start = date_bin(lit(interval(us)), ident(WINDOW_START), instant(0)).alias("t");
                     let keys = [vec![start], self.dimensions()].concat();
                     let frame = frame.aggregate(keys, vec![self.merged().alias("v")])?;
                     let end = ident("t") + lit(interval(us));
@@ -169,7 +169,7 @@ impl Ask<'_> {
 
     fn merged(&self) -> Expr {
         match self.metric.state {
-            MeasureKind::Hdr { .. } => crate::functions::hdr_merge().call(vec![self.value()]),
+            MeasureKind::Hdr { .. } => crate::functions::hdr_merge(self.value()),
             _ => sum(self.value()),
         }
     }

@@ -17,8 +17,6 @@ mod request;
 mod response;
 mod status;
 
-pub use request::Form;
-
 use super::Endpoints;
 use crate::promql::PromError;
 use axum::Router;
