@@ -1,7 +1,12 @@
 //! Time of range queries over 24 hours at a step of 15 seconds, on 500 series scraped every 15 seconds.
 //!
-//! Prints the least of some rounds for each query; `--test` (or any argument but `--bench`) runs one small
-//! round.
+//! ```text
+//! cargo bench -p tidewatch-promql --bench range_query
+//! cargo bench -p tidewatch-promql --bench range_query -- --tiny     one hour, once, to see that it runs
+//! ```
+//!
+//! Prints the least time of five rounds for each query. A Prometheus 2.42 beside it on the same samples took
+//! 2.2 s for `sum by (x) (rate(m[5m]))`, with reading them from its blocks.
 
 #![allow(clippy::disallowed_methods, reason = "a bench reads the wall clock")]
 #![allow(clippy::unwrap_used, reason = "a bench says what went wrong by panicking")]
@@ -66,8 +71,8 @@ fn histograms(samples: i64) -> Vec<Series> {
 }
 
 fn main() {
-    let full = std::env::args().any(|argument| argument == "--bench");
-    let (hours, rounds) = if full { (24, 5) } else { (1, 1) };
+    let tiny = std::env::args().any(|argument| argument == "--tiny");
+    let (hours, rounds) = if tiny { (1, 1) } else { (24, 5) };
     let (start, end) = (3_600_000, (hours + 1) * 3_600_000);
     let samples = end / STEP_MS + 1;
     let stored = [floats("m", samples), floats("n", samples), histograms(samples)];

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use tidewatch_promql::{
-    Grammar, Histogram, Labels, Limits, MatrixSeries, Options, Query, STALE, Sample, Selection, Series, Storage,
-    StorageError, Value, VectorSample,
+    Grammar, Histogram, Labels, Limits, MatchOp, Matcher, MatrixSeries, Options, Query, STALE, Sample, Selection,
+    Series, Storage, StorageError, Value, VectorSample,
 };
 
 struct Memory(Vec<Series>);
@@ -296,6 +296,13 @@ proptest! {
     #[test]
     fn no_text_upsets_the_parser(text in nonsense()) {
         let _ = Query::parse(&text, Grammar { experimental: true });
+    }
+
+    #[test]
+    fn no_text_upsets_a_matcher(text in "[a\\\\dQE\\[\\]^&~:()*+?{}|.é-]{0,12}", value in ".{0,4}") {
+        if let Ok(matcher) = Matcher::new("a", MatchOp::Regex, text) {
+            let _ = matcher.matches(&value);
+        }
     }
 
     #[test]

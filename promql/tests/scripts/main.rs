@@ -61,7 +61,7 @@ fn the_scripts_of_prometheus_pass() {
     if !folder.is_dir() {
         let message = format!("no scripts in {}; set TIDEWATCH_DATA to a folder with promqltest/", folder.display());
         assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{message}");
-        println!("skipped: {message}");
+        println!("SKIPPED: {message}");
         return;
     }
     for delayed_name_removal in [true, false] {
