@@ -51,7 +51,7 @@ pub fn choose(rollup: &RollupSchema, boundaries: &[Option<i64>], selection: &Sel
     let is_kept = |at: usize| {
         boundaries.get(at).copied().flatten().is_none_or(|boundary| boundary <= start_ms.saturating_mul(1000))
     };
-    let widest = rollup.tiers.iter().enumerate().skip(1).filter(|(at, tier)| fits(tier.pane_us) && is_kept(*at)).last();
+    let widest = rollup.tiers.iter().enumerate().skip(1).rfind(|(at, tier)| fits(tier.pane_us) && is_kept(*at));
     widest.map_or_else(|| Width::finest(rollup), |(_, tier)| Width::Of { us: tier.pane_us })
 }
 
