@@ -13,6 +13,7 @@
 //! | other packs while it runs | `reload` |
 //! | committed and uncommitted count once, while it runs | `live` |
 //! | maintenance changes no answer | `maintain` |
+//! | promtool asks in PromQL and gets the numbers of SQL | `prometheus_api` |
 //! | promtool and the OpenMetrics parser accept `/metrics` | `scrape` |
 //! | every rollup and the metrics of the built-in pack, beside DuckDB over raw events | `creatorflow` |
 //! | percentiles of real spans, through a broker | `nezha` |
@@ -39,6 +40,7 @@ mod maintain;
 mod nezha;
 mod object_store;
 mod packs;
+mod prometheus_api;
 mod rebalance;
 mod reload;
 mod replay;
