@@ -20,15 +20,10 @@ import pyarrow.ipc
 
 from compare import compare
 from events import load
+from facts import derive
+from metrics import VIEWS
 from rollup import comparisons
 from rollups import ROLLUPS
-from views_api import VIEWS as API_VIEWS
-from views_automation import VIEWS as AUTOMATION_VIEWS
-from views_inventory import VIEWS as INVENTORY_VIEWS
-from views_orders import VIEWS as ORDER_VIEWS
-from views_shipping import VIEWS as SHIPPING_VIEWS
-
-VIEWS = ORDER_VIEWS + AUTOMATION_VIEWS + INVENTORY_VIEWS + SHIPPING_VIEWS + API_VIEWS
 
 
 def ask(server, sql):
@@ -58,6 +53,9 @@ def main():
 
     connection = duckdb.connect()
     events = load(connection, args.events)
+    derive(connection)
+    for name, before, after in (("wide_pane_us", 10, 60), ("far_pane_us", 60, 3600)):
+        connection.execute(f"SET VARIABLE {name} = ?", [(after if args.merged else before) * 1_000_000])
     wanted = [c for rollup in ROLLUPS for c in comparisons(rollup, args.merged)] + VIEWS
     wanted = [c for c in wanted if args.only in c.name]
     wrong = 0

@@ -7,6 +7,10 @@ EXACT = "exact"  # the same value
 FLOAT = "float"  # the same but for the rounding of doubles
 QUANTILE = "quantile"  # 0 to 1 % above the exact order statistic: a histogram of two digits
 FINE_QUANTILE = "fine quantile"  # 0 to 0.1 % above: three digits
+PER_QUANTILE = "per quantile"  # something divided by such a quantile of two digits: 0 to 1 % below
+OF_QUANTILES = "of quantiles"  # one such quantile divided by another: 1 % to either side
+OF_DISTINCT = "of distinct"  # something made of a distinct count that the truth has as `distinct_orders`
+ROUNDED = "rounded"  # a whole number beside what it was rounded from
 DISTINCT = "distinct"  # exact up to 1,000, then within DISTINCT_ERROR
 
 # The estimate has a standard error of 0.81 % at most, and less for few thousands: three of them.
@@ -43,6 +47,17 @@ def differs(kind, column):
                 f"CASE WHEN {t} <= {DISTINCT_EXACT_MAX} THEN {t} <> {o} "
                 f"ELSE abs({o}::DOUBLE - {t}) > {DISTINCT_ERROR} * {t} END"
             )
+        case "of distinct":
+            wrong = (
+                f"CASE WHEN t.distinct_orders <= {DISTINCT_EXACT_MAX} THEN NOT ({near}) "
+                f"ELSE abs({o}::DOUBLE - {t}) > {DISTINCT_ERROR} * (1 + abs({t})) END"
+            )
+        case "per quantile":
+            wrong = f"NOT ({o}::DOUBLE BETWEEN {t}::DOUBLE / 1.01 AND {t}::DOUBLE OR {near})"
+        case "of quantiles":
+            wrong = f"NOT ({o}::DOUBLE BETWEEN {t}::DOUBLE / 1.01 AND {t}::DOUBLE * 1.01 OR {near})"
+        case "rounded":
+            wrong = f"abs({o}::DOUBLE - {t}::DOUBLE) > 0.5 + {ROUNDING}"
         case _:
             within = f"{o}::DOUBLE BETWEEN {t}::DOUBLE AND {t}::DOUBLE * (1 + {bound})"
             wrong = f"NOT ({within} OR {near})"

@@ -53,6 +53,33 @@ def quantiles(name, source, seconds, keys, milliseconds, where="true", at=None, 
     return view(name, " ".join(["window_start", "tenant", *labels]), truth, columns, value=None)
 
 
+def pane(time="time"):
+    """The window of 10 s that a moment lies in: what a metric of the last minutes is made of."""
+    return start_of(10, time)
+
+
+def wide_pane(time="time"):
+    """The same for days ago, where windows have been rolled up into minutes once maintenance ran."""
+    return f"make_timestamp(epoch_us({time}) // getvariable('wide_pane_us') * getvariable('wide_pane_us'))"
+
+
+def far_pane(time="time"):
+    """The same for more than 30 days ago, of minutes that become hours."""
+    return f"make_timestamp(epoch_us({time}) // getvariable('far_pane_us') * getvariable('far_pane_us'))"
+
+
+def recent(interval, moment):
+    return f"({moment} > {NOW} - INTERVAL {interval} AND {moment} <= {NOW})"
+
+
+def score(tenant, **parts):
+    """A weighted mean of what is known, if that is at least half of the weight (2.21). Part: its SQL and its parameter."""
+    weights = {part: f"param({tenant}, '{parameter}')" for part, (_, parameter) in parts.items()}
+    total = " + ".join(f"coalesce({weights[part]} * ({sql}), 0)" for part, (sql, _) in parts.items())
+    known = " + ".join(f"CASE WHEN ({sql}) IS NULL THEN 0 ELSE {weights[part]} END" for part, (sql, _) in parts.items())
+    return f"CASE WHEN {known} >= 0.5 * ({' + '.join(weights.values())}) THEN ({total}) / ({known}) END"
+
+
 def newest(value, where="true"):
     """The value that the latest-state table of the catalogue has: higher sequence wins, then later time."""
     return (

@@ -54,23 +54,27 @@ VISITS = """
     WHERE before IS DISTINCT FROM stage
 """
 
-# Lines with their share of the order's money.
+# Lines with their share of the order's money: products that cost nothing share alike.
 PARTS = f"""
-    SELECT o.tenant, o.order_id, l.category,
-           CASE WHEN l.order_id IS NULL THEN 1.0 ELSE l.line_minor::DOUBLE / l.order_minor END AS part
+    SELECT o.tenant, o.order_id, l.product_id, l.category, l.quantity, l.line_minor, l.cost_minor, l.is_cost_known,
+           CASE WHEN l.order_id IS NULL THEN 1.0 WHEN l.order_minor = 0 THEN 1.0 / l.lines
+                ELSE l.line_minor::DOUBLE / l.order_minor END::DOUBLE AS part
     FROM ({ORDER_NOW}) o
     LEFT JOIN (
-        SELECT tenant, order_id, category, line_minor, sum(line_minor) OVER (PARTITION BY tenant, order_id) AS order_minor
+        SELECT *, sum(line_minor) OVER whole AS order_minor, count(*) OVER whole AS lines
         FROM (
-            SELECT tenant, order_id, category, sum(line_total_minor) AS line_minor FROM order_item GROUP BY ALL
+            SELECT tenant, order_id, product_id, category, sum(quantity) AS quantity, sum(line_total_minor) AS line_minor,
+                   sum(quantity * unit_cost_minor) AS cost_minor, bool_and(unit_cost_minor IS NOT NULL) AS is_cost_known
+            FROM order_item GROUP BY ALL
         )
+        WINDOW whole AS (PARTITION BY tenant, order_id)
     ) l ON l.tenant = o.tenant AND l.order_id = o.order_id
 """
 
 # Money as it moved: each order paid once, by its first news of it; refunds at their own time.
 MONEY = f"""
     SELECT tenant, order_id, min(time) AS time,
-           arg_max(total_minor, row(coalesce(sequence, -1), time, total_minor)) AS minor
+           arg_max(total_minor, row(coalesce(sequence, -1), time, total_minor)) AS minor, true AS is_payment
     FROM (
         SELECT tenant, order_id, time, sequence, total_minor FROM order_created WHERE payment_status = 'paid'
         UNION ALL
@@ -78,7 +82,7 @@ MONEY = f"""
     )
     GROUP BY tenant, order_id
     UNION ALL
-    SELECT tenant, order_id, time, -refund_minor FROM order_payment_changed
+    SELECT tenant, order_id, time, -refund_minor, false FROM order_payment_changed
     WHERE payment_status IN ('refunded', 'partially_refunded') AND refund_minor IS NOT NULL
 """
 
@@ -119,11 +123,6 @@ ALLOWED = [
     *[(a, b) for a in ("on_hold", "exception") for b in ("processing", "cancelled")],
     *[(a, "returned") for a in ("shipped", "delivered", "completed")],
 ]
-
-
-def amount(query):
-    """Major units: all currencies of these events have hundredths."""
-    return f"({query})::DOUBLE / 100"
 
 
 def by_state(name, keys, where):
@@ -185,23 +184,23 @@ VIEWS = [
     view(
         "order_gross_amount_total", "window_start tenant shop channel category currency",
         f"SELECT {start_of(HOUR, 'c.time')} AS window_start, c.tenant, c.shop_id AS shop, c.channel, p.category, c.currency, "
-        f"sum(c.total_minor * p.part) / 100 AS value FROM order_created c "
+        f"sum(major(c.total_minor * p.part, c.currency)) AS value FROM order_created c "
         f"JOIN ({PARTS}) p ON p.tenant = c.tenant AND p.order_id = c.order_id GROUP BY ALL",
         value=FLOAT,
     ),
     view(
         "order_revenue_amount_total", "window_start tenant shop channel category country currency",
         f"SELECT {start_of(HOUR, 'm.time')} AS window_start, m.tenant, o.shop, o.channel, p.category, o.country, o.currency, "
-        f"sum(m.minor * p.part) / 100 AS value FROM ({MONEY}) m JOIN ({PARTS}) p ON p.tenant = m.tenant AND p.order_id = m.order_id "
+        f"sum(major(m.minor * p.part, o.currency)) AS value FROM ({MONEY}) m JOIN ({PARTS}) p ON p.tenant = m.tenant AND p.order_id = m.order_id "
         f"JOIN ({ORDER_NOW}) o ON o.tenant = m.tenant AND o.order_id = m.order_id GROUP BY ALL",
         value=FLOAT,
     ),
     counted(
-        "order_refund_amount_total", "order_payment_changed", HOUR, "shop currency", amount("sum(refund_minor)"),
+        "order_refund_amount_total", "order_payment_changed", HOUR, "shop currency", "sum(major(refund_minor, currency))",
         "payment_status IN ('refunded', 'partially_refunded')", at=ORDER_LABELS, kind=FLOAT, having="count(refund_minor) > 0",
     ),
     counted(
-        "order_average_value_amount", "order_created", DAY, "channel currency", amount("sum(total_minor)") + " / count(*)", kind=FLOAT,
+        "order_average_value_amount", "order_created", DAY, "channel currency", "sum(major(total_minor, currency)) / count(*)", kind=FLOAT,
     ),
     *[
         view(
