@@ -79,14 +79,16 @@ def plain(connection, relation):
 
 
 def compare(connection, truth_sql, ours, keys, columns):
-    """`ours` is an Arrow table; `columns` maps a column to how it is compared."""
-    connection.register("answer", ours)
+    """`ours` is an Arrow table, whose rows are those with `here`; `columns` maps a column to how it is compared."""
+    connection.register("answered", ours)
+    connection.execute("CREATE OR REPLACE TEMP VIEW answer AS SELECT * EXCLUDE (here) FROM answered WHERE here")
     connection.execute(f"CREATE OR REPLACE TEMP TABLE truth_raw AS {truth_sql}")
     for table, relation in (("truth", "truth_raw"), ("ours", "answer")):
         connection.execute(
             f"CREATE OR REPLACE TEMP TABLE {table} AS SELECT {plain(connection, relation)}, true AS here FROM {relation}"
         )
-    connection.unregister("answer")
+    connection.execute("DROP VIEW answer")
+    connection.unregister("answered")
     same_key = " AND ".join(f"t.{quoted(key)} IS NOT DISTINCT FROM o.{quoted(key)}" for key in keys)
     names = ", ".join(quoted(key) for key in keys)
     differences = []

@@ -54,16 +54,16 @@ HEALTH = f"""
                (duration_ms <= 30000)::INTEGER AS timely, 0 AS jobs, 0 AS succeeded, 0 AS stumbled, 0 AS rescued
         FROM automation_run_finished WHERE outcome IN ('success', 'failed') AND {recent('1 HOUR', pane())}
         UNION ALL
-        SELECT tenant, unnest(['all', system]), at > {NOW} - INTERVAL 15 MINUTE, 0, 0, 1, (succeeded_at IS NOT NULL)::INTEGER,
+        SELECT tenant, unnest(['all', system]), ended_at > {NOW} - INTERVAL 15 MINUTE, 0, 0, 1, (succeeded_at IS NOT NULL)::INTEGER,
                (stumbled_at IS NOT NULL)::INTEGER, coalesce(succeeded_at >= stumbled_at AND succeeded_at - stumbled_at <= INTERVAL 30 SECOND, false)::INTEGER
         FROM (
-            SELECT *, coalesce(succeeded_at, failed_at) AS at FROM (
+            SELECT *, coalesce(succeeded_at, failed_at) AS ended_at FROM (
                 SELECT tenant, coalesce(logical_run_id, run_id) AS job, {newest('system')} AS system,
                        min(time) FILTER (WHERE outcome = 'success') AS succeeded_at, max(time) FILTER (WHERE outcome = 'failed') AS failed_at,
                        min(time) FILTER (WHERE outcome = 'failed' AND coalesce(attempt, 1) = 1) AS stumbled_at
                 FROM automation_run_finished WHERE outcome IN ('success', 'failed') GROUP BY ALL
             )
-        ) WHERE {recent('1 HOUR', 'at')}
+        ) WHERE {recent('1 HOUR', 'ended_at')}
     ), spans AS (
         SELECT tenant, system, sum(runs) FILTER (WHERE fresh) >= param(tenant, 'automation_health_min_runs') AS is_busy
         FROM scoped WHERE system IS NOT NULL GROUP BY tenant, system
@@ -122,7 +122,7 @@ USE = f"""
             UNION ALL
             SELECT tenant, time, 'queue_workers', queue, workers_busy::DOUBLE / nullif(workers_total, 0) FROM queue_sampled
             UNION ALL
-            SELECT tenant, max(time), 'api_rate_limit', concat_ws('/', provider, api, shop_id), max(used) FROM (
+            SELECT tenant, max(time), 'api_rate_limit', concat_ws('/', provider, api, shop_id), round(10000 * max(used)) / 10000 FROM (
                 SELECT tenant, time, provider, api, shop_id, 1 - rate_limit_remaining::DOUBLE / nullif(rate_limit_limit, 0) AS used FROM api_call_completed
                 UNION ALL SELECT tenant, time, provider, api, shop_id, used::DOUBLE / nullif("limit", 0) FROM rate_limit_sampled
             ) WHERE used >= 0 AND {recent('7 DAY', wide_pane())}
@@ -184,11 +184,13 @@ GAIN = f"""
         SELECT tenant, count(DISTINCT order_id) AS distinct_orders FROM order_processed WHERE outcome = 'success' AND {recent('30 DAY', wide_pane())}
         GROUP BY ALL
     )
-    SELECT tenant, type, distinct_orders, b.value AS baseline_seconds, sum(human_ms) / 1000 / distinct_orders AS current_seconds,
-           b.value / nullif(sum(human_ms) / 1000 / distinct_orders, 0) - 1 AS value
-    FROM human JOIN orders USING (tenant)
-    JOIN (SELECT tenant, coalesce(scope, 'all') AS type, value FROM ({BASELINE}) WHERE metric = 'human_seconds_per_order') b USING (tenant, type)
-    WHERE human_ms IS NOT NULL GROUP BY ALL
+    SELECT *, baseline_seconds / nullif(current_seconds, 0) - 1 AS value FROM (
+        SELECT tenant, type, any_value(distinct_orders) AS distinct_orders, any_value(b.value) AS baseline_seconds,
+               sum(human_ms) / 1000 / any_value(distinct_orders) AS current_seconds
+        FROM human JOIN orders USING (tenant)
+        JOIN (SELECT tenant, coalesce(scope, 'all') AS type, value FROM ({BASELINE}) WHERE metric = 'human_seconds_per_order') b USING (tenant, type)
+        WHERE human_ms IS NOT NULL GROUP BY ALL
+    )
 """
 
 OPPORTUNITY = f"""
