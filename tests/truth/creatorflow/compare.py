@@ -5,6 +5,7 @@ from dataclasses import dataclass
 # How a column is compared.
 EXACT = "exact"  # the same value
 FLOAT = "float"  # the same but for the rounding of doubles
+AGE = "age"  # seconds between two times, each rounded as a double of seconds since 1970
 QUANTILE = "quantile"  # 0 to 1 % above the exact order statistic: a histogram of two digits
 FINE_QUANTILE = "fine quantile"  # 0 to 0.1 % above: three digits
 PER_QUANTILE = "per quantile"  # something divided by such a quantile of two digits: 0 to 1 % below
@@ -25,6 +26,7 @@ SHOWN_MAX = 8
 class Outcome:
     rows: int
     differences: list
+    blank: list  # columns of which the truth knows nothing in any row
 
 
 def quoted(name):
@@ -42,6 +44,8 @@ def differs(kind, column):
             return f"{t} IS DISTINCT FROM {o}"
         case "float":
             wrong = f"NOT ({near})"
+        case "age":
+            wrong = f"abs({o}::DOUBLE - {t}::DOUBLE) > 1e-6"
         case "distinct":
             wrong = (
                 f"CASE WHEN {t} <= {DISTINCT_EXACT_MAX} THEN {t} <> {o} "
@@ -109,8 +113,9 @@ def compare(connection, truth_sql, ours, keys, columns):
         differences.append(describe(row, list(columns)))
     if wrong > SHOWN_MAX:
         differences.append(f"… {wrong} rows differ in all")
-    rows = connection.execute("SELECT count(*) FROM truth").fetchone()[0]
-    return Outcome(rows, differences)
+    counts = ", ".join(["count(*)", *(f"count({quoted(column)})" for column in columns)])
+    rows, *known = connection.execute(f"SELECT {counts} FROM truth").fetchone()
+    return Outcome(rows, differences, [column for column, count in zip(columns, known) if rows and not count])
 
 
 def describe(row, columns):

@@ -72,6 +72,8 @@ def shipment(events, tenant, number, hours, order_id, currency):
     """Labels with and without the price that would have been paid, quotes, and parcels early, late, lost and broken."""
     chance, pick, between = events.random.random, events.pick, events.random.randrange
     shipment_id, end = f"rare_s_{number}", 7 * DAYS
+    if hours >= end:
+        return
     carrier, service = pick(("USPS", "ground_advantage"), ("ups", "ups_ground"), ("FEDEX", "rare_air"))
     if chance() < 0.8:
         quotes = [
@@ -131,7 +133,7 @@ def products(events, tenant):
     for place, (product, sku, category) in enumerate(PRODUCTS):
         events.add("inventory.product.upserted.v1", tenant, 1, {
             "product_id": product, "sku": sku, "category": category, "base_price_minor": 1250 + place,
-            "unit_cost_minor": events.pick(None, 410 + place), "currency": "USD", "status": "draft" if place == 3 else "active",
+            "unit_cost_minor": events.pick(None, 410 + place), "currency": "USD", "status": "draft" if place == 3 else "active", "velocity_score": 40 + place,
         })
         if place == 2:
             continue

@@ -16,12 +16,12 @@ PROCESSING_MS = "coalesce((epoch_us(processed_at) - epoch_us(processing_started_
 SYNC_MS = "coalesce(sync_latency_ms, (epoch_us(synced_at) - epoch_us(source_changed_at)) // 1000)"
 
 
-def view(name, keys, truth, kinds=None, value=EXACT, only="true"):
-    """`kinds`: how other columns than `value` are compared; `only`: rows of ours that the truth speaks of."""
+def view(name, keys, truth, kinds=None, value=EXACT, minute=""):
+    """`kinds`: how other columns than `value` are compared."""
     columns = ({"value": value} if value else {}) | (kinds or {})
     keys = keys.split()
     names = ", ".join(f'"{column}"' for column in [*keys, *columns])
-    return Comparison(f"view {name}", truth, f"SELECT {names} FROM {name} WHERE {only}", keys, columns)
+    return Comparison(f"view {name}", truth, f"SELECT {names} FROM {name}", keys, columns, minute)
 
 
 def counted(name, source, seconds, keys, value="count(*)", where="true", at=None, kind=EXACT, having="true"):
@@ -33,7 +33,7 @@ def counted(name, source, seconds, keys, value="count(*)", where="true", at=None
         f"SELECT {start_of(seconds)} AS window_start, tenant{listed}, {value} AS value FROM {source} WHERE {where} "
         f"GROUP BY ALL HAVING {having}"
     )
-    return view(name, " ".join(["window_start", "tenant", *labels]), truth, value=kind)
+    return view(name, " ".join(["window_start", "tenant", *labels]), truth, value=kind, minute="window_start" if seconds == MINUTE else "")
 
 
 def quantiles(name, source, seconds, keys, milliseconds, where="true", at=None, time="time", fine=False):
@@ -50,7 +50,8 @@ def quantiles(name, source, seconds, keys, milliseconds, where="true", at=None, 
         f"FROM {source} WHERE {where}) GROUP BY ALL"
     )
     columns = {f"p{p}": kind for p in (50, 90, 95, 99)} | {"mean": FLOAT, "count": EXACT}
-    return view(name, " ".join(["window_start", "tenant", *labels]), truth, columns, value=None)
+    minute = "window_start" if seconds == MINUTE else ""
+    return view(name, " ".join(["window_start", "tenant", *labels]), truth, columns, value=None, minute=minute)
 
 
 def pane(time="time"):

@@ -1,6 +1,6 @@
 """2.3 of the catalogue: inventory."""
 
-from compare import DISTINCT, EXACT, FLOAT
+from compare import AGE, DISTINCT, EXACT, FLOAT
 from rollup import start_of
 from views import DAY, HOUR, MINUTE, NOW, SYNC_MS, counted, newest, quantiles, view
 
@@ -65,7 +65,7 @@ VIEWS = [
     counted("inventory_sync_runs_total", "stock_sync_completed", HOUR, "shop status", at=SHOP),
     view(
         "inventory_sync_age_seconds", "tenant shop",
-        f"SELECT tenant, shop, epoch({NOW}) - epoch(min(synced_at)) AS value FROM ({SYNCED}) GROUP BY ALL", value=FLOAT,
+        f"SELECT tenant, shop, epoch({NOW}) - epoch(min(synced_at)) AS value FROM ({SYNCED}) GROUP BY ALL", value=AGE,
     ),
     view(
         "inventory_sync_drift_units", "tenant shop",

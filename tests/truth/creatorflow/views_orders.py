@@ -1,7 +1,7 @@
 """2.1 of the catalogue: orders, revenue, customers."""
 
-from compare import DISTINCT, EXACT, FLOAT
-from rollup import start_of
+from compare import AGE, DISTINCT, EXACT, FINE_QUANTILE, FLOAT
+from rollup import order_statistic, start_of
 from views import DAY, HOUR, MINUTE, NOW, PROCESSING_MS, counted, newest, quantiles, view
 
 ORDER_LABELS = {"shop": "shop_id", "priority": "priority_level", "impact": "impact_level"}
@@ -52,6 +52,24 @@ VISITS = """
         )
     )
     WHERE before IS DISTINCT FROM stage
+"""
+
+# A stage that fills faster than it empties, and holds its orders for longer than it used to.
+BOTTLENECKS = f"""
+    SELECT *, value > param(tenant, 'bottleneck_ratio')
+              AND coalesce(dwell_p95 > param(tenant, 'bottleneck_dwell_factor') * dwell_p95_7d, false) AS is_bottleneck
+    FROM (
+        SELECT *, entries::DOUBLE / greatest(exits, 1) AS value FROM (
+            SELECT tenant, stage, count(*) FILTER (WHERE entered_at > {NOW} - INTERVAL 15 MINUTE) AS entries, count(recent_ms) AS exits,
+                   {order_statistic(95)('recent_ms')} / 1000 AS dwell_p95, {order_statistic(95)('dwell_ms')} / 1000 AS dwell_p95_7d
+            FROM (
+                SELECT *, CASE WHEN left_at > {NOW} - INTERVAL 15 MINUTE THEN dwell_ms END AS recent_ms FROM (
+                    SELECT *, CASE WHEN left_at > {NOW} - INTERVAL 7 DAY THEN (epoch_us(left_at) - epoch_us(entered_at)) // 1000 END AS dwell_ms
+                    FROM ({VISITS})
+                )
+            ) GROUP BY ALL
+        ) WHERE entries + exits > 0
+    )
 """
 
 # Lines with their share of the order's money: products that cost nothing share alike.
@@ -111,7 +129,8 @@ EXCEPTION_RATIO = f"""
         SELECT window_start, tenant, shop, coalesce(source, 'all') AS source, count(DISTINCT order_id) AS raised
         FROM worked WHERE source IS NOT NULL GROUP BY GROUPING SETS ((1, 2, 3, source), (1, 2, 3))
     )
-    SELECT window_start, tenant, shop, coalesce(source, 'all') AS source, coalesce(raised, 0)::DOUBLE / orders AS value
+    SELECT window_start, tenant, shop, coalesce(source, 'all') AS source, coalesce(raised, 0)::DOUBLE / orders AS value,
+           coalesce(raised, 0) AS exception_orders, orders
     FROM orders LEFT JOIN raised USING (window_start, tenant, shop)
 """
 
@@ -141,7 +160,7 @@ VIEWS = [
         "outcome = 'success'", at=ORDER_LABELS, kind=DISTINCT,
     ),
     quantiles("order_processing_seconds", "order_processed", MINUTE, "shop is_automated priority", PROCESSING_MS, at=ORDER_LABELS),
-    view("order_exception_ratio", "window_start tenant shop source", EXCEPTION_RATIO, value=FLOAT),
+    view("order_exception_ratio", "window_start tenant shop source", EXCEPTION_RATIO, {"exception_orders": EXACT, "orders": EXACT}, value=FLOAT),
     view(
         "order_exceptions_total", "window_start tenant source code resolved_by",
         f"SELECT {start_of(HOUR, 'raised_at')} AS window_start, tenant, source, code, resolved_by, count(*) AS value "
@@ -171,15 +190,12 @@ VIEWS = [
         f"SELECT v.tenant, v.stage, max(epoch({NOW}) - epoch(v.entered_at)) AS value FROM ({VISITS}) v "
         f"JOIN ({ORDER_NOW}) o ON o.tenant = v.tenant AND o.order_id = v.order_id "
         f"WHERE v.left_at IS NULL AND o.status NOT IN {TERMINAL} GROUP BY ALL",
-        value=FLOAT,
+        value=AGE,
     ),
     view(
         "order_stage_bottleneck_ratio", "tenant stage",
-        f"SELECT tenant, stage, entries::DOUBLE / greatest(exits, 1) AS value, entries, exits FROM ("
-        f"SELECT tenant, stage, count(*) FILTER (WHERE entered_at > {NOW} - INTERVAL 15 MINUTE) AS entries, "
-        f"count(*) FILTER (WHERE left_at > {NOW} - INTERVAL 15 MINUTE) AS exits FROM ({VISITS}) GROUP BY ALL) "
-        f"WHERE entries + exits > 0",
-        {"entries": EXACT, "exits": EXACT}, value=FLOAT,
+        BOTTLENECKS, {"entries": EXACT, "exits": EXACT, "dwell_p95": FINE_QUANTILE, "dwell_p95_7d": FINE_QUANTILE, "is_bottleneck": EXACT},
+        value=FLOAT,
     ),
     view(
         "order_gross_amount_total", "window_start tenant shop channel category currency",

@@ -1,6 +1,6 @@
 """2.5 of the catalogue, beyond counting calls: what APIs cost and return, what depends on them, shops; 2.21 j and k."""
 
-from compare import EXACT, FINE_QUANTILE, FLOAT, OF_QUANTILES, QUANTILE
+from compare import AGE, EXACT, FINE_QUANTILE, FLOAT, OF_QUANTILES, QUANTILE
 from rollup import order_statistic, start_of
 from views import DAY, HOUR, NOW, newest, pane, quantiles, recent, score, view, wide_pane
 from views_api import RATE_LIMITS, SYNC_STATUS
@@ -19,7 +19,8 @@ RECOVERY = """
 """
 
 WEBHOOKS = f"""
-    SELECT *, CASE WHEN failed_ratio > 0.05 OR backlog_age_seconds > 300 THEN 2 WHEN failed_ratio > 0.01 OR backlog_age_seconds > 60 THEN 1 ELSE 0 END AS value
+    SELECT *, ['nominal', 'warning', 'critical'][value + 1] AS status FROM (SELECT *, CASE
+        WHEN failed_ratio > 0.05 OR backlog_age_seconds > 300 THEN 2 WHEN failed_ratio > 0.01 OR backlog_age_seconds > 60 THEN 1 ELSE 0 END AS value
     FROM (
         SELECT tenant, provider, shop, count(*) FILTER (WHERE touched AND status IN ('failed', 'dead_letter')) / nullif(count(*) FILTER (WHERE touched), 0) AS failed_ratio,
                coalesce(max(epoch({NOW}) - epoch(since)) FILTER (WHERE status IN ('received', 'retrying')), 0) AS backlog_age_seconds
@@ -30,11 +31,11 @@ WEBHOOKS = f"""
                 SELECT *, true AS arrives FROM webhook_received UNION ALL BY NAME SELECT *, false AS arrives FROM webhook_processed
             ) GROUP BY ALL
         ) GROUP BY ALL
-    )
+    ))
 """
 
 SHOPS = f"""
-    SELECT *, greatest(connection, token, webhook, sync) AS value FROM (
+    SELECT *, greatest(connection, token, webhook, sync) AS value, ['nominal', 'warning', 'critical'][value + 1] AS status FROM (
         SELECT tenant, shop, max(value) FILTER (WHERE part = 'connection') AS connection, max(value) FILTER (WHERE part = 'token') AS token,
                max(value) FILTER (WHERE part = 'webhook') AS webhook, max(value) FILTER (WHERE part = 'sync') AS sync
         FROM (
@@ -145,8 +146,8 @@ VIEWS = [
     quantiles(
         "api_recovery_seconds", f"({RECOVERY})", HOUR, "provider", "(epoch_us(recovered_at) - epoch_us(failed_at)) // 1000", time="failed_at", fine=True,
     ),
-    view("webhook_status", "tenant provider shop", WEBHOOKS, {"failed_ratio": FLOAT, "backlog_age_seconds": FLOAT}),
-    view("shop_connection_status", "tenant shop", SHOPS, {part: EXACT for part in ("connection", "token", "webhook", "sync")}),
+    view("webhook_status", "tenant provider shop", WEBHOOKS, {"failed_ratio": FLOAT, "backlog_age_seconds": AGE, "status": EXACT}),
+    view("shop_connection_status", "tenant shop", SHOPS, {part: EXACT for part in ("connection", "token", "webhook", "sync", "status")}),
     view("api_cost_amount_total", "window_start tenant provider currency", API_COST, value=FLOAT),
     view("api_cost_per_call_amount", "window_start tenant provider currency", COST_PER_CALL, value=FLOAT),
     view("integration_roi_ratio", "tenant provider currency", ROI, {"benefit_amount": FLOAT, "cost_amount": FLOAT}, value=FLOAT),

@@ -48,16 +48,17 @@ SPIKE = f"""
     LEFT JOIN counts c ON c."window" = s."window" AND c.tenant = s.tenant AND c.shop = s.shop AND c.product = s.product AND c.slot = 0
 """
 
-LEAST_ONE = "CASE WHEN baseline >= 1 THEN baseline ELSE 1 END"
+# What has no past has no ratio.
+LEAST_ONE = "CASE WHEN baseline < 1 THEN 1 ELSE baseline END"
 
 VIEWS = [
-    view("orders_minute", "minute tenant shop product", MINUTES, {"orders": EXACT}, value=None),
+    view("orders_minute", "minute tenant shop product", MINUTES, {"orders": EXACT}, value=None, minute="minute"),
     view(
         "orders_spike_ratio", "tenant window shop product", f"SELECT *, orders / {LEAST_ONE} AS value FROM ({SPIKE})",
         {"orders": EXACT, "baseline": FLOAT}, value=FLOAT,
     ),
     view(
         "orders_spike_zscore", "tenant window shop product",
-        f"SELECT *, (orders - baseline) / sqrt(dispersion * {LEAST_ONE}) AS value FROM ({SPIKE})", {"dispersion": FLOAT}, value=FLOAT,
+        f"SELECT *, (orders - baseline) / sqrt(dispersion * {LEAST_ONE}) AS value FROM ({SPIKE})", {"orders": EXACT, "baseline": FLOAT, "dispersion": FLOAT}, value=FLOAT,
     ),
 ]
