@@ -66,11 +66,12 @@ fn revenue_is_that_of_duckdb_to_the_cent_and_other_readers_see_the_same_tables()
         sql(&tables, "SELECT (SELECT sum(invoices) FROM revenue) AS o, (SELECT sum(invoices) FROM cancelled) AS c");
     assert_eq!(invoices, "o,c\n22064,3836\n");
 
+    let tiers = script("retail_tiers.py");
+    let program = env!("CARGO_BIN_EXE_tidewatch");
     let (csv, tables) = (csv.to_str().unwrap(), tables.to_str().unwrap());
-    let tiers = [&script("retail_tiers.py"), csv, tables, env!("CARGO_BIN_EXE_tidewatch")];
-    println!("{}", run_tool(&python, &tiers));
+    println!("{}", run_tool(&python, &[&tiers, csv, tables, program]));
     tidewatch(&["maintain", "-c", settings.to_str().unwrap()]);
-    println!("{}", run_tool(&python, &[&tiers[..], &["--maintained"]].concat()));
+    println!("{}", run_tool(&python, &[&tiers, csv, tables, program, "--maintained"]));
 }
 
 fn read_delta(python: &Path, script: &str, table: &Path, engine: &str) -> Money {

@@ -136,6 +136,14 @@ def recent(events, tenant):
         events.add("apihealth.webhook.received.v1", tenant, at, common | {"received_at": events.time(at), "signature_valid": True})
         status = "processed" if webhook < number - 1 else events.pick("failed", "dead_letter", "retrying")
         events.add("apihealth.webhook.processed.v1", tenant, at + 0.0001, common | {"processing_status": status, "processing_ms": 20})
+    # Orders pass a stage in a minute, but for the last ones, which come faster than they go.
+    for order in range(70 if number == 2 else 4):
+        entered = ago(10) - 5 if order < 2 else ago(10) if order < 6 else events.moment() * 0.99
+        left = ago(10) if order < 2 else entered + MINUTE if order >= 6 else None
+        common = {"order_id": f"stage_{order}", "shop_id": "shp_1", "order_status": "processing", "previous_status": "processing"}
+        for at, stage in ((entered, "picked"), (left, "packed")):
+            if at is not None:
+                events.add("orders.order.status_changed.v1", tenant, at, common | {"fulfillment_stage": stage})
     for spike in range(25 if number == 3 else 0):
         events.add("orders.order.created.v1", tenant, END - 3 * MINUTE * events.random.random() - MINUTE, {
             "order_id": f"spike_{spike}", "shop_id": "shp_1", "channel": "tiktok_live", "total_minor": 1000, "currency": "USD",
