@@ -144,8 +144,12 @@ def recent(events, tenant):
         for at, stage in ((entered, "picked"), (left, "packed")):
             if at is not None:
                 events.add("orders.order.status_changed.v1", tenant, at, common | {"fulfillment_stage": stage})
-    for spike in range(25 if number == 3 else 0):
-        events.add("orders.order.created.v1", tenant, END - 3 * MINUTE * events.random.random() - MINUTE, {
+    # A spike where there is none at this time of the week, and where there is one every week.
+    spikes = [END - 3 * MINUTE * events.random.random() - MINUTE for _ in range(25 if number in (3, 4) else 0)]
+    if number == 4:
+        spikes += [END - week * END + (minute + events.random.random()) * MINUTE for week in range(1, 5) for minute in range(-30, 20) for _ in range(events.pick(0, 1, 3))]
+    for spike, at in enumerate(spikes):
+        events.add("orders.order.created.v1", tenant, at, {
             "order_id": f"spike_{spike}", "shop_id": "shp_1", "channel": "tiktok_live", "total_minor": 1000, "currency": "USD",
             "order_status": "pending", "payment_status": "pending", "fulfillment_stage": "received", "priority_level": "high",
             "impact_level": "VIRAL", "items": [{"product_id": "prd_r1", "category": "home", "quantity": 1, "line_total_minor": 1000}],
