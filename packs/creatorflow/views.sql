@@ -603,26 +603,27 @@ FROM order_line_result
 WHERE cost_amount IS NOT NULL
 GROUP BY 1, 2, 3, 4, 5;
 
+-- A customer has one tier: that of the newest order that says one. 'none' where the shop system has no tier for them.
+CREATE VIEW customer_tier AS
+SELECT tenant, customer_key,
+       coalesce(last_value(customer_tier ORDER BY ordered_at, order_id) FILTER (WHERE customer_tier IS NOT NULL), 'none') AS tier
+FROM order_state
+WHERE customer_key IS NOT NULL
+GROUP BY 1, 2;
+
 -- A customer with all orders so far. Revenue of several currencies is not added.
 CREATE VIEW customer AS
 SELECT o.tenant, o.customer_key, coalesce(o.currency, 'unknown') AS currency, count(*) AS orders,
-       min(o.ordered_at) AS first_ordered_at,
-       last_value(o.customer_tier ORDER BY o.ordered_at, o.order_id) FILTER (WHERE o.customer_tier IS NOT NULL) AS tier,
+       min(o.ordered_at) AS first_ordered_at, max(t.tier) AS tier,
        sum(CASE WHEN o.paid_at IS NULL THEN 0 ELSE coalesce(o.paid_minor, 0) END - coalesce(o.refunded_minor, 0)) AS revenue_minor
 FROM order_state o
-WHERE o.customer_key IS NOT NULL
+JOIN customer_tier t ON t.tenant = o.tenant AND t.customer_key = o.customer_key
 GROUP BY 1, 2, 3;
 
--- Now. 'none' where the shop system has no tier for them.
+-- Now.
 CREATE VIEW customers_by_tier AS
-SELECT tenant, coalesce(tier, 'none') AS tier, count(*) AS value
-FROM (
-    SELECT tenant, customer_key,
-           last_value(customer_tier ORDER BY ordered_at, order_id) FILTER (WHERE customer_tier IS NOT NULL) AS tier
-    FROM order_state
-    WHERE customer_key IS NOT NULL
-    GROUP BY 1, 2
-)
+SELECT tenant, tier, count(*) AS value
+FROM customer_tier
 GROUP BY 1, 2;
 
 -- Now, over customers. Below zero counts as zero in the quantiles: more refunded than paid is a slip, not a value.
@@ -634,7 +635,7 @@ SELECT s.tenant, s.tier, s.currency,
        hdr_quantile(s.sketch, 0.99) / coalesce(u.minor_per_major, 100) AS p99,
        s.mean_minor / coalesce(u.minor_per_major, 100) AS mean, s.count
 FROM (
-    SELECT tenant, coalesce(tier, 'none') AS tier, currency, hdr(greatest(CAST(revenue_minor AS BIGINT), 0), 3) AS sketch,
+    SELECT tenant, tier, currency, hdr(greatest(CAST(revenue_minor AS BIGINT), 0), 3) AS sketch,
            avg(CAST(revenue_minor AS DOUBLE)) AS mean_minor, count(*) AS count
     FROM customer
     GROUP BY 1, 2, 3
@@ -652,8 +653,9 @@ FROM (
 )
 GROUP BY 1;
 
--- Now: customers who ordered in the last 30 days, by how far they got within 30 days of the first of these orders. What
--- they saw before they ordered is known by content, not by customer, and has no step here.
+-- Now: customers who ordered in the last 30 days, by how far they got within 30 days of the first of these orders. Who
+-- orders again before anything arrived did not come back from it. What they saw before they ordered is known by content,
+-- not by customer, and has no step here.
 CREATE VIEW customer_journey_conversion_ratio AS
 WITH recent AS (
     SELECT tenant, customer_key, order_id, ordered_at, delivered_at,
@@ -662,16 +664,16 @@ WITH recent AS (
     WHERE customer_key IS NOT NULL AND ordered_at > now() - INTERVAL '30 days' AND ordered_at <= now()
 ), journey AS (
     SELECT tenant, customer_key,
-           bool_or(delivered_at <= started_at + INTERVAL '30 days') AS delivered,
-           count(*) >= 2 AS reordered
+           min(CASE WHEN delivered_at <= started_at + INTERVAL '30 days' THEN delivered_at END) AS arrived_at,
+           max(ordered_at) AS last_ordered_at
     FROM recent
     GROUP BY 1, 2
 )
-SELECT tenant, 'delivered' AS step, CAST(count(*) FILTER (WHERE delivered) AS DOUBLE) / nullif(count(*), 0) AS value, count(*) AS entered
+SELECT tenant, 'delivered' AS step, CAST(count(arrived_at) AS DOUBLE) / nullif(count(*), 0) AS value, count(*) AS entered
 FROM journey GROUP BY 1
 UNION ALL
-SELECT tenant, 'reordered', CAST(count(*) FILTER (WHERE delivered AND reordered) AS DOUBLE) / nullif(count(*) FILTER (WHERE delivered), 0),
-       count(*) FILTER (WHERE delivered)
+SELECT tenant, 'reordered', CAST(count(*) FILTER (WHERE last_ordered_at >= arrived_at) AS DOUBLE) / nullif(count(arrived_at), 0),
+       count(arrived_at)
 FROM journey GROUP BY 1;
 
 -- 2.2 Automation and workflow value ----------------------------------------------------------------------------------
@@ -1083,9 +1085,7 @@ FROM (
     LEFT JOIN tenant_current t ON t.tenant = r.tenant
     WHERE r.cost_micro IS NOT NULL
     UNION ALL
-    SELECT date_bin(INTERVAL '1 day', window_start), tenant, currency, CAST(cost_micro AS DOUBLE) / 1000000
-    FROM api_calls
-    WHERE cost_micro IS NOT NULL
+    SELECT window_start, tenant, currency, value FROM api_cost_amount_total
 )
 GROUP BY 1, 2, 3, 4;
 
@@ -1374,9 +1374,9 @@ SELECT tenant, product_id, units_28d,
        weighted_3 * (1 - power(0.5, 1.0 / 3)) / (power(0.5, 1.0 / 3) * (1 - power(0.5, days / 3))) AS velocity_units_per_day,
        weighted_7 * (1 - power(0.5, 1.0 / 7)) / (power(0.5, 1.0 / 7) * (1 - power(0.5, days / 7))) AS units_per_day
 FROM (
-    SELECT tenant, product_id, max(age) AS days,
-           sum(units * power(0.5, age / 3)) AS weighted_3,
-           sum(units * power(0.5, age / 7)) AS weighted_7,
+    SELECT tenant, product_id, least(max(age), 56.0) AS days,
+           sum(units * power(0.5, age / 3)) FILTER (WHERE age <= 56) AS weighted_3,
+           sum(units * power(0.5, age / 7)) FILTER (WHERE age <= 56) AS weighted_7,
            sum(units) FILTER (WHERE age <= 28) AS units_28d
     FROM (
         SELECT tenant, product_id, CAST(units AS DOUBLE) AS units,
@@ -1384,8 +1384,9 @@ FROM (
         FROM product_day
         WHERE units IS NOT NULL AND units > 0
     )
-    WHERE age BETWEEN 1 AND 56
+    WHERE age >= 1
     GROUP BY 1, 2
+    HAVING min(age) <= 56
 );
 
 -- Products as they stand: stock over all places, catalogue, demand, what is on its way.
@@ -1402,8 +1403,8 @@ FROM (
     SELECT tenant, product_id, max(sku) AS sku, max(category) AS category,
            sum(on_hand) AS on_hand, sum(reserved) AS reserved, sum(available) AS available,
            max(low_threshold) AS low_threshold, max(CAST(lead_time_days AS DOUBLE)) AS lead_time_days,
-           last_value(unit_cost_minor ORDER BY updated_at) FILTER (WHERE unit_cost_minor IS NOT NULL) AS unit_cost_minor,
-           last_value(unit_price_minor ORDER BY updated_at) FILTER (WHERE unit_price_minor IS NOT NULL) AS unit_price_minor,
+           last_value(unit_cost_minor ORDER BY unit_cost_minor_at) FILTER (WHERE unit_cost_minor IS NOT NULL) AS unit_cost_minor,
+           last_value(unit_price_minor ORDER BY unit_price_minor_at) FILTER (WHERE unit_price_minor IS NOT NULL) AS unit_price_minor,
            max(currency) AS currency
     FROM stock_state
     WHERE on_hand IS NOT NULL OR available IS NOT NULL
@@ -1593,25 +1594,31 @@ LEFT JOIN (
     SELECT tenant, median(velocity_units_per_day) AS median_units FROM product_rate WHERE units_28d > 0 GROUP BY 1
 ) m ON m.tenant = p.tenant;
 
--- Now: 30 full days (UTC) against the 30 before. From nothing there is no change, only something new.
+-- Now: 30 full days (UTC) against the 30 before. From nothing there is no change, only something new. Revenue and profit
+-- are of one currency; units have none.
 CREATE VIEW product_story_change_ratio AS
 WITH story AS (
-    SELECT tenant, product_id, day, 'units' AS measure, CAST(units AS DOUBLE) AS amount FROM product_day WHERE units IS NOT NULL
-    UNION ALL SELECT tenant, product_id, day, 'revenue', CAST(sales_minor AS DOUBLE) FROM product_day WHERE sales_minor IS NOT NULL
-    UNION ALL SELECT tenant, product_id, day, 'returns', CAST(returned_units AS DOUBLE) FROM product_day WHERE returned_units IS NOT NULL
-    UNION ALL SELECT tenant, product, window_start, 'profit', value FROM product_profit_amount
+    SELECT tenant, product_id, day, 'units' AS measure, CAST(NULL AS VARCHAR) AS currency, CAST(units AS DOUBLE) AS amount
+    FROM product_day WHERE units IS NOT NULL
+    UNION ALL
+    SELECT tenant, product_id, date_bin(INTERVAL '1 day', window_start), 'revenue', currency, CAST(sales_minor AS DOUBLE)
+    FROM product_activity WHERE sales_minor IS NOT NULL
+    UNION ALL
+    SELECT tenant, product_id, day, 'returns', NULL, CAST(returned_units AS DOUBLE) FROM product_day WHERE returned_units IS NOT NULL
+    UNION ALL
+    SELECT tenant, product, window_start, 'profit', currency, value FROM product_profit_amount
 ), aged AS (
-    SELECT tenant, product_id, measure, amount,
+    SELECT tenant, product_id, measure, currency, amount,
            (date_part('epoch', date_trunc('day', now())) - date_part('epoch', day)) / 86400 AS age
     FROM story
 ), compared AS (
-    SELECT tenant, product_id, measure,
+    SELECT tenant, product_id, measure, currency,
            coalesce(sum(amount) FILTER (WHERE age <= 30), 0) AS current, coalesce(sum(amount) FILTER (WHERE age > 30), 0) AS previous
     FROM aged
     WHERE age BETWEEN 1 AND 60
-    GROUP BY 1, 2, 3
+    GROUP BY 1, 2, 3, 4
 )
-SELECT tenant, product_id AS product, measure,
+SELECT tenant, product_id AS product, measure, currency,
        CASE WHEN previous = 0 AND current = 0 THEN 0.0 ELSE (current - previous) / nullif(abs(previous), 0) END AS value
 FROM compared;
 

@@ -1,7 +1,8 @@
 //! A real shop (Online Retail): revenue per country and day to the cent as DuckDB computes it from the
-//! CSV, cancellations apart; and the tables read by DuckDB and Polars give the same.
+//! CSV, cancellations apart; and the tables read by DuckDB and Polars give the same. Then every rollup at every width,
+//! before and after maintenance.
 
-use crate::support::{Csv, Tidewatch, data, pack, python, repository, run_tool, sql, write_settings};
+use crate::support::{Csv, Tidewatch, data, pack, python, repository, run_tool, sql, tidewatch, write_settings};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
@@ -64,6 +65,13 @@ fn revenue_is_that_of_duckdb_to_the_cent_and_other_readers_see_the_same_tables()
     let invoices =
         sql(&tables, "SELECT (SELECT sum(invoices) FROM revenue) AS o, (SELECT sum(invoices) FROM cancelled) AS c");
     assert_eq!(invoices, "o,c\n22064,3836\n");
+
+    let tiers = script("retail_tiers.py");
+    let program = env!("CARGO_BIN_EXE_tidewatch");
+    let (csv, tables) = (csv.to_str().unwrap(), tables.to_str().unwrap());
+    println!("{}", run_tool(&python, &[&tiers, csv, tables, program]));
+    tidewatch(&["maintain", "-c", settings.to_str().unwrap()]);
+    println!("{}", run_tool(&python, &[&tiers, csv, tables, program, "--maintained"]));
 }
 
 fn read_delta(python: &Path, script: &str, table: &Path, engine: &str) -> Money {

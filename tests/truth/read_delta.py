@@ -121,4 +121,5 @@ def main():
         rows.writerows(zip(*([cell(value) for value in column.to_pylist()] for column in batch.columns)))
 
 
-main()
+if __name__ == "__main__":
+    main()

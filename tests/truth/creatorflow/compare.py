@@ -5,8 +5,13 @@ from dataclasses import dataclass
 # How a column is compared.
 EXACT = "exact"  # the same value
 FLOAT = "float"  # the same but for the rounding of doubles
+AGE = "age"  # seconds between two times, each rounded as a double of seconds since 1970
 QUANTILE = "quantile"  # 0 to 1 % above the exact order statistic: a histogram of two digits
 FINE_QUANTILE = "fine quantile"  # 0 to 0.1 % above: three digits
+PER_QUANTILE = "per quantile"  # something divided by such a quantile of two digits: 0 to 1 % below
+OF_QUANTILES = "of quantiles"  # one such quantile divided by another: 1 % to either side
+OF_DISTINCT = "of distinct"  # something made of a distinct count that the truth has as `distinct_orders`
+ROUNDED = "rounded"  # a whole number beside what it was rounded from
 DISTINCT = "distinct"  # exact up to 1,000, then within DISTINCT_ERROR
 
 # The estimate has a standard error of 0.81 % at most, and less for few thousands: three of them.
@@ -23,6 +28,7 @@ SHOWN_MAX = 8
 class Outcome:
     rows: int
     differences: list
+    blank: list  # columns of which the truth knows nothing in any row
 
 
 def quoted(name):
@@ -40,11 +46,24 @@ def differs(kind, column):
             return f"{t} IS DISTINCT FROM {o}"
         case "float":
             wrong = f"NOT ({near})"
+        case "age":
+            wrong = f"abs({o}::DOUBLE - {t}::DOUBLE) > 1e-6"
         case "distinct":
             wrong = (
                 f"CASE WHEN {t} <= {DISTINCT_EXACT_MAX} THEN {t} <> {o} "
                 f"ELSE abs({o}::DOUBLE - {t}) > {DISTINCT_ERROR} * {t} END"
             )
+        case "of distinct":
+            wrong = (
+                f"CASE WHEN t.distinct_orders <= {DISTINCT_EXACT_MAX} THEN NOT ({near}) "
+                f"ELSE abs({o}::DOUBLE - {t}) > {DISTINCT_ERROR} * (1 + abs({t})) END"
+            )
+        case "per quantile":
+            wrong = f"NOT ({o}::DOUBLE BETWEEN {t}::DOUBLE / 1.01 AND {t}::DOUBLE OR {near})"
+        case "of quantiles":
+            wrong = f"NOT ({o}::DOUBLE BETWEEN {t}::DOUBLE / 1.01 AND {t}::DOUBLE * 1.01 OR {near})"
+        case "rounded":
+            wrong = f"abs({o}::DOUBLE - {t}::DOUBLE) > 0.5 + {ROUNDING}"
         case _:
             within = f"{o}::DOUBLE BETWEEN {t}::DOUBLE AND {t}::DOUBLE * (1 + {bound})"
             wrong = f"NOT ({within} OR {near})"
@@ -66,14 +85,16 @@ def plain(connection, relation):
 
 
 def compare(connection, truth_sql, ours, keys, columns):
-    """`ours` is an Arrow table; `columns` maps a column to how it is compared."""
-    connection.register("answer", ours)
+    """`ours` is an Arrow table, whose rows are those with `here`; `columns` maps a column to how it is compared."""
+    connection.register("answered", ours)
+    connection.execute("CREATE OR REPLACE TEMP VIEW answer AS SELECT * EXCLUDE (here) FROM answered WHERE here")
     connection.execute(f"CREATE OR REPLACE TEMP TABLE truth_raw AS {truth_sql}")
     for table, relation in (("truth", "truth_raw"), ("ours", "answer")):
         connection.execute(
             f"CREATE OR REPLACE TEMP TABLE {table} AS SELECT {plain(connection, relation)}, true AS here FROM {relation}"
         )
-    connection.unregister("answer")
+    connection.execute("DROP VIEW answer")
+    connection.unregister("answered")
     same_key = " AND ".join(f"t.{quoted(key)} IS NOT DISTINCT FROM o.{quoted(key)}" for key in keys)
     names = ", ".join(quoted(key) for key in keys)
     differences = []
@@ -94,8 +115,9 @@ def compare(connection, truth_sql, ours, keys, columns):
         differences.append(describe(row, list(columns)))
     if wrong > SHOWN_MAX:
         differences.append(f"… {wrong} rows differ in all")
-    rows = connection.execute("SELECT count(*) FROM truth").fetchone()[0]
-    return Outcome(rows, differences)
+    counts = ", ".join(["count(*)", *(f"count({quoted(column)})" for column in columns)])
+    rows, *known = connection.execute(f"SELECT {counts} FROM truth").fetchone()
+    return Outcome(rows, differences, [column for column, count in zip(columns, known) if rows and not count])
 
 
 def describe(row, columns):

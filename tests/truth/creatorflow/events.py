@@ -154,6 +154,12 @@ SOURCES = {
     "benchmark_set": ("reference.benchmark.set.v1", "metric:s scope:s value:n"),
 }
 
+# Minor units of a major one (ISO 4217).
+UNIT = (
+    "CASE WHEN currency IN ('BIF', 'CLP', 'DJF', 'GNF', 'ISK', 'JPY', 'KMF', 'KRW', 'PYG', 'RWF', 'UGX', 'VND', 'VUV', 'XAF', "
+    "'XOF', 'XPF') THEN 1 WHEN currency IN ('BHD', 'IQD', 'JOD', 'KWD', 'LYD', 'OMR', 'TND') THEN 1000 ELSE 100 END"
+)
+
 TYPES = {"s": "VARCHAR", "i": "BIGINT", "n": "DECIMAL(28, 9)", "f": "DOUBLE", "b": "BOOLEAN", "t": "TIMESTAMP"}
 
 
@@ -178,6 +184,7 @@ def load(connection, files):
         """,
         [files],
     )
+    connection.execute(f"CREATE MACRO major(minor, currency) AS minor::DOUBLE / {UNIT}")
     for source, (declared, fields) in SOURCES.items():
         event_type, _, array = declared.partition("@")
         columns = ", ".join(column(field) for field in fields.split())

@@ -1,13 +1,18 @@
 #!/usr/bin/env python3
 """Events that `tidewatch simulate` has few or none of, in no order, for tenants that it has, too.
 
-usage: rare_events.py START OUT.ndjson      (START: RFC 3339, as given to simulate; all lies within the week after it)
+usage: rare_events.py START OUT.ndjson
+
+START is that of simulate, as RFC 3339. Nothing lies after its week; some orders lie months before it.
 """
 
 import argparse
 import json
 import random
 from datetime import datetime, timedelta
+
+from rare_orders import orders, products
+from rare_recent import calls, invoices, parameters, recent, rules
 
 HOURS = 7 * 24
 TENANTS = [f"crt_{number:04}" for number in range(1, 9)]
@@ -73,7 +78,7 @@ def money(events, tenant):
         # What is newest is said by the sequence, not by the time.
         events.add("billing.subscription.changed.v1", tenant, 10 * (4 - sequence), {
             "subscription_id": f"sub_{tenant}", "plan_name": f"plan {sequence}", "status": "active", "monthly_fee_minor": 4900,
-            "currency": "USD", "order_limit": 1000 * sequence, "current_period_start": events.time(0),
+            "currency": "USD", "order_limit": 1000 * sequence, "current_period_start": events.time(24),
             "current_period_end": events.time(24 * 30),
         }, sequence)
     for _ in range(5):
@@ -150,6 +155,18 @@ def webhooks(events, tenant):
             })
 
 
+def one_good_day(events, tenant):
+    """A tenant whose only day has enough orders and no exception; and work enough for the marks of a thousand."""
+    for number in range(1002):
+        events.add("orders.order.created.v1", tenant, 3 * 24 + number / 300, {
+            "order_id": f"good_{number}", "shop_id": "shp_1", "total_minor": 100, "currency": "USD", "order_status": "completed",
+            "payment_status": "paid", "fulfillment_stage": "delivered", "priority_level": "standard", "impact_level": "AUTO",
+        })
+    events.add("automation.automation_run.finished.v1", tenant, 3 * 24, {
+        "run_id": "good", "automation_type": "report", "system": "orders", "items": 4000, "outcome": "success", "duration_ms": 1, "attempt": 1,
+    })
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("start", type=datetime.fromisoformat)
@@ -157,8 +174,12 @@ def main():
     args = parser.parse_args()
     events = Events(args.start)
     for tenant in TENANTS:
-        for make in (reference, money, operations, automation, stock, webhooks):
+        for make in (
+            reference, money, operations, automation, stock, webhooks,
+            parameters, invoices, rules, calls, recent, products, orders,
+        ):
             make(events, tenant)
+    one_good_day(events, "crt_9001")
     events.random.shuffle(events.lines)
     with open(args.out, "w", encoding="utf-8") as out:
         out.writelines(json.dumps(event, separators=(",", ":")) + "\n" for event in events.lines)

@@ -167,6 +167,8 @@ class Comparison:
     ours: str
     keys: list
     columns: dict
+    # The column that holds the minute of each row: minutes become hours when they are a month old.
+    minute: str = ""
 
 
 def by_window(rollup):

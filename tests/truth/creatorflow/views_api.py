@@ -1,6 +1,6 @@
 """2.5 of the catalogue: API health and the shop platform."""
 
-from compare import EXACT, FLOAT
+from compare import AGE, EXACT, FLOAT
 from rollup import start_of
 from rollups import STATUS_CLASS, WEBHOOK_LAG_MS
 from views import DAY, HOUR, MINUTE, NOW, counted, newest, quantiles, view
@@ -52,7 +52,11 @@ SYNC_STATUS = f"""
                count(*) FILTER (WHERE outcome <> 'success' AND (succeeded_at IS NULL OR time > succeeded_at)) AS failures
         FROM runs GROUP BY ALL
     )
-    SELECT tenant, shop, kind, age AS age_seconds, CASE WHEN age > 900 OR failures >= 3 THEN 2 WHEN age > 300 THEN 1 ELSE 0 END AS value FROM state
+    SELECT *, ['nominal', 'warning', 'critical'][value + 1] AS status FROM (
+        SELECT tenant, shop, kind, age AS age_seconds, failures AS failures_in_a_row,
+               CASE WHEN age > 900 OR failures >= 3 THEN 2 WHEN age > 300 THEN 1 ELSE 0 END AS value
+        FROM state
+    )
 """
 
 RECORDS = " UNION ALL ".join(
@@ -117,7 +121,7 @@ VIEWS = [
     view(
         "webhook_backlog_age_seconds", "tenant shop",
         f"SELECT tenant, shop, epoch({NOW}) - epoch(min(coalesce(received_at, first_attempt_at))) AS value FROM ({WAITING}) GROUP BY ALL",
-        value=FLOAT,
+        value=AGE,
     ),
     view(
         "webhook_dead_letters_total", "window_start tenant type",
@@ -126,7 +130,7 @@ VIEWS = [
     counted(
         "webhook_signature_failures_total", "webhook_received", MINUTE, "shop", "count(*) FILTER (WHERE NOT signature_valid)", at=TYPE,
     ),
-    view("api_sync_status", "tenant shop kind", SYNC_STATUS, {"age_seconds": FLOAT}),
+    view("api_sync_status", "tenant shop kind", SYNC_STATUS, {"age_seconds": AGE, "failures_in_a_row": EXACT, "status": EXACT}),
     counted(
         "api_sync_records_total", f"({RECORDS})", HOUR, "shop kind trigger result", "sum(records)", "records IS NOT NULL", at=TYPE,
     ),
@@ -135,7 +139,7 @@ VIEWS = [
         "oauth_token_expiry_seconds", "tenant shop",
         f"SELECT tenant, shop_id AS shop, epoch(arg_max(token_expires_at, time)) - epoch({NOW}) AS value FROM oauth_token_changed "
         f"WHERE token_expires_at IS NOT NULL GROUP BY ALL",
-        value=FLOAT,
+        value=AGE,
     ),
     counted(
         "oauth_refresh_failures_total", "oauth_token_changed", HOUR, "shop", where="change IN ('refresh_failed', 'expired', 'revoked')", at=TYPE,

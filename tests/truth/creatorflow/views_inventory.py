@@ -1,6 +1,6 @@
 """2.3 of the catalogue: inventory."""
 
-from compare import DISTINCT, EXACT, FLOAT
+from compare import AGE, DISTINCT, EXACT, FLOAT
 from rollup import start_of
 from views import DAY, HOUR, MINUTE, NOW, SYNC_MS, counted, newest, quantiles, view
 
@@ -65,7 +65,7 @@ VIEWS = [
     counted("inventory_sync_runs_total", "stock_sync_completed", HOUR, "shop status", at=SHOP),
     view(
         "inventory_sync_age_seconds", "tenant shop",
-        f"SELECT tenant, shop, epoch({NOW}) - epoch(min(synced_at)) AS value FROM ({SYNCED}) GROUP BY ALL", value=FLOAT,
+        f"SELECT tenant, shop, epoch({NOW}) - epoch(min(synced_at)) AS value FROM ({SYNCED}) GROUP BY ALL", value=AGE,
     ),
     view(
         "inventory_sync_drift_units", "tenant shop",
@@ -91,7 +91,7 @@ VIEWS = [
         "outcome = 'prevented'", kind=DISTINCT,
     ),
     counted(
-        "inventory_oversell_prevented_amount_total", "oversell_detected", HOUR, "currency", "sum(value_minor)::DOUBLE / 100",
+        "inventory_oversell_prevented_amount_total", "oversell_detected", HOUR, "currency", "sum(major(value_minor, currency))",
         "outcome = 'prevented'", kind=FLOAT,
     ),
     counted("inventory_oversells_total", f"({OVERSOLD})", HOUR, "", "count(DISTINCT case_id)", kind=DISTINCT),
@@ -104,13 +104,6 @@ VIEWS = [
         "inventory_out_of_stock_skus", "tenant",
         f"SELECT tenant, count(*) FILTER (WHERE available <= 0) AS value FROM ({STOCK}) s LEFT JOIN ({PRODUCTS}) p USING (tenant, product_id) "
         f"WHERE coalesce(status, 'active') = 'active' AND available IS NOT NULL GROUP BY ALL",
-    ),
-    view(
-        # Days of cover may make more of them low; that they are critical has nothing to do with it.
-        "inventory_low_stock_skus", "tenant severity",
-        f"SELECT tenant, 'critical' AS severity, count(*) AS value FROM ({STOCK}) s LEFT JOIN ({PRODUCTS}) p USING (tenant, product_id) "
-        f"WHERE coalesce(status, 'active') = 'active' AND (available <= 0 OR available <= 0.25 * low_threshold) GROUP BY ALL",
-        only="severity = 'critical'",
     ),
     counted("inventory_stock_changes_total", "stock_changed", HOUR, "reason"),
     counted("inventory_stock_change_units_total", "stock_changed", HOUR, "reason", "sum(delta)", "delta IS NOT NULL"),

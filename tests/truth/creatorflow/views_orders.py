@@ -1,7 +1,7 @@
 """2.1 of the catalogue: orders, revenue, customers."""
 
-from compare import DISTINCT, EXACT, FLOAT
-from rollup import start_of
+from compare import AGE, DISTINCT, EXACT, FINE_QUANTILE, FLOAT
+from rollup import order_statistic, start_of
 from views import DAY, HOUR, MINUTE, NOW, PROCESSING_MS, counted, newest, quantiles, view
 
 ORDER_LABELS = {"shop": "shop_id", "priority": "priority_level", "impact": "impact_level"}
@@ -54,23 +54,45 @@ VISITS = """
     WHERE before IS DISTINCT FROM stage
 """
 
-# Lines with their share of the order's money.
+# A stage that fills faster than it empties, and holds its orders for longer than it used to.
+BOTTLENECKS = f"""
+    SELECT *, value > param(tenant, 'bottleneck_ratio')
+              AND coalesce(dwell_p95 > param(tenant, 'bottleneck_dwell_factor') * dwell_p95_7d, false) AS is_bottleneck
+    FROM (
+        SELECT *, entries::DOUBLE / greatest(exits, 1) AS value FROM (
+            SELECT tenant, stage, count(*) FILTER (WHERE entered_at > {NOW} - INTERVAL 15 MINUTE) AS entries, count(recent_ms) AS exits,
+                   {order_statistic(95)('recent_ms')} / 1000 AS dwell_p95, {order_statistic(95)('dwell_ms')} / 1000 AS dwell_p95_7d
+            FROM (
+                SELECT *, CASE WHEN left_at > {NOW} - INTERVAL 15 MINUTE THEN dwell_ms END AS recent_ms FROM (
+                    SELECT *, CASE WHEN left_at > {NOW} - INTERVAL 7 DAY THEN (epoch_us(left_at) - epoch_us(entered_at)) // 1000 END AS dwell_ms
+                    FROM ({VISITS})
+                )
+            ) GROUP BY ALL
+        ) WHERE entries + exits > 0
+    )
+"""
+
+# Lines with their share of the order's money: products that cost nothing share alike.
 PARTS = f"""
-    SELECT o.tenant, o.order_id, l.category,
-           CASE WHEN l.order_id IS NULL THEN 1.0 ELSE l.line_minor::DOUBLE / l.order_minor END AS part
+    SELECT o.tenant, o.order_id, l.product_id, l.category, l.quantity, l.line_minor, l.cost_minor, l.is_cost_known,
+           CASE WHEN l.order_id IS NULL THEN 1.0 WHEN l.order_minor = 0 THEN 1.0 / l.lines
+                ELSE l.line_minor::DOUBLE / l.order_minor END::DOUBLE AS part
     FROM ({ORDER_NOW}) o
     LEFT JOIN (
-        SELECT tenant, order_id, category, line_minor, sum(line_minor) OVER (PARTITION BY tenant, order_id) AS order_minor
+        SELECT *, sum(line_minor) OVER whole AS order_minor, count(*) OVER whole AS lines
         FROM (
-            SELECT tenant, order_id, category, sum(line_total_minor) AS line_minor FROM order_item GROUP BY ALL
+            SELECT tenant, order_id, product_id, category, sum(quantity) AS quantity, sum(line_total_minor) AS line_minor,
+                   sum(quantity * unit_cost_minor) AS cost_minor, bool_and(unit_cost_minor IS NOT NULL) AS is_cost_known
+            FROM order_item GROUP BY ALL
         )
+        WINDOW whole AS (PARTITION BY tenant, order_id)
     ) l ON l.tenant = o.tenant AND l.order_id = o.order_id
 """
 
 # Money as it moved: each order paid once, by its first news of it; refunds at their own time.
 MONEY = f"""
     SELECT tenant, order_id, min(time) AS time,
-           arg_max(total_minor, row(coalesce(sequence, -1), time, total_minor)) AS minor
+           arg_max(total_minor, row(coalesce(sequence, -1), time, total_minor)) AS minor, true AS is_payment
     FROM (
         SELECT tenant, order_id, time, sequence, total_minor FROM order_created WHERE payment_status = 'paid'
         UNION ALL
@@ -78,7 +100,7 @@ MONEY = f"""
     )
     GROUP BY tenant, order_id
     UNION ALL
-    SELECT tenant, order_id, time, -refund_minor FROM order_payment_changed
+    SELECT tenant, order_id, time, -refund_minor, false FROM order_payment_changed
     WHERE payment_status IN ('refunded', 'partially_refunded') AND refund_minor IS NOT NULL
 """
 
@@ -107,7 +129,8 @@ EXCEPTION_RATIO = f"""
         SELECT window_start, tenant, shop, coalesce(source, 'all') AS source, count(DISTINCT order_id) AS raised
         FROM worked WHERE source IS NOT NULL GROUP BY GROUPING SETS ((1, 2, 3, source), (1, 2, 3))
     )
-    SELECT window_start, tenant, shop, coalesce(source, 'all') AS source, coalesce(raised, 0)::DOUBLE / orders AS value
+    SELECT window_start, tenant, shop, coalesce(source, 'all') AS source, coalesce(raised, 0)::DOUBLE / orders AS value,
+           coalesce(raised, 0) AS exception_orders, orders
     FROM orders LEFT JOIN raised USING (window_start, tenant, shop)
 """
 
@@ -119,11 +142,6 @@ ALLOWED = [
     *[(a, b) for a in ("on_hold", "exception") for b in ("processing", "cancelled")],
     *[(a, "returned") for a in ("shipped", "delivered", "completed")],
 ]
-
-
-def amount(query):
-    """Major units: all currencies of these events have hundredths."""
-    return f"({query})::DOUBLE / 100"
 
 
 def by_state(name, keys, where):
@@ -142,7 +160,7 @@ VIEWS = [
         "outcome = 'success'", at=ORDER_LABELS, kind=DISTINCT,
     ),
     quantiles("order_processing_seconds", "order_processed", MINUTE, "shop is_automated priority", PROCESSING_MS, at=ORDER_LABELS),
-    view("order_exception_ratio", "window_start tenant shop source", EXCEPTION_RATIO, value=FLOAT),
+    view("order_exception_ratio", "window_start tenant shop source", EXCEPTION_RATIO, {"exception_orders": EXACT, "orders": EXACT}, value=FLOAT),
     view(
         "order_exceptions_total", "window_start tenant source code resolved_by",
         f"SELECT {start_of(HOUR, 'raised_at')} AS window_start, tenant, source, code, resolved_by, count(*) AS value "
@@ -172,36 +190,33 @@ VIEWS = [
         f"SELECT v.tenant, v.stage, max(epoch({NOW}) - epoch(v.entered_at)) AS value FROM ({VISITS}) v "
         f"JOIN ({ORDER_NOW}) o ON o.tenant = v.tenant AND o.order_id = v.order_id "
         f"WHERE v.left_at IS NULL AND o.status NOT IN {TERMINAL} GROUP BY ALL",
-        value=FLOAT,
+        value=AGE,
     ),
     view(
         "order_stage_bottleneck_ratio", "tenant stage",
-        f"SELECT tenant, stage, entries::DOUBLE / greatest(exits, 1) AS value, entries, exits FROM ("
-        f"SELECT tenant, stage, count(*) FILTER (WHERE entered_at > {NOW} - INTERVAL 15 MINUTE) AS entries, "
-        f"count(*) FILTER (WHERE left_at > {NOW} - INTERVAL 15 MINUTE) AS exits FROM ({VISITS}) GROUP BY ALL) "
-        f"WHERE entries + exits > 0",
-        {"entries": EXACT, "exits": EXACT}, value=FLOAT,
+        BOTTLENECKS, {"entries": EXACT, "exits": EXACT, "dwell_p95": FINE_QUANTILE, "dwell_p95_7d": FINE_QUANTILE, "is_bottleneck": EXACT},
+        value=FLOAT,
     ),
     view(
         "order_gross_amount_total", "window_start tenant shop channel category currency",
         f"SELECT {start_of(HOUR, 'c.time')} AS window_start, c.tenant, c.shop_id AS shop, c.channel, p.category, c.currency, "
-        f"sum(c.total_minor * p.part) / 100 AS value FROM order_created c "
+        f"sum(major(c.total_minor * p.part, c.currency)) AS value FROM order_created c "
         f"JOIN ({PARTS}) p ON p.tenant = c.tenant AND p.order_id = c.order_id GROUP BY ALL",
         value=FLOAT,
     ),
     view(
         "order_revenue_amount_total", "window_start tenant shop channel category country currency",
         f"SELECT {start_of(HOUR, 'm.time')} AS window_start, m.tenant, o.shop, o.channel, p.category, o.country, o.currency, "
-        f"sum(m.minor * p.part) / 100 AS value FROM ({MONEY}) m JOIN ({PARTS}) p ON p.tenant = m.tenant AND p.order_id = m.order_id "
+        f"sum(major(m.minor * p.part, o.currency)) AS value FROM ({MONEY}) m JOIN ({PARTS}) p ON p.tenant = m.tenant AND p.order_id = m.order_id "
         f"JOIN ({ORDER_NOW}) o ON o.tenant = m.tenant AND o.order_id = m.order_id GROUP BY ALL",
         value=FLOAT,
     ),
     counted(
-        "order_refund_amount_total", "order_payment_changed", HOUR, "shop currency", amount("sum(refund_minor)"),
+        "order_refund_amount_total", "order_payment_changed", HOUR, "shop currency", "sum(major(refund_minor, currency))",
         "payment_status IN ('refunded', 'partially_refunded')", at=ORDER_LABELS, kind=FLOAT, having="count(refund_minor) > 0",
     ),
     counted(
-        "order_average_value_amount", "order_created", DAY, "channel currency", amount("sum(total_minor)") + " / count(*)", kind=FLOAT,
+        "order_average_value_amount", "order_created", DAY, "channel currency", "sum(major(total_minor, currency)) / count(*)", kind=FLOAT,
     ),
     *[
         view(

@@ -11,7 +11,7 @@ CALLS = {"carrier": "upper(provider)"}
 # Everything that says something of a shipment: labels and news.
 SHIPMENT_NEWS = """
     SELECT tenant, shipment_id, sequence, time, order_id, upper(carrier) AS carrier, service_type,
-           CASE outcome WHEN 'created' THEN 'label_created' ELSE 'label_failed' END AS status, zone, currency
+           CASE outcome WHEN 'created' THEN 'label_created' ELSE 'label_failed' END AS status, zone, weight_g, currency
     FROM label_completed
     UNION ALL BY NAME
     SELECT tenant, shipment_id, sequence, time, order_id, upper(carrier) AS carrier, service_type, status, estimated_delivery,
@@ -26,7 +26,7 @@ SHIPMENT_NEWS = """
 SHIPMENT = f"""
     SELECT tenant, shipment_id, {newest('order_id')} AS order_id, {newest('carrier')} AS carrier,
            {newest('service_type')} AS service, {newest('status')} AS status, {newest('estimated_delivery')}::DATE AS promised,
-           {newest('address_ok')} AS address_ok, {newest('damage')} AS damage, {newest('zone')} AS zone,
+           {newest('weight_g')} AS weight_g, {newest('address_ok')} AS address_ok, {newest('damage')} AS damage, {newest('zone')} AS zone,
            {newest('currency')} AS currency, min(picked_up_at) AS picked_up_at, min(delivered_at) AS delivered_at,
            max(final_at) AS final_at, max(tracked_at) AS tracked_at, min(time) AS first_seen_at
     FROM ({SHIPMENT_NEWS}) GROUP BY tenant, shipment_id
@@ -34,7 +34,7 @@ SHIPMENT = f"""
 
 # Labels that were made; each has its cost, and what its tenant would have paid.
 LABELS = f"""
-    SELECT l.tenant, s.carrier, s.service, s.zone, s.currency, min(l.time) OVER (PARTITION BY l.tenant, l.shipment_id) AS time,
+    SELECT l.tenant, l.shipment_id, l.order_id, s.carrier, s.service, s.weight_g, s.zone, s.currency, min(l.time) OVER (PARTITION BY l.tenant, l.shipment_id) AS time,
            l.shipping_minor, l.insurance_minor,
            coalesce(l.baseline_cost_minor, q.baseline_minor, q.median_minor) AS baseline_minor
     FROM label_completed l
@@ -45,6 +45,22 @@ LABELS = f"""
         FROM rate_quoted r GROUP BY ALL
     ) q ON q.tenant = l.tenant AND q.order_id = l.order_id
     WHERE l.outcome = 'created'
+"""
+
+COST = "major(coalesce(shipping_minor, 0) + coalesce(insurance_minor, 0), currency)"
+
+# What labels cost; and per carrier, currency and month what the invoices say beyond that, on the day of the last invoice.
+SPEND = f"""
+    SELECT {start_of(DAY)} AS window_start, tenant, carrier, service, currency, sum({COST}) AS value FROM ({LABELS}) GROUP BY ALL
+    UNION ALL
+    SELECT {start_of(DAY, 'i.time')}, tenant, carrier, 'invoice correction', currency, i.amount - coalesce(l.amount, 0) FROM (
+        SELECT tenant, upper(provider) AS carrier, currency, coalesce(period, strftime(time, '%Y-%m')) AS month, max(time) AS time,
+               sum(major(amount_minor, currency)) AS amount
+        FROM spend_recorded WHERE category = 'shipping_invoice' AND provider IS NOT NULL
+        GROUP BY tenant, upper(provider), currency, coalesce(period, strftime(time, '%Y-%m'))
+    ) i LEFT JOIN (
+        SELECT tenant, carrier, currency, strftime(time, '%Y-%m') AS month, sum({COST}) AS amount FROM ({LABELS}) GROUP BY ALL
+    ) l USING (tenant, carrier, currency, month)
 """
 
 FAILURES = f"""
@@ -90,7 +106,7 @@ VIEWS = [
     quantiles("shipping_label_seconds", "label_completed", MINUTE, "carrier", "label_ms", at=CARRIER),
     view("shipping_label_failure_ratio", "window_start tenant carrier code", FAILURES, value=FLOAT),
     of_labels(
-        "shipping_cost_savings_amount_total", HOUR, "carrier currency", "sum(baseline_minor - shipping_minor)::DOUBLE / 100",
+        "shipping_cost_savings_amount_total", HOUR, "carrier currency", "sum(major(baseline_minor - shipping_minor, currency))",
         "baseline_minor IS NOT NULL",
     ),
     of_labels(
@@ -99,13 +115,11 @@ VIEWS = [
     ),
     of_labels(
         "shipping_cost_per_shipment_amount", DAY, "carrier zone currency",
-        "sum(coalesce(shipping_minor, 0) + coalesce(insurance_minor, 0))::DOUBLE / 100 / count(*)",
+        "sum(major(coalesce(shipping_minor, 0) + coalesce(insurance_minor, 0), currency)) / count(*)",
     ),
     view(
         "shipping_spend_amount_total", "window_start tenant carrier service currency",
-        f"SELECT {start_of(DAY)} AS window_start, tenant, carrier, service, currency, "
-        f"sum(coalesce(shipping_minor, 0) + coalesce(insurance_minor, 0))::DOUBLE / 100 AS value FROM ({LABELS}) GROUP BY ALL",
-        value=FLOAT, only="service IS DISTINCT FROM 'invoice correction'",
+        SPEND, value=FLOAT,
     ),
     view(
         "shipments_by_status", "tenant carrier status",
@@ -128,7 +142,7 @@ VIEWS = [
     counted("shipping_tracking_updates_total", "shipment_status_changed", HOUR, "carrier", at=CARRIER),
     view(
         "shipping_tracking_stale", "tenant carrier",
-        f"SELECT tenant, carrier, count(*) FILTER (WHERE tracked_at <= {NOW} - INTERVAL 48 HOUR) AS value FROM ({SHIPMENT}) "
+        f"SELECT tenant, carrier, count(*) FILTER (WHERE epoch({NOW}) - epoch(tracked_at) >= 3600 * param(tenant, 'tracking_stale_hours')) AS value FROM ({SHIPMENT}) "
         f"WHERE status IN ('picked_up', 'in_transit', 'out_for_delivery', 'delivery_exception') GROUP BY ALL",
     ),
     counted(
@@ -144,10 +158,11 @@ VIEWS = [
     ),
     view(
         "shipping_claim_amount_total", "window_start tenant carrier kind currency",
-        f"SELECT {start_of(DAY, 'filed_at')} AS window_start, tenant, carrier, kind, currency, sum(claimed)::DOUBLE / 100 AS value FROM ("
+        f"SELECT {start_of(DAY, 'filed_at')} AS window_start, tenant, carrier, kind, currency, sum(major(claimed, currency)) AS value, sum(major(recovered, currency)) AS recovered_amount FROM ("
         f"SELECT tenant, claim_id, {newest('upper(carrier)')} AS carrier, {newest('kind')} AS kind, {newest('currency')} AS currency, "
-        f"{newest('claimed_minor')} AS claimed, min(time) AS filed_at FROM claim_filed GROUP BY ALL) GROUP BY ALL",
-        value=FLOAT,
+        f"{newest('claimed_minor')} AS claimed, {newest('recovered_minor')} AS recovered, "
+        f"min(time) AS filed_at FROM claim_filed GROUP BY ALL) WHERE claimed IS NOT NULL GROUP BY ALL",
+        {"recovered_amount": FLOAT}, value=FLOAT,
     ),
     view(
         "order_delivery_seconds", "window_start tenant carrier",
