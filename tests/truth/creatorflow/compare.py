@@ -18,8 +18,6 @@ DISTINCT = "distinct"  # exact up to 1,000, then within DISTINCT_ERROR
 DISTINCT_EXACT_MAX = 1000
 DISTINCT_ERROR = 0.025
 ROUNDING = 1e-9
-# Moments as doubles of seconds since the epoch lie 2.4e-7 apart, and ages are differences of two.
-ROUNDING_OF_AGES = 1e-6
 
 SHOWN_MAX = 8
 
@@ -39,7 +37,7 @@ def differs(kind, column):
     """SQL that is true where our value `o` is not near enough to the truth `t`."""
     t, o = f"t.{column}", f"o.{column}"
     both = f"{t} IS NOT NULL AND {o} IS NOT NULL"
-    near = f"abs({o}::DOUBLE - {t}::DOUBLE) <= greatest({ROUNDING_OF_AGES}, {ROUNDING} * abs({t}::DOUBLE))"
+    near = f"abs({o}::DOUBLE - {t}::DOUBLE) <= {ROUNDING} * greatest(1, abs({t}::DOUBLE))"
     bound = {QUANTILE: 0.01, FINE_QUANTILE: 0.001}.get(kind)
     match kind:
         case "exact":
