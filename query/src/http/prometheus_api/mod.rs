@@ -9,9 +9,12 @@
 //! | `query_exemplars`, `rules`, `alerts`, `targets`, `alertmanagers` | that there are none |
 //! | `status/buildinfo`, `status/runtimeinfo`, `status/tsdb`, `status/flags`, `status/config` | about this process |
 //!
+//! `/federate` gives newest samples to another Prometheus.
+//!
 //! Those of the first two rows, `format_query` and `query_exemplars` also take `POST` with a form.
 
 mod discover;
+mod federate;
 mod query;
 mod request;
 mod response;
@@ -27,6 +30,7 @@ use serde_json::json;
 /// The routes below `/api/v1`.
 pub fn routes() -> Router<Endpoints> {
     Router::new()
+        .route("/federate", get(federate::federate))
         .route("/api/v1/query", get(query::instant).post(query::instant))
         .route("/api/v1/query_range", get(query::range).post(query::range))
         .route("/api/v1/format_query", get(query::format).post(query::format))

@@ -6,8 +6,7 @@ use axum::extract::{FromRequest, Request};
 use axum::http::{Method, header};
 use chrono::DateTime;
 use std::time::Duration;
-use tidewatch_promql::parse::ast::ExprKind;
-use tidewatch_promql::{Grammar, Matcher, Query, QueryError, duration};
+use tidewatch_promql::{Grammar, Matcher, Query, duration, parse};
 
 /// Times that Prometheus can say.
 const TIME_MS_MAX: f64 = 9_223_372_036_854_775.0;
@@ -27,14 +26,14 @@ impl<S: Send + Sync> FromRequest<S> for Form {
         let mut pairs = Vec::new();
         if has_form {
             let body = Bytes::from_request(request, state).await.map_err(|e| Failure::bad_data(e.to_string()))?;
-            pairs.extend(parse(&body));
+            pairs.extend(pairs_of(&body));
         }
-        pairs.extend(parse(of_address.as_bytes()));
+        pairs.extend(pairs_of(of_address.as_bytes()));
         Ok(Self(pairs))
     }
 }
 
-fn parse(text: &[u8]) -> impl Iterator<Item = (String, String)> + '_ {
+fn pairs_of(text: &[u8]) -> impl Iterator<Item = (String, String)> + '_ {
     url::form_urlencoded::parse(text).map(|(name, value)| (name.into_owned(), value.into_owned()))
 }
 
@@ -95,21 +94,17 @@ impl Form {
         }
     }
 
+    /// All values of a parameter that may stand more than once.
+    pub fn all<'f>(&'f self, name: &'f str) -> impl Iterator<Item = &'f str> {
+        self.0.iter().filter(move |(n, _)| n == name).map(|(_, value)| value.as_str())
+    }
+
     /// The lists of matchers of `match[]`.
     pub fn matchers(&self) -> Result<Vec<Vec<Matcher>>, Failure> {
-        let texts = self.0.iter().filter(|(name, _)| name == "match[]");
-        texts.map(|(_, text)| selector(text)).collect()
-    }
-}
-
-fn selector(text: &str) -> Result<Vec<Matcher>, Failure> {
-    let bad = |why: String| Failure::bad_data(format!("invalid parameter \"match[]\": {why}"));
-    let query = Query::parse(text, Grammar::default()).map_err(|error: QueryError| bad(error.to_string()))?;
-    match &query.expr().kind {
-        ExprKind::Selector(selector) if selector.offset_ms == 0 && selector.at.is_none() => {
-            Ok(selector.matchers.clone())
-        }
-        _ => Err(bad(format!("{text:?} is not a series selector"))),
+        let matchers = self.all("match[]").map(parse::parse_selector);
+        matchers
+            .map(|matchers| matchers.map_err(|why| Failure::bad_data(format!("invalid parameter \"match[]\": {why}"))))
+            .collect()
     }
 }
 

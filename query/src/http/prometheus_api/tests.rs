@@ -76,3 +76,15 @@ async fn the_rest_of_the_api_answers() {
         assert_eq!(get(&format!("/api/v1/status/{path}")).await.0, 200, "{path}");
     }
 }
+
+#[tokio::test]
+async fn newest_samples_are_federated() {
+    let (_folder, _workers, router) = routes(1).await;
+    let path = "/federate?match[]=calls_requests_total&match[]=%7B__name__=~%22calls_req.*%22%7D";
+    let (status, media_type, body) = send(&router, Method::GET, path, &[], "").await;
+    assert_eq!((status, media_type.starts_with("text/plain; version=0.0.4")), (200, true));
+    let expected = "# TYPE calls_requests_total counter\ncalls_requests_total{api=\"orders\"} 1 1773489600000\n";
+    assert_eq!(body, expected);
+    let (status, _, body) = send(&router, Method::GET, "/federate?match[]=sum(up)", &[], "").await;
+    assert_eq!((status, body.contains("bad_data")), (400, true), "{body}");
+}
