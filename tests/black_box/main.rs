@@ -14,6 +14,8 @@
 //! | committed and uncommitted count once, while it runs | `live` |
 //! | maintenance changes no answer | `maintain` |
 //! | promtool asks in PromQL and gets the numbers of SQL | `prometheus_api` |
+//! | generated requests get no 5xx and no answer outside of Prometheus' OpenAPI | `openapi` |
+//! | vmalert evaluates rules through it | `vmalert` |
 //! | promtool and the OpenMetrics parser accept `/metrics` | `scrape` |
 //! | every rollup and the metrics of the built-in pack, beside DuckDB over raw events | `creatorflow` |
 //! | percentiles of real spans, through a broker | `nezha` |
@@ -39,6 +41,7 @@ mod live;
 mod maintain;
 mod nezha;
 mod object_store;
+mod openapi;
 mod packs;
 mod prometheus_api;
 mod rebalance;
@@ -49,3 +52,4 @@ mod scrape;
 mod support;
 mod transactions;
 mod verify;
+mod vmalert;

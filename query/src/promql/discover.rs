@@ -1,8 +1,8 @@
 //! Which series and label values there are in a stretch of time.
 
-use super::read::series_within;
+use super::read::{count_within, series_within};
 use super::{Metric, PromEngine, PromError, named};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use tidewatch_promql::{Labels, Matcher};
 
 impl PromEngine {
@@ -51,6 +51,30 @@ impl PromEngine {
         let every = [Vec::new()];
         let series = self.series(if matchers.is_empty() { &every } else { matchers }, start_ms, end_ms).await?;
         Ok(series.iter().map(|labels| labels.get(label)).filter(|v| !v.is_empty()).map(str::to_owned).collect())
+    }
+
+    /// How many series of every metric counted something between two moments, milliseconds since the epoch.
+    ///
+    /// # Errors
+    /// See [`PromError`].
+    pub async fn series_counts(&self, start_ms: i64, end_ms: i64) -> Result<Vec<(String, u64)>, PromError> {
+        let within = async {
+            let all = self.metrics();
+            let snapshot = self.snapshot(all.values()).await?;
+            // All metrics of a rollup have the same series.
+            let mut of_rollup: BTreeMap<&str, u64> = BTreeMap::new();
+            let mut counts = Vec::with_capacity(all.len());
+            for metric in all.values() {
+                let count = match of_rollup.get(metric.rollup.as_str()) {
+                    Some(count) => *count,
+                    None => count_within(&self.engine, &snapshot, metric, (start_ms, end_ms)).await?,
+                };
+                of_rollup.insert(&metric.rollup, count);
+                counts.push((metric.name.clone(), count));
+            }
+            Ok(counts)
+        };
+        tokio::time::timeout(self.limits.timeout, within).await.map_err(|_| PromError::Timeout)?
     }
 
     /// The names of the labels, sorted.

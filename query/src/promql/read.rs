@@ -9,11 +9,12 @@ use super::metrics::{Kind, Metric};
 use super::width::{Width, choose};
 use crate::snapshot::{Snapshot, SnapshotTable};
 use crate::sql::{SqlEngine, SqlError};
-use arrow::datatypes::DataType;
+use arrow::array::AsArray;
+use arrow::datatypes::{DataType, Int64Type};
 use datafusion::common::ScalarValue;
 use datafusion::error::Result;
 use datafusion::functions::datetime::expr_fn::date_bin;
-use datafusion::functions_aggregate::expr_fn::sum;
+use datafusion::functions_aggregate::expr_fn::{count, sum};
 use datafusion::logical_expr::{Expr, ident};
 use datafusion::prelude::{DataFrame, lit};
 use tidewatch_engine::rollup::{MeasureKind, RollupSchema, WINDOW_START};
@@ -216,4 +217,29 @@ pub async fn series_within(
         .present(ident(WINDOW_END).gt(instant(from)).and(ident(WINDOW_START).lt_eq(instant(to))), to)
         .await?
         .into_labels())
+}
+
+/// How many label sets of one metric counted something between two moments, milliseconds, inclusive.
+///
+/// # Errors
+/// See [`SqlError`].
+pub async fn count_within(
+    engine: &SqlEngine,
+    snapshot: &Snapshot,
+    metric: &Metric,
+    (start_ms, end_ms): (i64, i64),
+) -> std::result::Result<u64, SqlError> {
+    if !snapshot.tables.contains_key(&metric.rollup) {
+        return Ok(0);
+    }
+    let build = |frame: DataFrame| {
+        let (from, to) = (start_ms.saturating_mul(1000), end_ms.saturating_mul(1000));
+        let dimensions: Vec<Expr> = metric.labels.iter().map(|(_, column)| ident(column)).collect();
+        let frame = frame.filter(ident(WINDOW_END).gt(instant(from)).and(ident(WINDOW_START).lt_eq(instant(to))))?;
+        frame.select(dimensions)?.distinct()?.aggregate(vec![], vec![count(lit(1)).alias("series")])
+    };
+    let answer = engine.over(snapshot, &metric.rollup, build, 1).await?;
+    let counted = answer.batches.first().filter(|batch| batch.num_rows() == 1);
+    let counted = counted.and_then(|batch| batch.column(0).as_primitive_opt::<Int64Type>());
+    Ok(counted.map_or(0, |column| column.value(0).unsigned_abs()))
 }

@@ -30,6 +30,13 @@ pub fn skipped(what: &str, how: &str) {
     let _ = writeln!(std::io::stderr(), "SKIPPED: {what} is missing: {how}");
 }
 
+/// A program of a Debian package, on the `PATH`.
+pub fn program(name: &str, package: &str) -> Component<PathBuf> {
+    let places = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::env::split_paths(&places).map(|folder| folder.join(name)).find(|path| path.is_file());
+    found(name, &format!("install the package {package}; .ci/setup.sh does"), path)
+}
+
 /// Python with the packages of `tests/truth/requirements.txt`.
 pub fn python() -> Component<PathBuf> {
     let named = std::env::var("TIDEWATCH_PYTHON").map(PathBuf::from).ok();

@@ -1,8 +1,9 @@
-//! `query`, `query_range`, `format_query`, `query_exemplars`.
+//! `query`, `query_range`, `format_query`, `parse_query`, `query_exemplars`.
 
 use super::super::Endpoints;
 use super::request::Form;
 use super::response::{Failure, answered, success};
+use super::tree::tree;
 use crate::promql::PromEngine;
 use axum::extract::State;
 use axum::response::Response;
@@ -64,6 +65,10 @@ async fn run(endpoints: &Endpoints, form: &Form, plan: Plan, query: &str) -> Res
 
 pub async fn format(form: Form) -> Result<Response, Failure> {
     Ok(success(&Json::from(form.query()?.format())))
+}
+
+pub async fn parse(form: Form) -> Result<Response, Failure> {
+    Ok(success(&tree(form.query()?.expr())))
 }
 
 /// Rollups keep no exemplars: which events were counted is asked of `verify` and the events themselves.
