@@ -8,7 +8,7 @@ pub use prepared::Prepared;
 use crate::message::plain;
 use crate::session::{self, Now};
 use crate::snapshot::{Snapshot, SnapshotError, Snapshots};
-use crate::table::merged_table;
+use crate::table::{RollupTable, Shape, merged_table};
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
@@ -188,19 +188,19 @@ impl SqlEngine {
         tokio::time::timeout(timeout, rows).await.map_err(|_| SqlError::Timeout(timeout))?
     }
 
-    /// What `build` makes of one table of a snapshot, at most `rows_max` rows, within the time and memory of a
+    /// What `build` makes of one rollup of a snapshot, at most `rows_max` rows, within the time and memory of a
     /// query.
     pub(crate) async fn over(
         &self,
         snapshot: &Snapshot,
         table: &str,
+        shape: Shape,
         build: impl FnOnce(DataFrame) -> datafusion::error::Result<DataFrame>,
         rows_max: usize,
     ) -> Result<Answer, SqlError> {
         let context = self.context()?;
         let rows = async {
-            register_tables(&context, snapshot).map_err(|e| self.explain(e, &[]))?;
-            let frame = context.table(TableReference::bare(table)).await.and_then(build);
+            let frame = rollup_rows(&context, snapshot, table, shape).and_then(build);
             self.collect(frame.map_err(|e| self.explain(e, &[]))?, rows_max).await
         };
         let timeout = self.limits.timeout;
@@ -283,6 +283,17 @@ fn register_tables(context: &SessionContext, snapshot: &Snapshot) -> Result<(), 
         context.register_table(TableReference::bare(name.as_str()), merged_table(name, table)?)?;
     }
     Ok(())
+}
+
+fn rollup_rows(
+    context: &SessionContext,
+    snapshot: &Snapshot,
+    name: &str,
+    shape: Shape,
+) -> Result<DataFrame, DataFusionError> {
+    let table = snapshot.tables.get(name).and_then(|table| Some((table.rollup.as_ref()?, table)));
+    let (rollup, table) = table.ok_or_else(|| DataFusionError::Plan(format!("there is no rollup {name:?}")))?;
+    context.read_table(Arc::new(RollupTable::new(name, rollup, table, shape)?))
 }
 
 fn tables_hint(known: &[String]) -> Option<String> {

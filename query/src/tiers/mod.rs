@@ -5,6 +5,8 @@
 //!     what is asked of window_start on the way ─▶ widest width and range ─▶ segments of tiers
 //! ```
 //!
+//! What merges states anyway gets the partials of each window as they are stored, not merged before.
+//!
 //! A rule of DataFusion's optimizer, the first: views are expanded by then, and `now()` has its value. It
 //! looks at plans only, and what it does not understand is answered in the finest width.
 
@@ -14,7 +16,7 @@ mod zone;
 
 pub use cut::{Segment, segments};
 
-use crate::table::RollupTable;
+use crate::table::{RollupTable, Shape};
 use datafusion::common::Result;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::datasource::source_as_provider;
@@ -84,13 +86,14 @@ fn scan_of(plan: &LogicalPlan) -> Option<&TableScan> {
 fn rows(table: &RollupTable, need: &Need, is_fine: bool) -> Result<LogicalPlan> {
     let (tiers, boundaries) = (table.tiers(), table.boundaries());
     if is_fine {
-        return table.finest();
+        return table.finest(Shape::Windows);
     }
     let coarsest = match need.grain_us {
         Some(grain) => tiers.iter().rposition(|t| grain % t.pane_us == 0).unwrap_or(0),
         None => 0,
     };
-    table.plan(&segments(tiers, boundaries, coarsest, need.from, need.to))
+    let shape = if need.partials { Shape::Partials } else { table.shape() };
+    table.plan(&segments(tiers, boundaries, coarsest, need.from, need.to), shape)
 }
 
 /// The rows under the name, and with the columns, of the scan.

@@ -1,7 +1,7 @@
 //! What a query asks of the windows of a table: how wide they may be, and over which time.
 
 use super::zone::{ANY_ZONE_US, gcd, grain_us};
-use crate::table::RollupTable;
+use crate::table::{COMPUTED, RollupTable};
 use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Column, DFSchema, ScalarValue};
@@ -24,6 +24,9 @@ pub(super) struct Need {
     pub(super) from: Option<i64>,
     /// Windows that start then or later are not asked for.
     pub(super) to: Option<i64>,
+    /// Partials of one window give the same answer as the window: what is above merges states by keys that
+    /// all of them share, and a merge of its own would only be work.
+    pub(super) partials: bool,
 }
 
 /// Computes what is constant in one query.
@@ -72,6 +75,8 @@ enum Class {
     Window(Zone),
     /// What clocks show at the start of the window, in zones that change by multiples of this.
     Local(i64),
+    /// Anything else that all partials of a window share.
+    Time,
     /// One column of the state of a measure, as it is.
     State(State),
     /// Anything else.
@@ -96,24 +101,29 @@ enum State {
 
 /// What a chain of nodes that ends in the scan of `table` asks of it. `top` is its upper end.
 pub(super) fn need(top: &LogicalPlan, table: &RollupTable, folding: &Folding) -> Need {
-    let mut analysis = Analysis { folding, grain_us: 0, is_understood: true, from: None, to: None };
+    let mut analysis =
+        Analysis { folding, grain_us: 0, is_understood: true, is_by_key: true, from: None, to: None };
     match top {
         LogicalPlan::Aggregate(aggregate) => {
             let classes = analysis.node(&aggregate.input, table);
             let schema = aggregate.input.schema();
             let scope = Scope { schema, classes: &classes };
-            let groups = aggregate.group_expr.iter().all(|g| analysis.group(g, &scope));
-            let merges = aggregate.aggr_expr.iter().all(|a| analysis.merges(a, &scope));
-            analysis.is_understood &= groups && merges;
+            aggregate.group_expr.iter().for_each(|g| analysis.group(g, &scope));
+            for aggregate in &aggregate.aggr_expr {
+                let merges = analysis.merges(aggregate, &scope);
+                analysis.is_understood &= merges;
+                analysis.is_by_key &= merges;
+            }
         }
         other => {
             analysis.node(other, table);
             // Rows that are not merged are seen as they are.
             analysis.is_understood = false;
+            analysis.is_by_key = false;
         }
     }
     let grain_us = analysis.is_understood.then_some(analysis.grain_us);
-    Need { grain_us, from: analysis.from, to: analysis.to }
+    Need { grain_us, from: analysis.from, to: analysis.to, partials: analysis.is_by_key }
 }
 
 struct Scope<'a> {
@@ -125,7 +135,10 @@ struct Scope<'a> {
 struct Analysis<'a> {
     folding: &'a Folding,
     grain_us: i64,
+    /// Wider windows would do.
     is_understood: bool,
+    /// Partials would do.
+    is_by_key: bool,
     from: Option<i64>,
     to: Option<i64>,
 }
@@ -142,6 +155,7 @@ impl Analysis<'_> {
                     self.filter(filter, &scope);
                 }
                 self.is_understood &= scan.fetch.is_none();
+                self.is_by_key &= scan.fetch.is_none();
                 classes
             }
             LogicalPlan::SubqueryAlias(alias) => self.node(&alias.input, table),
@@ -158,6 +172,7 @@ impl Analysis<'_> {
             }
             _ => {
                 self.is_understood = false;
+                self.is_by_key = false;
                 vec![Class::Mixed; plan.schema().fields().len()]
             }
         }
@@ -166,7 +181,7 @@ impl Analysis<'_> {
     fn filter(&mut self, predicate: &Expr, scope: &Scope<'_>) {
         for part in split_conjunction(predicate) {
             if !self.range(part, scope) {
-                self.is_understood &= self.class(part, scope) == Class::Free;
+                self.key(part, scope);
             }
         }
     }
@@ -219,11 +234,18 @@ impl Analysis<'_> {
         matches!(expr, Expr::Column(_) | Expr::Cast(_)) && matches!(self.class(expr, scope), Class::Window(_))
     }
 
-    fn group(&mut self, expr: &Expr, scope: &Scope<'_>) -> bool {
+    fn group(&mut self, expr: &Expr, scope: &Scope<'_>) {
         match expr {
-            Expr::GroupingSet(sets) => sets.distinct_expr().into_iter().all(|e| self.group(e, scope)),
-            expr => self.class(expr, scope) == Class::Free,
+            Expr::GroupingSet(sets) => sets.distinct_expr().into_iter().for_each(|e| self.group(e, scope)),
+            expr => self.key(expr, scope),
         }
+    }
+
+    /// Something by which rows are kept apart.
+    fn key(&mut self, expr: &Expr, scope: &Scope<'_>) {
+        let class = self.class(expr, scope);
+        self.is_understood &= class == Class::Free;
+        self.is_by_key &= matches!(class, Class::Free | Class::Window(_) | Class::Local(_) | Class::Time);
     }
 
     /// Is the aggregate the same over rows as over their merge?
@@ -262,7 +284,8 @@ impl Analysis<'_> {
                     Class::Local(grain)
                 }
                 Class::Free => Class::Free,
-                _ => Class::Mixed,
+                Class::Local(_) | Class::Time => Class::Time,
+                Class::State(_) | Class::Mixed => Class::Mixed,
             },
             Expr::ScalarFunction(function) => {
                 let of_time = match function.func.name() {
@@ -277,7 +300,7 @@ impl Analysis<'_> {
         }
     }
 
-    /// Free when everything in it is.
+    /// Free when everything in it is; of the window when it has nothing of the measures.
     fn generic(&mut self, expr: &Expr, scope: &Scope<'_>) -> Class {
         use Expr::{AggregateFunction, Exists, InSubquery, OuterReferenceColumn, ScalarSubquery, SetComparison};
         let is_opaque = matches!(
@@ -295,12 +318,20 @@ impl Analysis<'_> {
         if is_opaque || expr.is_volatile_node() {
             return Class::Mixed;
         }
-        let mut is_free = true;
+        let (mut is_free, mut is_time) = (true, true);
         let applied = datafusion::common::tree_node::TreeNode::apply_children(expr, |child| {
-            is_free &= self.class(child, scope) == Class::Free;
+            match self.class(child, scope) {
+                Class::Free => {}
+                Class::Window(_) | Class::Local(_) | Class::Time => is_free = false,
+                Class::State(_) | Class::Mixed => is_time = false,
+            }
             Ok(TreeNodeRecursion::Continue)
         });
-        if is_free && applied.is_ok() { Class::Free } else { Class::Mixed }
+        match (applied.is_ok() && is_time, is_free) {
+            (true, true) => Class::Free,
+            (true, false) => Class::Time,
+            (false, _) => Class::Mixed,
+        }
     }
 
     fn cast_window(&mut self, zone: Zone, to: &DataType) -> Class {
@@ -309,7 +340,7 @@ impl Analysis<'_> {
                 Class::Window(zone_of(zone))
             }
             (DataType::Date32, Zone::Utc) => self.wide(DAY_US),
-            _ => Class::Mixed,
+            _ => Class::Time,
         }
     }
 
@@ -399,6 +430,9 @@ fn class_of(table: &RollupTable, column: &str) -> Class {
     }
     if rollup.dimensions.iter().any(|d| d.name == column) {
         return Class::Free;
+    }
+    if COMPUTED.contains(&column) {
+        return Class::Time;
     }
     let part = |measure: &Measure| match measure.kind {
         MeasureKind::Avg { .. } => {
