@@ -69,6 +69,16 @@ fn scrambled(x: u64) -> u64 {
     x ^ (x >> 31)
 }
 
+fn chance(start: i64, shop: usize, endpoint: usize) -> u64 {
+    scrambled(start as u64 ^ ((shop * 1000 + endpoint) as u64) << 20)
+}
+
+/// Requests and errors of one window of one series.
+pub fn counted(width: i64, start: i64, shop: usize, endpoint: usize) -> (i64, i64) {
+    let (events, chance) = ((width / SECOND_US) as u64, chance(start, shop, endpoint));
+    ((events / 2 + chance % (events + 1)) as i64, (chance >> 32) as i64 % 3)
+}
+
 fn sketches(events: u64) -> Vec<Vec<u8>> {
     let one = |seed: u64| {
         let mut sketch = HdrSketch::new(2);
@@ -122,12 +132,12 @@ fn rows(shape: &Shape, width: i64, from: i64, to: i64, sketches: &[Vec<u8>]) -> 
         let start = from + window as i64 * width;
         for shop in 0..shape.shops {
             for endpoint in 0..shape.endpoints {
-                let chance = scrambled(start as u64 ^ ((shop * 1000 + endpoint) as u64) << 20);
+                let (chance, counted) = (chance(start, shop, endpoint), counted(width, start, shop, endpoint));
                 starts.push(start);
                 shops.push(format!("shop-{shop}"));
                 endpoints.push(format!("endpoint-{endpoint}"));
-                requests.push((events / 2 + chance % (events + 1)) as i64);
-                errors.push((chance >> 32) as i64 % 3);
+                requests.push(counted.0);
+                errors.push(counted.1);
                 cost.push(i128::from(chance % 10_000 * events));
                 slowest.push((chance >> 20) as i64 % 2_000);
                 states.push(&sketches[(chance >> 8) as usize % sketches.len()]);
