@@ -1,0 +1,308 @@
+//! What a key usually counts: a rhythm of the week, a level, and how much counts vary around both.
+//!
+//! | part | is | follows |
+//! |---|---|---|
+//! | season | median of the same clock hour in the last 4 weeks, drawn towards the median of that hour in the last 7 days, and that towards the median of the last 24 known hours | weeks |
+//! | level | counted ÷ season, half-life [`LEVEL_HALF_LIFE_MS`] | slow trends |
+//! | overdispersion | (squared error − mean) ÷ mean², half-life [`SPREAD_HALF_LIFE_MS`] | burstiness of this key |
+//!
+//! Each estimate of the season has as many votes as it has values and the coarser one below it has one, in
+//! logarithms: with one week of history the hour of the week has half a say, with four weeks four fifths. Between
+//! the middles of hours it is a straight line. The level is a quotient of sums, so small counts do not bias it.
+//! Overdispersion is the moment estimate of a negative binomial (variance μ + αμ²), drawn towards
+//! [`SPREAD_AT_FIRST`] by the weight of one day.
+//!
+//! Whoever feeds it leaves out what is not usual. Besides, no count enters season and level with more than three
+//! standard deviations above the mean, so that what is unusual and not yet flagged moves neither.
+
+use crate::bits;
+use crate::zone::{HOUR_MS, Zone};
+use serde::{Deserialize, Serialize};
+
+/// Hours that are remembered: four weeks, and a few for the edges and for clocks that change.
+const HOURS: i64 = 28 * 24 + 4;
+/// Weeks whose same hour is asked.
+const WEEKS: i64 = 4;
+/// Days whose same hour is asked.
+const DAYS: i64 = 7;
+/// Hours of the local level, and how far back they are looked for.
+const LOCAL_HOURS: usize = 24;
+const LOCAL_REACH_HOURS: i64 = 72;
+/// Before so many hours are known, nothing is expected.
+pub const WARM_UP_HOURS: usize = 3;
+/// The level forgets half in this time of known windows (CATALOG 2.21-g).
+pub const LEVEL_HALF_LIFE_MS: i64 = 6 * HOUR_MS;
+/// The overdispersion forgets half in this time of known windows.
+pub const SPREAD_HALF_LIFE_MS: i64 = 7 * 24 * HOUR_MS;
+/// Overdispersion of a key of which nothing is known: a rate that wavers by a third.
+pub const SPREAD_AT_FIRST: f64 = 0.1;
+/// Never less: a rate that wavers by a tenth.
+pub const SPREAD_MIN: f64 = 0.01;
+/// The season itself, in counts that vote for a level of 1.
+const LEVEL_PRIOR_COUNT: f64 = 10.0;
+/// Half an event per hour keeps logarithms of empty hours finite.
+const HALF_AN_EVENT: f64 = 0.5;
+const CLIP_DEVIATIONS: f64 = 3.0;
+/// An hour of which too little is known.
+const UNKNOWN: f32 = -1.0;
+
+/// Which history an expectation rests on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Basis {
+    /// The last day only.
+    Recent,
+    /// At least two days had this hour.
+    HourOfDay,
+    /// At least two weeks had this hour.
+    HourOfWeek,
+}
+
+/// What one window was expected to count.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Expectation {
+    /// By the rhythm of the week alone.
+    pub season: f64,
+    /// Factor by which the last hours differed from the rhythm.
+    pub level: f64,
+    /// α of the variance μ + αμ².
+    pub overdispersion: f64,
+    /// History behind it.
+    pub basis: Basis,
+}
+
+impl Expectation {
+    /// Expected count.
+    pub fn mean(&self) -> f64 {
+        self.season * self.level
+    }
+}
+
+/// What is known of one key, fed with one complete window after the other.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Baseline {
+    window_ms: i64,
+    /// Mean count per window of the last hours, or [`UNKNOWN`]; hour `h` stands at `h` modulo the length.
+    #[serde(with = "bits::many")]
+    hours: Vec<f32>,
+    /// The hour that is being gathered, counted from 1970; none before the first window.
+    hour: Option<i64>,
+    #[serde(with = "bits::one")]
+    gathered: f64,
+    gathered_windows: u32,
+    #[serde(with = "bits::one")]
+    level_seen: f64,
+    #[serde(with = "bits::one")]
+    level_expected: f64,
+    #[serde(with = "bits::one")]
+    spread_seen: f64,
+    #[serde(with = "bits::one")]
+    spread_scale: f64,
+    #[serde(with = "bits::one")]
+    spread_windows: f64,
+    #[serde(skip)]
+    seasons: Option<Seasons>,
+}
+
+/// Seasons of an hour and its neighbours, computed once an hour.
+#[derive(Debug, Clone, Copy)]
+struct Seasons {
+    hour: i64,
+    around: [f64; 3],
+    basis: Basis,
+}
+
+/// A cache is no part of what is known.
+impl PartialEq for Seasons {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Baseline {
+    /// Nothing known. `window_ms` divides an hour.
+    pub fn new(window_ms: i64) -> Self {
+        Self {
+            window_ms,
+            hours: vec![UNKNOWN; HOURS as usize],
+            hour: None,
+            gathered: 0.0,
+            gathered_windows: 0,
+            level_seen: 0.0,
+            level_expected: 0.0,
+            spread_seen: 0.0,
+            spread_scale: 0.0,
+            spread_windows: 0.0,
+            seasons: None,
+        }
+    }
+
+    /// Goes on to the hour of this window, which is not before the last one. Hours in between are unknown.
+    pub fn advance(&mut self, window_start_ms: i64, zone: Zone) {
+        let hour = window_start_ms.div_euclid(HOUR_MS);
+        match self.hour {
+            Some(last) if last == hour => {
+                self.seasons = self.seasons.or_else(|| self.seasons_around(hour, zone));
+                return;
+            }
+            Some(last) => {
+                // Less than half of an hour says little of it.
+                let enough = i64::from(self.gathered_windows) * 2 * self.window_ms >= HOUR_MS;
+                let mean = if enough { (self.gathered / f64::from(self.gathered_windows)) as f32 } else { UNKNOWN };
+                self.set(last, mean);
+                for unknown in (last + 1..hour).rev().take(HOURS as usize) {
+                    self.set(unknown, UNKNOWN);
+                }
+            }
+            None => {}
+        }
+        (self.hour, self.gathered, self.gathered_windows) = (Some(hour), 0.0, 0);
+        self.seasons = self.seasons_around(hour, zone);
+    }
+
+    /// What a window is expected to count; none while fewer than [`WARM_UP_HOURS`] hours are known.
+    pub fn expect(&self, window_start_ms: i64, zone: Zone) -> Option<Expectation> {
+        let hour = window_start_ms.div_euclid(HOUR_MS);
+        let seasons = match self.seasons {
+            Some(known) if known.hour == hour => known,
+            _ => self.seasons_around(hour, zone)?,
+        };
+        let [before, during, after] = seasons.around;
+        let middle = (window_start_ms.rem_euclid(HOUR_MS) + self.window_ms / 2) as f64 / HOUR_MS as f64 - 0.5;
+        let towards = if middle < 0.0 { before } else { after };
+        Some(Expectation {
+            season: during + (towards - during) * middle.abs(),
+            level: self.level(),
+            overdispersion: self.overdispersion(),
+            basis: seasons.basis,
+        })
+    }
+
+    /// Takes in a complete, usual window of the hour advanced to.
+    pub fn learn(&mut self, count: u64, expected: Option<Expectation>) {
+        let x = count as f64;
+        let Some(expected) = expected else {
+            self.gather(x);
+            return;
+        };
+        let mean = expected.mean();
+        let deviation = (mean + expected.overdispersion * mean * mean).sqrt();
+        let clipped = x.min((mean + CLIP_DEVIATIONS * deviation).ceil());
+        self.gather(clipped);
+
+        let keep = decay(self.window_ms, LEVEL_HALF_LIFE_MS);
+        self.level_seen = self.level_seen * keep + clipped;
+        self.level_expected = self.level_expected * keep + expected.season;
+
+        let keep = decay(self.window_ms, SPREAD_HALF_LIFE_MS);
+        let weight = 1.0 / mean.max(1.0);
+        self.spread_seen = self.spread_seen * keep + ((x - mean) * (x - mean) - mean) * weight;
+        self.spread_scale = self.spread_scale * keep + mean * mean * weight;
+        self.spread_windows = self.spread_windows * keep + 1.0;
+    }
+
+    /// All history was `ratio` times what it was: a new normal.
+    pub fn rescale(&mut self, ratio: f64, zone: Zone) {
+        for value in &mut self.hours {
+            if *value != UNKNOWN {
+                *value = (f64::from(*value) * ratio) as f32;
+            }
+        }
+        (self.level_seen, self.level_expected) = (0.0, 0.0);
+        self.seasons = self.hour.and_then(|hour| self.seasons_around(hour, zone));
+    }
+
+    /// The level is 1 again.
+    pub fn forget_level(&mut self) {
+        (self.level_seen, self.level_expected) = (0.0, 0.0);
+    }
+
+    /// Hours of the last four weeks that are known.
+    pub fn hours_known(&self) -> usize {
+        self.hours.iter().filter(|v| **v != UNKNOWN).count()
+    }
+
+    /// Bytes in memory.
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>() + self.hours.capacity() * size_of::<f32>()
+    }
+
+    /// Mean count per window of a known hour.
+    pub fn hour_mean(&self, hour: i64) -> Option<f64> {
+        let now = self.hour?;
+        // The ring holds the hours before the one that is being gathered.
+        let value = *self.hours.get(hour.rem_euclid(HOURS) as usize)?;
+        (hour < now && hour >= now - HOURS && value != UNKNOWN).then_some(f64::from(value))
+    }
+
+    fn gather(&mut self, x: f64) {
+        self.gathered += x;
+        self.gathered_windows += 1;
+    }
+
+    fn level(&self) -> f64 {
+        (self.level_seen + LEVEL_PRIOR_COUNT) / (self.level_expected + LEVEL_PRIOR_COUNT)
+    }
+
+    fn overdispersion(&self) -> f64 {
+        let at_first = (24 * HOUR_MS / self.window_ms) as f64;
+        let seen = if self.spread_scale > 0.0 { self.spread_seen / self.spread_scale } else { 0.0 };
+        let drawn = (seen * self.spread_windows + SPREAD_AT_FIRST * at_first) / (self.spread_windows + at_first);
+        drawn.max(SPREAD_MIN)
+    }
+
+    fn set(&mut self, hour: i64, value: f32) {
+        if let Some(slot) = self.hours.get_mut(hour.rem_euclid(HOURS) as usize) {
+            *slot = value;
+        }
+    }
+
+    fn seasons_around(&self, hour: i64, zone: Zone) -> Option<Seasons> {
+        let now = self.hour?;
+        let recent: Vec<f64> =
+            (1..=LOCAL_REACH_HOURS).filter_map(|back| self.hour_mean(now - back)).take(LOCAL_HOURS).collect();
+        if recent.len() < WARM_UP_HOURS {
+            return None;
+        }
+        let local = median(recent)?;
+        let (before, _) = self.season(hour - 1, zone, local);
+        let (during, basis) = self.season(hour, zone, local);
+        let (after, _) = self.season(hour + 1, zone, local);
+        Some(Seasons { hour, around: [before, during, after], basis })
+    }
+
+    fn season(&self, hour: i64, zone: Zone, local: f64) -> (f64, Basis) {
+        let same_clock = |days: i64| self.hour_mean(zone.hour_days_before(hour, days));
+        let daily: Vec<f64> = (1..=DAYS).filter_map(same_clock).collect();
+        let weekly: Vec<f64> = (1..=WEEKS).filter_map(|weeks| same_clock(weeks * 7)).collect();
+        let basis = match (weekly.len(), daily.len()) {
+            (2.., _) => Basis::HourOfWeek,
+            (_, 2..) => Basis::HourOfDay,
+            _ => Basis::Recent,
+        };
+        let half_an_event = HALF_AN_EVENT * self.window_ms as f64 / HOUR_MS as f64;
+        let mut ln = libm::log(local + half_an_event);
+        for values in [daily, weekly] {
+            let votes = values.len() as f64;
+            if let Some(middle) = median(values) {
+                ln = (ln + votes * libm::log(middle + half_an_event)) / (votes + 1.0);
+            }
+        }
+        ((libm::exp(ln) - half_an_event).max(0.0), basis)
+    }
+}
+
+/// What is kept per window so that half is left after the half-life.
+fn decay(window_ms: i64, half_life_ms: i64) -> f64 {
+    libm::exp2(-(window_ms as f64) / half_life_ms as f64)
+}
+
+/// Middle value, of an even number the mean of the middle two.
+pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    let (low, high) = (values.get(values.len().checked_sub(1)? / 2)?, values.get(values.len() / 2)?);
+    Some(0.5 * (low + high))
+}
+
+#[cfg(test)]
+mod tests;

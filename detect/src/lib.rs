@@ -1,0 +1,7 @@
+//! Detectors as pure functions.
+mod bits;
+
+pub mod baseline;
+pub mod spike;
+pub mod tail;
+pub mod zone;
