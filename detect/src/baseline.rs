@@ -94,12 +94,7 @@ pub struct Baseline {
     level_seen: f64,
     #[serde(with = "bits::one")]
     level_expected: f64,
-    #[serde(with = "bits::one")]
-    spread_seen: f64,
-    #[serde(with = "bits::one")]
-    spread_scale: f64,
-    #[serde(with = "bits::one")]
-    spread_windows: f64,
+    spread: Spread,
     #[serde(skip)]
     seasons: Option<Seasons>,
 }
@@ -130,9 +125,7 @@ impl Baseline {
             gathered_windows: 0,
             level_seen: 0.0,
             level_expected: 0.0,
-            spread_seen: 0.0,
-            spread_scale: 0.0,
-            spread_windows: 0.0,
+            spread: Spread::default(),
             seasons: None,
         }
     }
@@ -173,7 +166,7 @@ impl Baseline {
         Some(Expectation {
             season: during + (towards - during) * middle.abs(),
             level: self.level(),
-            overdispersion: self.overdispersion(),
+            overdispersion: self.spread.overdispersion(self.window_ms),
             basis: seasons.basis,
         })
     }
@@ -186,19 +179,14 @@ impl Baseline {
             return;
         };
         let mean = expected.mean();
-        let deviation = (mean + expected.overdispersion * mean * mean).sqrt();
-        let clipped = x.min((mean + CLIP_DEVIATIONS * deviation).ceil());
+        let clipped = clip(x, mean, expected.overdispersion);
         self.gather(clipped);
 
         let keep = decay(self.window_ms, LEVEL_HALF_LIFE_MS);
         self.level_seen = self.level_seen * keep + clipped;
         self.level_expected = self.level_expected * keep + expected.season;
 
-        let keep = decay(self.window_ms, SPREAD_HALF_LIFE_MS);
-        let weight = 1.0 / mean.max(1.0);
-        self.spread_seen = self.spread_seen * keep + ((x - mean) * (x - mean) - mean) * weight;
-        self.spread_scale = self.spread_scale * keep + mean * mean * weight;
-        self.spread_windows = self.spread_windows * keep + 1.0;
+        self.spread.learn(x, mean, 1.0, self.window_ms);
     }
 
     /// All history was `ratio` times what it was: a new normal.
@@ -244,13 +232,6 @@ impl Baseline {
         (self.level_seen + LEVEL_PRIOR_COUNT) / (self.level_expected + LEVEL_PRIOR_COUNT)
     }
 
-    fn overdispersion(&self) -> f64 {
-        let at_first = (24 * HOUR_MS / self.window_ms) as f64;
-        let seen = if self.spread_scale > 0.0 { self.spread_seen / self.spread_scale } else { 0.0 };
-        let drawn = (seen * self.spread_windows + SPREAD_AT_FIRST * at_first) / (self.spread_windows + at_first);
-        drawn.max(SPREAD_MIN)
-    }
-
     fn set(&mut self, hour: i64, value: f32) {
         if let Some(slot) = self.hours.get_mut(hour.rem_euclid(HOURS) as usize) {
             *slot = value;
@@ -292,8 +273,41 @@ impl Baseline {
     }
 }
 
+/// How much counts vary around what is expected, more than counts must.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Spread {
+    #[serde(with = "bits::one")]
+    seen: f64,
+    #[serde(with = "bits::one")]
+    scale: f64,
+    #[serde(with = "bits::one")]
+    windows: f64,
+}
+
+impl Spread {
+    /// Takes in a count; `chance` is the variance by chance alone, in means.
+    pub(crate) fn learn(&mut self, x: f64, mean: f64, chance: f64, window_ms: i64) {
+        let clipped = clip(x, mean, self.overdispersion(window_ms));
+        let keep = decay(window_ms, SPREAD_HALF_LIFE_MS);
+        let weight = 1.0 / mean.max(1.0);
+        self.seen = self.seen * keep + ((clipped - mean) * (clipped - mean) - chance * mean) * weight;
+        self.scale = self.scale * keep + mean * mean * weight;
+        self.windows = self.windows * keep + 1.0;
+    }
+
+    pub(crate) fn overdispersion(&self, window_ms: i64) -> f64 {
+        let at_first = (24 * HOUR_MS / window_ms) as f64;
+        let seen = if self.scale > 0.0 { self.seen / self.scale } else { 0.0 };
+        ((seen * self.windows + SPREAD_AT_FIRST * at_first) / (self.windows + at_first)).max(SPREAD_MIN)
+    }
+}
+
+fn clip(x: f64, mean: f64, overdispersion: f64) -> f64 {
+    x.min((mean + CLIP_DEVIATIONS * (mean + overdispersion * mean * mean).sqrt()).ceil())
+}
+
 /// What is kept per window so that half is left after the half-life.
-fn decay(window_ms: i64, half_life_ms: i64) -> f64 {
+pub(crate) fn decay(window_ms: i64, half_life_ms: i64) -> f64 {
     libm::exp2(-(window_ms as f64) / half_life_ms as f64)
 }
 

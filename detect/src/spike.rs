@@ -11,8 +11,9 @@
 //! hold, or becomes the **new normal** after [`Settings::accept_ms`]: then the history is scaled to it. While it is
 //! open, the baseline learns nothing.
 
-use crate::baseline::{Baseline, Basis, Expectation};
+use crate::baseline::{Baseline, Basis, Expectation, Spread, decay};
 use crate::bits;
+use crate::bursts::{self, Bursts};
 use crate::tail;
 use crate::zone::{HOUR_MS, Zone};
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,7 @@ const CALM_SCORE: f64 = 2.0;
 /// Unknown windows for longer than this end an open spike.
 const UNKNOWN_MAX_MS: i64 = HOUR_MS;
 /// Scores are not compared beyond this; it also is what a probability of 0 has.
+const TRAIL_HALF_LIFE_MS: i64 = HOUR_MS / 2;
 const SCORE_MAX: f64 = 1e6;
 
 /// What a spike is. The defaults are for "viral": tell on-call people about it.
@@ -36,6 +38,12 @@ pub struct Settings {
     pub zone: Zone,
     /// Score to open: 8 is one window in a hundred million, were the counts as modelled.
     pub score_open: f64,
+    /// A burst larger than that comes once in this time, by the key's own history.
+    pub k: f64,
+    /// y
+    pub trail: bool,
+    /// z
+    pub power: f64,
     /// Lift to open.
     pub lift_open: f64,
     /// Count of a window, below which nothing opens.
@@ -54,6 +62,7 @@ impl Default for Settings {
             window_ms: 60_000,
             zone: Zone::UTC,
             score_open: 8.0,
+            k: 4.0, trail: true, power: 0.0,
             lift_open: 3.0,
             count_min: 10,
             lift_close: 1.5,
@@ -186,6 +195,8 @@ pub struct Verdict {
     pub expected: Option<f64>,
     /// −log₁₀ of the tail probability; 0 where the count is not above the expected.
     pub score: f64,
+    /// x
+    pub rarity: f64,
     /// History behind the expectation; none while learning.
     pub basis: Option<Basis>,
     /// What it means.
@@ -212,15 +223,29 @@ pub struct Detector {
     baseline: Baseline,
     last_ms: Option<i64>,
     last: Option<Window>,
+    hour: Trail,
+    hour_spread: Spread,
     /// Elevated windows up to now that have not opened a spike.
     rise: Option<Spike>,
     open: Option<Open>,
+    bursts: Bursts,
+    /// Largest size of the burst that is going on, and for how long it has been calm.
+    burst: Option<Burst>,
+}
+
+/// A burst that is going on.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+struct Burst {
+    #[serde(with = "bits::one")]
+    size: f64,
+    calm_ms: i64,
 }
 
 /// An open spike with what its end needs.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 struct Open {
     spike: Spike,
+    size: f64,
     calm_ms: i64,
     /// The calm windows since the last elevated one: part of the spike if another one follows.
     calm_observed: u64,
@@ -230,6 +255,14 @@ struct Open {
     seen: u64,
     #[serde(with = "bits::one")]
     season: f64,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+struct Trail {
+    #[serde(with = "bits::one")]
+    seen: f64,
+    #[serde(with = "bits::one")]
+    expected: f64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -246,7 +279,10 @@ struct Reading {
     window: Window,
     score: f64,
     calm: bool,
+    hour: Trail,
     opens: bool,
+    size: Option<f64>,
+    rarity: f64,
 }
 
 impl Detector {
@@ -257,7 +293,7 @@ impl Detector {
     pub fn new(settings: Settings) -> Result<Self, Error> {
         settings.check()?;
         let baseline = Baseline::new(settings.window_ms);
-        Ok(Self { settings, baseline, last_ms: None, last: None, rise: None, open: None })
+        Ok(Self { settings, baseline, last_ms: None, last: None, hour: Trail::default(), hour_spread: Spread::default(), rise: None, open: None, bursts: Bursts::default(), burst: None })
     }
 
     /// The state after these windows, in order, with the verdict on each: how a state is rebuilt from stored rollups.
@@ -285,7 +321,7 @@ impl Detector {
         self.baseline.advance(window_start_ms, self.settings.zone);
         let expectation = self.baseline.expect(window_start_ms, self.settings.zone);
         if unknown_ms > 0 {
-            (self.last, self.rise) = (None, None);
+            (self.last, self.rise, self.hour) = (None, None, Trail::default());
         }
         let ended = if unknown_ms > UNKNOWN_MAX_MS { self.open.take() } else { None };
         let Some(expectation) = expectation else {
@@ -294,6 +330,7 @@ impl Detector {
         };
         let reading = self.read(window_start_ms, count, &expectation);
         self.last = Some(reading.window);
+        self.hour = reading.hour;
         let state = match (ended, self.open.take()) {
             (Some(ended), _) => {
                 self.baseline.learn(count, Some(expectation));
@@ -335,6 +372,7 @@ impl Detector {
         size_of::<Self>() - size_of::<Baseline>() + self.baseline.bytes()
     }
 
+    pub fn bursts(&self) -> &Bursts { &self.bursts }
     fn admit(&self, found_ms: i64) -> Result<(), Error> {
         let window_ms = self.settings.window_ms;
         if found_ms.rem_euclid(window_ms) != 0 {
@@ -355,14 +393,24 @@ impl Detector {
             score(both, expectation.overdispersion)
         });
         let lift = count as f64 / expected;
-        let best = (alone.max(with_last) - core::f64::consts::LOG10_2).max(0.0);
+        let keep = decay(self.settings.window_ms, TRAIL_HALF_LIFE_MS);
+        let hour = Trail { seen: self.hour.seen * keep + count as f64, expected: self.hour.expected * keep + expected };
+        let hour_window = Window { count: hour.seen as u64, expected: hour.expected };
+        let in_hour = if self.settings.trail { score(hour_window, self.hour_spread.overdispersion(self.settings.window_ms)) } else { 0.0 };
+        let size = (alone >= bursts::SCORE || in_hour >= bursts::SCORE).then_some(if self.settings.trail { hour.seen - hour.expected } else { count as f64 - expected });
+        let rarity = size.map_or(0.0, |size| self.bursts.as_large(start_ms, size) as f64);
+        let best = (alone.max(with_last).max(in_hour) - libm::log10(3.0)).max(0.0);
+        let lift_best = lift.max(if in_hour - libm::log10(3.0) >= self.settings.score_open { hour.seen / hour.expected } else { 0.0 });
         let Settings { score_open, lift_open, count_min, lift_close, .. } = self.settings;
         Reading {
             start_ms,
             window,
             score: best,
+            hour,
             calm: lift < lift_close || alone < CALM_SCORE,
-            opens: best >= score_open && lift >= lift_open && count >= count_min,
+            size,
+            rarity,
+            opens: !(lift < lift_close || alone < CALM_SCORE) && rarity < self.settings.k && best >= score_open && lift_best >= lift_open && count >= count_min,
         }
     }
 
@@ -371,13 +419,26 @@ impl Detector {
         let rise = self.rise.take().filter(|_| !reading.calm);
         let rise = rise.map_or_else(|| self.first(reading), |rise| self.and(rise, reading));
         if reading.opens {
+            self.burst = None;
             let spike = Spike { opened_ms: reading.start_ms, ..rise };
             let seen = reading.window.count;
             let season = expectation.season;
-            self.open = Some(Open { spike, calm_ms: 0, calm_observed: 0, calm_expected: 0.0, seen, season });
+            self.open = Some(Open { spike, size: reading.size.unwrap_or(0.0), calm_ms: 0, calm_observed: 0, calm_expected: 0.0, seen, season });
             return State::Opened(spike);
         }
         self.baseline.learn(reading.window.count, Some(*expectation));
+        let chance = 1.0 / (1.0 + decay(self.settings.window_ms, TRAIL_HALF_LIFE_MS));
+        self.hour_spread.learn(self.hour.seen, self.hour.expected, chance, self.settings.window_ms);
+        match (reading.size, &mut self.burst) {
+            (Some(size), Some(burst)) => *burst = Burst { size: burst.size.max(size), calm_ms: 0 },
+            (Some(size), none) => *none = Some(Burst { size, calm_ms: 0 }),
+            (None, Some(burst)) => burst.calm_ms += self.settings.window_ms,
+            (None, None) => {}
+        }
+        if let Some(over) = self.burst.filter(|burst| burst.calm_ms >= self.settings.hold_ms) {
+            self.bursts.learn(reading.start_ms, over.size);
+            self.burst = None;
+        }
         self.rise = Some(rise).filter(|_| !reading.calm);
         State::Quiet
     }
@@ -396,7 +457,10 @@ impl Detector {
             (open.calm_ms, open.calm_observed, open.calm_expected) = (0, 0, 0.0);
             open.spike = self.and(open.spike, reading);
         }
+        open.size = open.size.max(reading.size.unwrap_or(0.0));
         if open.calm_ms >= self.settings.hold_ms.max(1) {
+            self.bursts.learn(reading.start_ms, open.size);
+            self.hour = Trail::default();
             return State::Ended(open.spike, End::Calm);
         }
         if reading.start_ms - open.spike.opened_ms >= self.settings.accept_ms {
@@ -446,7 +510,7 @@ fn score(window: Window, overdispersion: f64) -> f64 {
 
 fn learning(window_start_ms: i64, count: u64, ended: Option<Open>) -> Verdict {
     let state = ended.map_or(State::Learning, |ended| State::Ended(ended.spike, End::Unknown));
-    Verdict { window_start_ms, count, expected: None, score: 0.0, basis: None, state }
+    Verdict { window_start_ms, count, expected: None, score: 0.0, rarity: 0.0, basis: None, state }
 }
 
 fn verdict(reading: &Reading, expectation: &Expectation, state: State) -> Verdict {
@@ -455,6 +519,7 @@ fn verdict(reading: &Reading, expectation: &Expectation, state: State) -> Verdic
         count: reading.window.count,
         expected: Some(reading.window.expected),
         score: reading.score,
+        rarity: reading.rarity,
         basis: Some(expectation.basis),
         state,
     }
