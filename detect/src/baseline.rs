@@ -12,8 +12,8 @@
 //! Overdispersion is the moment estimate of a negative binomial (variance μ + αμ²), drawn towards
 //! [`SPREAD_AT_FIRST`] by the weight of one day.
 //!
-//! Whoever feeds it leaves out what is not usual. Besides, no count enters season and level with more than three
-//! standard deviations above the mean, so that what is unusual and not yet flagged moves neither.
+//! Whoever feeds it leaves out what is not usual. Besides, where outliers are clipped, no count enters season and level
+//! with more than three standard deviations above the mean: what is unusual and not yet flagged moves neither.
 
 use crate::bits;
 use crate::zone::{HOUR_MS, Zone};
@@ -27,7 +27,7 @@ const WEEKS: i64 = 4;
 const DAYS: i64 = 7;
 /// Hours of the local level, and how far back they are looked for.
 const LOCAL_HOURS: usize = 24;
-const LOCAL_REACH_HOURS: i64 = 72;
+const LOCAL_REACH_HOURS: i64 = 7 * 24;
 /// Before so many hours are known, nothing is expected.
 pub const WARM_UP_HOURS: usize = 3;
 /// The level forgets half in this time of known windows (CATALOG 2.21-g).
@@ -63,6 +63,9 @@ pub enum Basis {
 pub struct Expectation {
     /// By the rhythm of the week alone.
     pub season: f64,
+    /// The same, or less where the same hour of earlier weeks had less: for who must not expect too much. Of the
+    /// hour, not of the window.
+    pub least: f64,
     /// Factor by which the last hours differed from the rhythm.
     pub level: f64,
     /// α of the variance μ + αμ².
@@ -76,6 +79,15 @@ impl Expectation {
     pub fn mean(&self) -> f64 {
         self.season * self.level
     }
+}
+
+/// What is done with a count far above the expected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outliers {
+    /// It enters season and level with three standard deviations above the mean.
+    Clipped,
+    /// It enters as it is; medians of hours alone resist it.
+    Whole,
 }
 
 /// What is known of one key, fed with one complete window after the other.
@@ -96,7 +108,17 @@ pub struct Baseline {
     level_expected: f64,
     spread: Spread,
     #[serde(skip)]
-    seasons: Option<Seasons>,
+    cache: Cache,
+}
+
+/// Is no part of what is known, so that all are equal.
+#[derive(Debug, Clone, Copy, Default)]
+struct Cache(Option<Seasons>);
+
+impl PartialEq for Cache {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 /// Seasons of an hour and its neighbours, computed once an hour.
@@ -104,14 +126,16 @@ pub struct Baseline {
 struct Seasons {
     hour: i64,
     around: [f64; 3],
+    least: f64,
     basis: Basis,
 }
 
-/// A cache is no part of what is known.
-impl PartialEq for Seasons {
-    fn eq(&self, _: &Self) -> bool {
-        true
-    }
+/// Season of one hour.
+#[derive(Debug, Clone, Copy)]
+struct Season {
+    blended: f64,
+    least: f64,
+    basis: Basis,
 }
 
 impl Baseline {
@@ -126,7 +150,7 @@ impl Baseline {
             level_seen: 0.0,
             level_expected: 0.0,
             spread: Spread::default(),
-            seasons: None,
+            cache: Cache::default(),
         }
     }
 
@@ -135,7 +159,7 @@ impl Baseline {
         let hour = window_start_ms.div_euclid(HOUR_MS);
         match self.hour {
             Some(last) if last == hour => {
-                self.seasons = self.seasons.or_else(|| self.seasons_around(hour, zone));
+                self.cache = Cache(self.cache.0.or_else(|| self.seasons_around(hour, zone)));
                 return;
             }
             Some(last) => {
@@ -150,13 +174,13 @@ impl Baseline {
             None => {}
         }
         (self.hour, self.gathered, self.gathered_windows) = (Some(hour), 0.0, 0);
-        self.seasons = self.seasons_around(hour, zone);
+        self.cache = Cache(self.seasons_around(hour, zone));
     }
 
     /// What a window is expected to count; none while fewer than [`WARM_UP_HOURS`] hours are known.
     pub fn expect(&self, window_start_ms: i64, zone: Zone) -> Option<Expectation> {
         let hour = window_start_ms.div_euclid(HOUR_MS);
-        let seasons = match self.seasons {
+        let seasons = match self.cache.0 {
             Some(known) if known.hour == hour => known,
             _ => self.seasons_around(hour, zone)?,
         };
@@ -165,6 +189,7 @@ impl Baseline {
         let towards = if middle < 0.0 { before } else { after };
         Some(Expectation {
             season: during + (towards - during) * middle.abs(),
+            least: seasons.least,
             level: self.level(),
             overdispersion: self.spread.overdispersion(self.window_ms),
             basis: seasons.basis,
@@ -172,14 +197,17 @@ impl Baseline {
     }
 
     /// Takes in a complete, usual window of the hour advanced to.
-    pub fn learn(&mut self, count: u64, expected: Option<Expectation>) {
+    pub fn learn(&mut self, count: u64, expected: Option<Expectation>, outliers: Outliers) {
         let x = count as f64;
         let Some(expected) = expected else {
             self.gather(x);
             return;
         };
         let mean = expected.mean();
-        let clipped = clip(x, mean, expected.overdispersion);
+        let clipped = match outliers {
+            Outliers::Clipped => clip(x, mean, expected.overdispersion),
+            Outliers::Whole => x,
+        };
         self.gather(clipped);
 
         let keep = decay(self.window_ms, LEVEL_HALF_LIFE_MS);
@@ -197,17 +225,27 @@ impl Baseline {
             }
         }
         (self.level_seen, self.level_expected) = (0.0, 0.0);
-        self.seasons = self.hour.and_then(|hour| self.seasons_around(hour, zone));
+        self.cache = Cache(self.hour.and_then(|hour| self.seasons_around(hour, zone)));
     }
 
-    /// The level is 1 again.
-    pub fn forget_level(&mut self) {
-        (self.level_seen, self.level_expected) = (0.0, 0.0);
+    /// All history is forgotten but for a day with this mean per window: what a rhythm of nothing is followed by.
+    pub fn restart(&mut self, mean: f64, zone: Zone) {
+        self.hours.fill(UNKNOWN);
+        let now = self.hour.unwrap_or_default();
+        (now - LOCAL_HOURS as i64..now).for_each(|hour| self.set(hour, mean as f32));
+        self.rescale(1.0, zone);
     }
 
     /// Hours of the last four weeks that are known.
     pub fn hours_known(&self) -> usize {
         self.hours.iter().filter(|v| **v != UNKNOWN).count()
+    }
+
+    /// Mean count per window of all known hours; none while none is known.
+    pub fn mean_known(&self) -> Option<f64> {
+        let known = self.hours.iter().filter(|v| **v != UNKNOWN);
+        let (sum, n) = known.fold((0.0, 0), |(sum, n), v| (sum + f64::from(*v), n + 1));
+        (n > 0).then(|| sum / f64::from(n))
     }
 
     /// Bytes in memory.
@@ -246,13 +284,13 @@ impl Baseline {
             return None;
         }
         let local = median(recent)?;
-        let (before, _) = self.season(hour - 1, zone, local);
-        let (during, basis) = self.season(hour, zone, local);
-        let (after, _) = self.season(hour + 1, zone, local);
-        Some(Seasons { hour, around: [before, during, after], basis })
+        let (before, during, after) =
+            (self.season(hour - 1, zone, local), self.season(hour, zone, local), self.season(hour + 1, zone, local));
+        let around = [before.blended, during.blended, after.blended];
+        Some(Seasons { hour, around, least: during.least, basis: during.basis })
     }
 
-    fn season(&self, hour: i64, zone: Zone, local: f64) -> (f64, Basis) {
+    fn season(&self, hour: i64, zone: Zone, local: f64) -> Season {
         let same_clock = |days: i64| self.hour_mean(zone.hour_days_before(hour, days));
         let daily: Vec<f64> = (1..=DAYS).filter_map(same_clock).collect();
         let weekly: Vec<f64> = (1..=WEEKS).filter_map(|weeks| same_clock(weeks * 7)).collect();
@@ -263,13 +301,15 @@ impl Baseline {
         };
         let half_an_event = HALF_AN_EVENT * self.window_ms as f64 / HOUR_MS as f64;
         let mut ln = libm::log(local + half_an_event);
-        for values in [daily, weekly] {
-            let votes = values.len() as f64;
-            if let Some(middle) = median(values) {
-                ln = (ln + votes * libm::log(middle + half_an_event)) / (votes + 1.0);
+        let (votes, middles) = ([daily.len(), weekly.len()], [median(daily), median(weekly)]);
+        for (votes, middle) in votes.into_iter().zip(middles) {
+            if let Some(middle) = middle {
+                ln = (ln + votes as f64 * libm::log(middle + half_an_event)) / (votes as f64 + 1.0);
             }
         }
-        ((libm::exp(ln) - half_an_event).max(0.0), basis)
+        let blended = (libm::exp(ln) - half_an_event).max(0.0);
+        let [_, last_weeks] = middles;
+        Season { blended, least: last_weeks.map_or(blended, |middle| middle.min(blended)), basis }
     }
 }
 
@@ -302,7 +342,9 @@ impl Spread {
     }
 }
 
+/// Of a mean below one, as if it were one: what begins from nothing is not clipped to nothing.
 fn clip(x: f64, mean: f64, overdispersion: f64) -> f64 {
+    let mean = mean.max(1.0);
     x.min((mean + CLIP_DEVIATIONS * (mean + overdispersion * mean * mean).sqrt()).ceil())
 }
 

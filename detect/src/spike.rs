@@ -11,7 +11,7 @@
 //! and fewer than `as_large_max` [bursts](crate::bursts) of the last four weeks were as large. It starts with the first
 //! of the elevated windows before that. It **ends** when windows have been calm for the hold (lift below
 //! `lift_close`, or a chance above one in a hundred), or becomes the **new normal** after `accept_ms`: then the
-//! history is scaled to it. While it is open, the baseline learns nothing.
+//! history is scaled to it (or forgotten, if it was nearly nothing). While it is open, the baseline learns nothing.
 
 mod settings;
 mod verdict;
@@ -22,7 +22,7 @@ pub use settings::{Error, Settings};
 pub use verdict::{End, Spike, State, Verdict};
 pub use view::{EXPECTED_MIN, TRAIL_HALF_LIFE_MS};
 
-use crate::baseline::{Baseline, Expectation};
+use crate::baseline::{Baseline, Expectation, Outliers};
 use crate::bits;
 use crate::bursts::{Bursts, Size};
 use crate::zone::HOUR_MS;
@@ -31,8 +31,6 @@ use view::{Reading, Views};
 
 /// Unknown windows for longer than this end an open spike.
 const UNKNOWN_MAX_MS: i64 = HOUR_MS;
-/// Keeps the scale of a new normal above zero.
-const HALF_AN_EVENT: f64 = 0.5;
 
 /// The detector of one key. The same windows give the same verdicts, bit for bit, also after the state was stored
 /// and read back.
@@ -121,7 +119,7 @@ impl Detector {
         let lost = if unknown_ms > UNKNOWN_MAX_MS { self.open.take() } else { None };
         let lost = lost.map(|open| self.end(&open, window_start_ms, End::Unknown));
         let Some(expectation) = self.baseline.expect(window_start_ms, self.settings.zone) else {
-            self.baseline.learn(count, None);
+            self.baseline.learn(count, None, Outliers::Clipped);
             let state = lost.unwrap_or(State::Learning);
             return Ok(Verdict { window_start_ms, count, expected: None, score: 0.0, as_large: 0, basis: None, state });
         };
@@ -217,8 +215,12 @@ impl Detector {
             return self.end(&open, reading.start_ms, End::Calm);
         }
         if reading.start_ms - open.spike.opened_ms >= self.settings.accept_ms {
-            let ratio = (open.seen as f64 + HALF_AN_EVENT) / (open.season + HALF_AN_EVENT);
-            self.baseline.rescale(ratio, self.settings.zone);
+            let windows = ((reading.start_ms - open.spike.opened_ms) / self.settings.window_ms + 1) as f64;
+            if open.season < EXPECTED_MIN * windows {
+                self.baseline.restart(open.seen as f64 / windows, self.settings.zone);
+            } else {
+                self.baseline.rescale(open.seen as f64 / open.season, self.settings.zone);
+            }
             return self.end(&open, reading.start_ms, End::NewNormal);
         }
         self.open = Some(open);
@@ -233,7 +235,7 @@ impl Detector {
 
     /// Takes in a usual window, and bursts that opened nothing.
     fn learn(&mut self, reading: &Reading, expectation: &Expectation) {
-        self.baseline.learn(reading.count, Some(*expectation));
+        self.baseline.learn(reading.count, Some(*expectation), Outliers::Clipped);
         self.views.learn(self.settings.window_ms);
         let before = self.burst.take();
         let calm_ms = before.map_or(0, |burst| burst.calm_ms) + self.settings.window_ms;

@@ -74,7 +74,34 @@ fn a_tenfold_burst_is_open_within_two_windows() {
                 late += u64::from(!soon);
             }
             println!("{source:?}: {late} of {seeds} bursts told later than in two windows");
-            assert_eq!(late, 0, "{source:?}");
+            // At two per window, chance alone takes one burst in twenty below the threshold.
+            let allowed = if source.rate <= 2.0 { seeds.div_ceil(20) } else { 0 };
+            assert!(late <= allowed, "{late} of {seeds}: {source:?}");
         }
     }
+}
+
+#[test]
+fn the_smallest_rate_of_which_tenfold_is_told() {
+    let seeds = seeds(20);
+    let share = |mean: f64| {
+        let source = Quiet { rate: mean, overdispersion: 0.1, memory_windows: 1, window_ms: 60_000 };
+        let mut soon = 0;
+        for seed in 0..seeds {
+            let mut random = Random::seeded(seed);
+            let windows = 3 * DAY_MS / 60_000;
+            let flat: Vec<_> = (0..windows).map(|i| (START_MS + i * 60_000, random.poisson(mean))).collect();
+            let (mut detector, _) = Detector::replay(Settings::of_windows(60_000), flat).unwrap();
+            let burst = (windows..windows + 2).any(|i| {
+                detector.observe(START_MS + i * 60_000, random.poisson(10.0 * source.rate)).unwrap().is_open()
+            });
+            soon += u64::from(burst);
+        }
+        100.0 * soon as f64 / seeds as f64
+    };
+    for mean in [0.5, 1.0, 1.5, 2.0, 3.0] {
+        println!("tenfold of {mean} per window is told within two windows in {:.0} %", share(mean));
+    }
+    assert!(share(1.5) >= 90.0);
+    assert!(share(3.0) >= 100.0);
 }

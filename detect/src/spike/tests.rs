@@ -120,6 +120,17 @@ fn a_level_shift_is_the_new_normal_after_a_day() {
 }
 
 #[test]
+fn what_begins_from_nothing_is_told_once_and_then_expected() {
+    let verdicts = feed(&mut detector(), 0..20 * DAY, |w| if w < 5 * DAY { 0 } else { usual(w) });
+    assert_eq!(opened(&verdicts).len(), 1, "{:?}", ended(&verdicts));
+    // A little of something is no spike, and is learned all the same.
+    let verdicts = feed(&mut detector(), 0..20 * DAY, |w| if w < 5 * DAY { 0 } else { 4 + w.unsigned_abs() % 3 });
+    assert_eq!(opened(&verdicts), []);
+    let last = verdicts.last().unwrap();
+    assert!((4.0..6.5).contains(&last.expected.unwrap()), "{last:?}");
+}
+
+#[test]
 fn a_slow_trend_is_followed() {
     // Doubles every two weeks.
     let grown = |w: i64| (usual(w) as f64 * 2.0_f64.powf(w as f64 / (14 * DAY) as f64)) as u64;
