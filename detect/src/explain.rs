@@ -63,8 +63,7 @@ pub fn sum<L: Ord>(
     parts.sort_by_key(|part| std::cmp::Reverse(part.change().unsigned_abs()));
     let others = parts.split_off(top.min(parts.len()));
     if !others.is_empty() {
-        let (current, baseline) =
-            others.iter().fold((0, 0), |(c, b), part| (c + part.current, b + part.baseline));
+        let (current, baseline) = others.iter().fold((0, 0), |(c, b), part| (c + part.current, b + part.baseline));
         parts.push(SumPart { label: None, current, baseline });
     }
     SumChange { change, parts }

@@ -82,6 +82,8 @@ pub struct Reporter {
     /// Level at that time.
     #[serde(with = "bits::one")]
     level: f64,
+    /// Silence was told since, or would have been: what is silent is not learned.
+    silent: bool,
 }
 
 /// Why nothing can be said.
@@ -149,7 +151,7 @@ impl Reporter {
             return Err(Error::Width(settings.window_ms));
         }
         let baseline = Baseline::new(settings.window_ms);
-        Ok(Self { settings, baseline, gaps: Gaps::default(), last_ms: None, spoke_ms: None, level: 1.0 })
+        Ok(Self { settings, baseline, gaps: Gaps::default(), last_ms: None, spoke_ms: None, level: 1.0, silent: false })
     }
 
     /// Takes the next complete window, with 0 where nothing came. Windows left out are unknown.
@@ -161,7 +163,7 @@ impl Reporter {
         let window_end_ms = window_start_ms + self.settings.window_ms;
         let unknown = self.last_ms.is_some_and(|last| window_start_ms - last > self.settings.window_ms);
         let open = self.settings.calendar.open_ms(window_start_ms, window_end_ms) > 0;
-        let was_silent = open && matches!(self.judge(window_start_ms), Verdict::Silent(_));
+        let was_silent = self.silent;
         self.last_ms = Some(window_start_ms);
         self.baseline.advance(window_start_ms, self.settings.calendar.zone);
         let expected = self.baseline.expect(window_start_ms, self.settings.calendar.zone);
@@ -179,6 +181,9 @@ impl Reporter {
             self.spoke_ms = Some(window_end_ms);
             let now = self.baseline.expect(window_start_ms, self.settings.calendar.zone);
             self.level = now.map_or(1.0, |now| now.level);
+            self.silent = false;
+        } else if open && !unknown {
+            self.silent = was_silent || matches!(self.judge(window_end_ms), Verdict::Silent(_));
         }
         Ok(())
     }

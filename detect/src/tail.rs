@@ -60,11 +60,7 @@ pub fn upper(count: u64, mean: f64, overdispersion: f64) -> f64 {
 /// log₁₀ P(X = 0): that nothing comes where `mean` was expected.
 pub fn log10_nothing(mean: f64, overdispersion: f64) -> f64 {
     let mean = mean.max(0.0);
-    let ln = if overdispersion < POISSON_BELOW {
-        -mean
-    } else {
-        -libm::log1p(overdispersion * mean) / overdispersion
-    };
+    let ln = if overdispersion < POISSON_BELOW { -mean } else { -libm::log1p(overdispersion * mean) / overdispersion };
     ln / core::f64::consts::LN_10
 }
 

@@ -9,6 +9,7 @@
 
 use serde_json::Value;
 use std::path::{Path, PathBuf};
+use tidewatch_detect::spike::{Detector, Settings, State};
 
 /// The five series of the repository's data.
 pub const FILES: [&str; 5] = ["AAPL", "CRM", "GOOG", "KO", "UPS"];
@@ -175,4 +176,11 @@ pub fn optimise(series: &[Series], scores: &[Vec<f64>], profile: Profile) -> f64
         }
     }
     best_threshold
+}
+
+/// Score of the window in which a spike opens, 0 elsewhere: one detection per spike, as people are told of it.
+pub fn spikes(series: &Series, settings: Settings) -> Vec<f64> {
+    let windows = series.values.iter().zip(0..).map(|(count, i)| (series.start_ms + i * WINDOW_MS, *count));
+    let (_, verdicts) = Detector::replay(settings, windows).unwrap();
+    verdicts.iter().map(|v| if matches!(v.state, State::Opened(_)) { v.score } else { 0.0 }).collect()
 }

@@ -52,7 +52,8 @@ fn a_spike_has_start_peak_end_and_lift() {
     assert_eq!((spike.start_ms, spike.peak_ms, spike.end_ms), (at(from), at(from + 1), at(from + 6)));
     assert_eq!(spike.opened_ms, at(from));
     assert_eq!(spike.peak_count, 12 * usual(from + 1));
-    let observed: u64 = verdicts.iter().filter(|v| (at(from)..at(from + 6)).contains(&v.window_start_ms)).map(|v| v.count).sum();
+    let observed: u64 =
+        verdicts.iter().filter(|v| (at(from)..at(from + 6)).contains(&v.window_start_ms)).map(|v| v.count).sum();
     assert_eq!(spike.observed, observed);
     assert!((7.0..10.0).contains(&spike.lift()), "about 8 times: {}", spike.lift());
     assert!((spike.excess() - (observed as f64 - spike.expected)).abs() < 1e-9);
@@ -204,10 +205,7 @@ fn windows_out_of_place_are_refused_and_change_nothing() {
     let mut detector = detector();
     feed(&mut detector, 0..DAY, usual);
     let before = detector.clone();
-    assert_eq!(
-        detector.observe(at(DAY - 1), 5),
-        Err(Error::NotAfter { found_ms: at(DAY - 1), last_ms: at(DAY - 1) })
-    );
+    assert_eq!(detector.observe(at(DAY - 1), 5), Err(Error::NotAfter { found_ms: at(DAY - 1), last_ms: at(DAY - 1) }));
     assert_eq!(detector.observe(at(DAY) + 1, 5), Err(Error::Unaligned { found_ms: at(DAY) + 1, window_ms: WINDOW_MS }));
     assert_eq!(detector, before);
     assert_eq!(Detector::new(Settings::of_windows(7_000)).unwrap_err(), Error::Width(7_000));

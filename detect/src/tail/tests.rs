@@ -12,11 +12,7 @@ fn upper_by_sum(count: u64, mean: f64, overdispersion: f64) -> f64 {
             sum += ln.exp();
         }
         let step = k as f64;
-        ln += if poisson {
-            (mean / (step + 1.0)).ln()
-        } else {
-            (mean / (mean + r) * (step + r) / (step + 1.0)).ln()
-        };
+        ln += if poisson { (mean / (step + 1.0)).ln() } else { (mean / (mean + r) * (step + r) / (step + 1.0)).ln() };
     }
     sum
 }
