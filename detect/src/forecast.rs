@@ -69,7 +69,7 @@ fn seasonal_factors(values: &[f64], period: usize) -> Option<Vec<f64>> {
     for at in half..values.len() - half {
         let around = values.get(at - half..=at + half)?;
         // Of an even period, both ends count half.
-        let ends = if period % 2 == 0 { 0.5 * (around.first()? + around.last()?) } else { 0.0 };
+        let ends = if period.is_multiple_of(2) { 0.5 * (around.first()? + around.last()?) } else { 0.0 };
         let average = (around.iter().sum::<f64>() - ends) / period as f64;
         if average <= 0.0 {
             return None;

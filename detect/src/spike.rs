@@ -7,11 +7,12 @@
 //! season × max(level, 1) of the [baseline](crate::baseline), at least [`EXPECTED_MIN`]: the return to the rhythm of
 //! the week after a quiet time (an outage) is no spike.
 //!
-//! A spike **opens** when a window that is not calm has score, lift (counted ÷ expected) and count of [`Settings`],
-//! and fewer than `as_large_max` [bursts](crate::bursts) of the last four weeks were as large. It starts with the first
-//! of the elevated windows before that. It **ends** when windows have been calm for the hold (lift below
-//! `lift_close`, or a chance above one in a hundred), or becomes the **new normal** after `accept_ms`: then the
-//! history is scaled to it (or forgotten, if it was nearly nothing). While it is open, the baseline learns nothing.
+//! A window that is not calm and has score, lift (counted ÷ expected) and count of [`Settings`] begins a
+//! [burst](crate::bursts). It is a spike, and **opens**, as soon as fewer than `as_large_max` bursts of the last four
+//! weeks were as large. It starts with the first of the elevated windows before that. It **ends** when windows have
+//! been calm for the hold (lift below `lift_close`, or a chance above one in a hundred), or becomes the **new
+//! normal** after `accept_ms`: then the history is scaled to it (or forgotten, if it was nearly nothing). During a
+//! burst, spike or not, the baseline learns nothing.
 
 mod settings;
 mod verdict;
@@ -24,7 +25,7 @@ pub use view::{EXPECTED_MIN, TRAIL_HALF_LIFE_MS};
 
 use crate::baseline::{Baseline, Expectation, Outliers};
 use crate::bits;
-use crate::bursts::{Bursts, Size};
+use crate::bursts::Bursts;
 use crate::zone::HOUR_MS;
 use serde::{Deserialize, Serialize};
 use view::{Reading, Views};
@@ -41,24 +42,20 @@ pub struct Detector {
     last_ms: Option<i64>,
     views: Views,
     bursts: Bursts,
-    /// The burst that goes on without having opened a spike.
-    burst: Option<Burst>,
     /// Elevated windows up to now that have not opened a spike.
     rise: Option<Spike>,
     open: Option<Open>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-struct Burst {
-    size: Size,
-    calm_ms: i64,
-}
-
-/// An open spike with what its end needs.
+/// A burst that goes on, with what its end needs.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 struct Open {
     spike: Spike,
-    size: Size,
+    /// Whether it is a spike that was told, or a usual burst.
+    told: bool,
+    /// Largest excess of an hour.
+    #[serde(with = "bits::one")]
+    excess: f64,
     calm_ms: i64,
     /// The calm windows since the last elevated one: part of the spike if another one follows.
     calm_observed: u64,
@@ -83,7 +80,6 @@ impl Detector {
             last_ms: None,
             views: Views::default(),
             bursts: Bursts::default(),
-            burst: None,
             rise: None,
             open: None,
         })
@@ -117,14 +113,16 @@ impl Detector {
             self.rise = None;
         }
         let lost = if unknown_ms > UNKNOWN_MAX_MS { self.open.take() } else { None };
-        let lost = lost.map(|open| self.end(&open, window_start_ms, End::Unknown));
+        let was_told = lost.is_some_and(|open| open.told);
+        let lost = lost.map(|open| self.end(&open, window_start_ms, End::Unknown)).filter(|_| was_told);
         let Some(expectation) = self.baseline.expect(window_start_ms, self.settings.zone) else {
             self.baseline.learn(count, None, Outliers::Clipped);
             let state = lost.unwrap_or(State::Learning);
             return Ok(Verdict { window_start_ms, count, expected: None, score: 0.0, as_large: 0, basis: None, state });
         };
-        let reading = self.views.read(&self.settings, &self.bursts, (window_start_ms, count), &expectation);
+        let reading = self.views.read(&self.settings, (window_start_ms, count), &expectation);
         self.views.pass(&reading);
+        let as_large = if reading.exceeds { self.bursts.as_large(window_start_ms, reading.excess) } else { 0 };
         let state = match (lost, self.open.take()) {
             (Some(lost), _) => {
                 self.learn(&reading, &expectation);
@@ -138,7 +136,7 @@ impl Detector {
             count,
             expected: Some(reading.expected),
             score: reading.score,
-            as_large: reading.as_large,
+            as_large,
             basis: Some(expectation.basis),
             state,
         })
@@ -155,7 +153,7 @@ impl Detector {
 
     /// The spike that is open.
     pub fn open(&self) -> Option<&Spike> {
-        self.open.as_ref().map(|open| &open.spike)
+        self.open.as_ref().filter(|open| open.told).map(|open| &open.spike)
     }
 
     /// What is usual.
@@ -177,19 +175,18 @@ impl Detector {
     fn watch(&mut self, reading: &Reading, expectation: &Expectation) -> State {
         let rise = self.rise.take().filter(|_| !reading.calm);
         let rise = rise.map_or_else(|| self.first(reading), |rise| self.and(rise, reading));
-        if reading.opens {
-            let spike = Spike { opened_ms: reading.start_ms, ..rise };
-            let burst = self.burst.take().map_or(Size::default(), |burst| burst.size);
-            self.open = Some(Open {
-                spike,
-                size: burst.max(reading.size.unwrap_or_default()),
+        if reading.exceeds {
+            let open = Open {
+                spike: Spike { opened_ms: reading.start_ms, ..rise },
+                told: false,
+                excess: reading.excess,
                 calm_ms: 0,
                 calm_observed: 0,
                 calm_expected: 0.0,
                 seen: reading.count,
                 season: expectation.season,
-            });
-            return State::Opened(spike);
+            };
+            return self.tell(open, reading);
         }
         self.learn(reading, expectation);
         self.rise = Some(rise).filter(|_| !reading.calm);
@@ -200,7 +197,7 @@ impl Detector {
     fn go_on(&mut self, mut open: Open, reading: &Reading, expectation: &Expectation) -> State {
         open.seen += reading.count;
         open.season += expectation.season;
-        open.size = open.size.max(reading.size.unwrap_or_default());
+        open.excess = open.excess.max(reading.excess);
         if reading.calm {
             open.calm_ms += self.settings.window_ms;
             open.calm_observed += reading.count;
@@ -214,8 +211,8 @@ impl Detector {
         if open.calm_ms >= self.settings.hold_ms.max(1) {
             return self.end(&open, reading.start_ms, End::Calm);
         }
-        if reading.start_ms - open.spike.opened_ms >= self.settings.accept_ms {
-            let windows = ((reading.start_ms - open.spike.opened_ms) / self.settings.window_ms + 1) as f64;
+        if reading.start_ms - open.spike.start_ms >= self.settings.accept_ms {
+            let windows = ((reading.start_ms - open.spike.start_ms) / self.settings.window_ms + 1) as f64;
             if open.season < EXPECTED_MIN * windows {
                 self.baseline.restart(open.seen as f64 / windows, self.settings.zone);
             } else {
@@ -223,31 +220,37 @@ impl Detector {
             }
             return self.end(&open, reading.start_ms, End::NewNormal);
         }
+        self.tell(open, reading)
+    }
+
+    /// Goes on with a burst, and tells of it as soon as it is larger than what is usual.
+    fn tell(&mut self, mut open: Open, reading: &Reading) -> State {
+        let opens = !open.told && !reading.calm && {
+            self.bursts.as_large(reading.start_ms, open.excess) < self.settings.as_large_max
+        };
+        if opens {
+            open.told = true;
+            open.spike.opened_ms = reading.start_ms;
+        }
+        let spike = open.spike;
         self.open = Some(open);
-        State::Open(open.spike)
+        match (opens, open.told) {
+            (true, _) => State::Opened(spike),
+            (false, true) => State::Open(spike),
+            (false, false) => State::Quiet,
+        }
     }
 
     fn end(&mut self, open: &Open, at_ms: i64, why: End) -> State {
-        self.bursts.learn(at_ms, open.size);
+        self.bursts.learn(at_ms, open.excess);
         self.views.forget();
-        State::Ended(open.spike, why)
+        if open.told { State::Ended(open.spike, why) } else { State::Quiet }
     }
 
-    /// Takes in a usual window, and bursts that opened nothing.
+    /// Takes in a usual window.
     fn learn(&mut self, reading: &Reading, expectation: &Expectation) {
         self.baseline.learn(reading.count, Some(*expectation), Outliers::Clipped);
         self.views.learn(self.settings.window_ms);
-        let before = self.burst.take();
-        let calm_ms = before.map_or(0, |burst| burst.calm_ms) + self.settings.window_ms;
-        self.burst = match (before, reading.size) {
-            (before, Some(size)) => Some(Burst { size: before.map_or(size, |burst| burst.size.max(size)), calm_ms: 0 }),
-            (Some(burst), None) if calm_ms < self.settings.hold_ms => Some(Burst { calm_ms, ..burst }),
-            (Some(over), None) => {
-                self.bursts.learn(reading.start_ms, over.size);
-                None
-            }
-            (None, None) => None,
-        };
     }
 
     fn first(&self, reading: &Reading) -> Spike {

@@ -38,20 +38,6 @@ pub fn log10_upper(count: u64, mean: f64, overdispersion: f64) -> f64 {
     (ln / core::f64::consts::LN_10).min(0.0)
 }
 
-/// The smallest count with P(X ≥ count) ≤ 10^−`score`, by bisection.
-pub fn count_of_score(score: f64, mean: f64, overdispersion: f64) -> u64 {
-    let rare = |count: u64| -log10_upper(count, mean, overdispersion) >= score;
-    let (mut low, mut high) = (0_u64, mean.max(1.0).min(1e15) as u64 + 1);
-    while !rare(high) && high < 1 << 60 {
-        (low, high) = (high, high * 2);
-    }
-    while low + 1 < high {
-        let middle = low + (high - low) / 2;
-        if rare(middle) { high = middle } else { low = middle }
-    }
-    high
-}
-
 /// P(X ≥ `count`); 0 where it is too small for an `f64`.
 pub fn upper(count: u64, mean: f64, overdispersion: f64) -> f64 {
     libm::exp(log10_upper(count, mean, overdispersion) * core::f64::consts::LN_10)

@@ -21,7 +21,8 @@ fn series() -> Option<Vec<Series>> {
 }
 
 /// Results that the benchmark's repository publishes for its windowed Gaussian with threshold 1 (results/windowedGaussian
-/// there): score, true and false rows of standard, score of low FP. Its scores were rounded to twelve digits.
+/// there): score, true and false rows of standard, score of low FP. Its scores were rounded to twelve digits, and a
+/// false row at exactly three lengths behind a window cost S(3) = 0.9999994 of its weight then, the whole now.
 #[test]
 fn the_scorer_has_the_published_results() {
     let Some(all) = series() else { return };
@@ -36,9 +37,9 @@ fn the_scorer_has_the_published_results() {
         let scores = baselines::windowed_gaussian(&series.values);
         let found = nab::tally(series, &scores, 1.0 - 5e-13, PROFILES[0]);
         assert_eq!((found.rows_true, found.rows_false), (rows_true, rows_false), "{}", series.name);
-        assert!((found.score - standard).abs() < 1e-9, "{}: {} and {standard}", series.name, found.score);
+        assert!((found.score - standard).abs() < 2e-7, "{}: {} and {standard}", series.name, found.score);
         let found = nab::tally(series, &scores, 1.0 - 5e-13, PROFILES[1]);
-        assert!((found.score - low_fp).abs() < 1e-9, "{}: {} and {low_fp}", series.name, found.score);
+        assert!((found.score - low_fp).abs() < 2e-7, "{}: {} and {low_fp}", series.name, found.score);
     }
 }
 
@@ -116,6 +117,7 @@ fn spikes_score_above_the_baselines() {
         of("", Some(score_open), &|series| nab::spikes(series, settings)).print(&all);
     }
     let standard = |row: usize| rows[row].normalised(&all, PROFILES[0]);
-    assert!(standard(0) > 65.0, "{}", standard(0));
-    assert!(standard(0) > standard(1) + 15.0 && standard(0) > standard(2) + 10.0 && standard(0) > standard(3) + 15.0);
+    assert!(standard(0) > 60.0, "{}", standard(0));
+    assert!(standard(0) > standard(1) + 10.0 && standard(0) > standard(2) + 5.0 && standard(0) > standard(3) + 40.0);
+    assert!(standard(0) > standard(4), "a z-score whose threshold was fitted to these series: {}", standard(4));
 }

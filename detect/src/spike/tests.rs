@@ -114,7 +114,7 @@ fn a_level_shift_is_the_new_normal_after_a_day() {
     let verdicts = feed(&mut detector, 0..30 * DAY, |w| if w >= from { 6 * usual(w) } else { usual(w) });
     assert_eq!(opened(&verdicts).len(), 1, "one alarm");
     let [(spike, End::NewNormal)] = ended(&verdicts)[..] else { panic!("{:?}", ended(&verdicts)) };
-    assert_eq!(spike.end_ms - spike.opened_ms, detector.settings.accept_ms + WINDOW_MS);
+    assert_eq!(spike.end_ms - spike.start_ms, detector.settings.accept_ms + WINDOW_MS);
     let later = verdicts.iter().filter(|v| v.window_start_ms > spike.end_ms + 6 * HOUR_MS);
     let worst = later.map(|v| (v.lift().unwrap() - 1.0).abs()).fold(0.0, f64::max);
     assert!(worst < 0.5, "expected follows the shift: off by {worst}");

@@ -86,7 +86,7 @@ pub struct Verdict {
     pub expected: Option<f64>,
     /// −log₁₀ of the tail probability; 0 where nothing is above the expected.
     pub score: f64,
-    /// Bursts of the last four weeks that were as large; counted only for bursts.
+    /// Bursts of the last four weeks that were as large; counted for windows that are a spike by score, lift and count.
     pub as_large: usize,
     /// History behind the expectation; none while learning.
     pub basis: Option<Basis>,

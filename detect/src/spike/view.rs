@@ -3,7 +3,6 @@
 use super::Settings;
 use crate::baseline::{Expectation, Spread, decay};
 use crate::bits;
-use crate::bursts::{self, Bursts, Size};
 use crate::tail;
 use crate::zone::HOUR_MS;
 use serde::{Deserialize, Serialize};
@@ -40,10 +39,6 @@ impl Pair {
     fn lift(self) -> f64 {
         self.seen / self.expected
     }
-
-    fn excess(self) -> f64 {
-        self.seen - self.expected
-    }
 }
 
 /// What the views of the next window need of the windows before.
@@ -62,10 +57,10 @@ pub(super) struct Reading {
     pub(super) expected: f64,
     pub(super) score: f64,
     pub(super) calm: bool,
-    pub(super) opens: bool,
-    /// Of a burst; none where counts are usual.
-    pub(super) size: Option<Size>,
-    pub(super) as_large: usize,
+    /// Whether it is a spike by score, lift and count.
+    pub(super) exceeds: bool,
+    /// Counted − expected of its last hour.
+    pub(super) excess: f64,
     hour: Pair,
 }
 
@@ -73,7 +68,6 @@ impl Views {
     pub(super) fn read(
         &self,
         settings: &Settings,
-        bursts: &Bursts,
         (start_ms, count): (i64, u64),
         expectation: &Expectation,
     ) -> Reading {
@@ -92,12 +86,9 @@ impl Views {
         let long = in_hour - LOG10_VIEWS >= settings.score_open;
         let lift = if long { now.lift().max(hour.lift()) } else { now.lift() };
         let calm = now.lift() < settings.lift_close || alone < CALM_SCORE;
-        let burst = alone >= bursts::SCORE || in_hour >= bursts::SCORE;
-        let size = burst.then(|| Size { window: now.excess(), hour: hour.excess() });
-        let as_large = size.map_or(0, |size| bursts.as_large(start_ms, size));
-        let rare = score >= settings.score_open && as_large < settings.as_large_max;
-        let opens = !calm && rare && lift >= settings.lift_open && count >= settings.count_min;
-        Reading { start_ms, count, expected, score, calm, opens, size, as_large, hour }
+        let rare = score >= settings.score_open && lift >= settings.lift_open;
+        let exceeds = !calm && rare && count >= settings.count_min;
+        Reading { start_ms, count, expected, score, calm, exceeds, excess: hour.seen - hour.expected, hour }
     }
 
     pub(super) fn pass(&mut self, reading: &Reading) {
