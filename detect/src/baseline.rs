@@ -12,7 +12,8 @@
 //! Overdispersion is the moment estimate of a negative binomial (variance μ + αμ²), drawn towards
 //! [`SPREAD_AT_FIRST`] by the weight of one day.
 //!
-//! Whoever feeds it leaves out what is not usual. Besides, where outliers are clipped, no count enters season and level
+//! Whoever feeds it sets aside what is not usual: one burst at a clock hour moves nothing; from the second on, they vote
+//! like other days, so that a shop that opens at nine is learned though every morning looks like a burst. Besides, where outliers are clipped, no count enters season and level
 //! with more than three standard deviations above the mean: what is unusual and not yet flagged moves neither.
 
 use crate::bits;
@@ -21,10 +22,9 @@ use serde::{Deserialize, Serialize};
 
 /// Hours that are remembered: four weeks, and a few for the edges and for clocks that change.
 const HOURS: i64 = 28 * 24 + 4;
-/// Weeks whose same hour is asked.
-const WEEKS: i64 = 4;
-/// Days whose same hour is asked.
-const DAYS: i64 = 7;
+/// Days back whose same clock hour is asked, for the rhythm of the week and of the day.
+const WEEKS: [i64; 4] = [7, 14, 21, 28];
+const DAYS: [i64; 7] = [1, 2, 3, 4, 5, 6, 7];
 /// Hours of the local level, and how far back they are looked for.
 const LOCAL_HOURS: usize = 24;
 const LOCAL_REACH_HOURS: i64 = 7 * 24;
@@ -45,6 +45,10 @@ const HALF_AN_EVENT: f64 = 0.5;
 const CLIP_DEVIATIONS: f64 = 3.0;
 /// An hour of which too little is known.
 const UNKNOWN: f32 = -1.0;
+/// At most this is an hour whose windows were set aside.
+const SET_ASIDE: f32 = -2.0;
+/// So many set aside at one clock hour are a rhythm.
+const RHYTHM_MIN: usize = 2;
 
 /// Which history an expectation rests on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -94,7 +98,8 @@ pub enum Outliers {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Baseline {
     window_ms: i64,
-    /// Mean count per window of the last hours, or [`UNKNOWN`]; hour `h` stands at `h` modulo the length.
+    /// Mean count per window of the last hours; hour `h` stands at `h` modulo the length. [`UNKNOWN`] where too little
+    /// is known, [`SET_ASIDE`] − mean of hours that were bursts.
     #[serde(with = "bits::many")]
     hours: Vec<f32>,
     /// The hour that is being gathered, counted from 1970; none before the first window.
@@ -102,6 +107,9 @@ pub struct Baseline {
     #[serde(with = "bits::one")]
     gathered: f64,
     gathered_windows: u32,
+    #[serde(with = "bits::one")]
+    aside: f64,
+    aside_windows: u32,
     #[serde(with = "bits::one")]
     level_seen: f64,
     #[serde(with = "bits::one")]
@@ -147,6 +155,8 @@ impl Baseline {
             hour: None,
             gathered: 0.0,
             gathered_windows: 0,
+            aside: 0.0,
+            aside_windows: 0,
             level_seen: 0.0,
             level_expected: 0.0,
             spread: Spread::default(),
@@ -163,10 +173,7 @@ impl Baseline {
                 return;
             }
             Some(last) => {
-                // Less than half of an hour says little of it.
-                let enough = i64::from(self.gathered_windows) * 2 * self.window_ms >= HOUR_MS;
-                let mean = if enough { (self.gathered / f64::from(self.gathered_windows)) as f32 } else { UNKNOWN };
-                self.set(last, mean);
+                self.set(last, self.gathered_hour());
                 for unknown in (last + 1..hour).rev().take(HOURS as usize) {
                     self.set(unknown, UNKNOWN);
                 }
@@ -174,6 +181,7 @@ impl Baseline {
             None => {}
         }
         (self.hour, self.gathered, self.gathered_windows) = (Some(hour), 0.0, 0);
+        (self.aside, self.aside_windows) = (0.0, 0);
         self.cache = Cache(self.seasons_around(hour, zone));
     }
 
@@ -217,11 +225,21 @@ impl Baseline {
         self.spread.learn(x, mean, 1.0, self.window_ms);
     }
 
+    /// Takes note of a complete window that is not usual. It is left out of everything, unless most of its hour is, and
+    /// was at the same clock hour of another day too: then both have their votes.
+    pub fn set_aside(&mut self, count: u64) {
+        self.aside += count as f64;
+        self.aside_windows += 1;
+    }
+
     /// All history was `ratio` times what it was: a new normal.
     pub fn rescale(&mut self, ratio: f64, zone: Zone) {
         for value in &mut self.hours {
-            if *value != UNKNOWN {
-                *value = (f64::from(*value) * ratio) as f32;
+            let scaled = |mean: f32| (f64::from(mean) * ratio) as f32;
+            match *value {
+                known if known >= 0.0 => *value = scaled(known),
+                aside if aside <= SET_ASIDE => *value = SET_ASIDE - scaled(SET_ASIDE - aside),
+                _ => {}
             }
         }
         (self.level_seen, self.level_expected) = (0.0, 0.0);
@@ -238,12 +256,12 @@ impl Baseline {
 
     /// Hours of the last four weeks that are known.
     pub fn hours_known(&self) -> usize {
-        self.hours.iter().filter(|v| **v != UNKNOWN).count()
+        self.hours.iter().filter(|v| **v >= 0.0).count()
     }
 
     /// Mean count per window of all known hours; none while none is known.
     pub fn mean_known(&self) -> Option<f64> {
-        let known = self.hours.iter().filter(|v| **v != UNKNOWN);
+        let known = self.hours.iter().filter(|v| **v >= 0.0);
         let (sum, n) = known.fold((0.0, 0), |(sum, n), v| (sum + f64::from(*v), n + 1));
         (n > 0).then(|| sum / f64::from(n))
     }
@@ -255,10 +273,32 @@ impl Baseline {
 
     /// Mean count per window of a known hour.
     pub fn hour_mean(&self, hour: i64) -> Option<f64> {
+        self.stored(hour).filter(|value| *value >= 0.0).map(f64::from)
+    }
+
+    /// Mean count per window of an hour that was set aside.
+    fn hour_aside(&self, hour: i64) -> Option<f64> {
+        self.stored(hour).filter(|value| *value <= SET_ASIDE).map(|value| f64::from(SET_ASIDE - value))
+    }
+
+    /// The ring holds the hours before the one that is being gathered.
+    fn stored(&self, hour: i64) -> Option<f32> {
         let now = self.hour?;
-        // The ring holds the hours before the one that is being gathered.
-        let value = *self.hours.get(hour.rem_euclid(HOURS) as usize)?;
-        (hour < now && hour >= now - HOURS && value != UNKNOWN).then_some(f64::from(value))
+        let value = self.hours.get(hour.rem_euclid(HOURS) as usize)?;
+        (hour < now && hour >= now - HOURS).then_some(*value)
+    }
+
+    /// Less than half of an hour says little of it.
+    fn gathered_hour(&self) -> f32 {
+        let enough = |windows: u32| i64::from(windows) * 2 * self.window_ms >= HOUR_MS;
+        let all = self.gathered_windows + self.aside_windows;
+        if enough(self.gathered_windows) {
+            (self.gathered / f64::from(self.gathered_windows)) as f32
+        } else if enough(all) {
+            SET_ASIDE - ((self.gathered + self.aside) / f64::from(all)) as f32
+        } else {
+            UNKNOWN
+        }
     }
 
     fn gather(&mut self, x: f64) {
@@ -291,9 +331,16 @@ impl Baseline {
     }
 
     fn season(&self, hour: i64, zone: Zone, local: f64) -> Season {
-        let same_clock = |days: i64| self.hour_mean(zone.hour_days_before(hour, days));
-        let daily: Vec<f64> = (1..=DAYS).filter_map(same_clock).collect();
-        let weekly: Vec<f64> = (1..=WEEKS).filter_map(|weeks| same_clock(weeks * 7)).collect();
+        let same_clock = |days: &[i64]| -> Vec<f64> {
+            let hours = || days.iter().map(|days| zone.hour_days_before(hour, *days));
+            let mut values: Vec<f64> = hours().filter_map(|hour| self.hour_mean(hour)).collect();
+            let aside: Vec<f64> = hours().filter_map(|hour| self.hour_aside(hour)).collect();
+            if aside.len() >= RHYTHM_MIN {
+                values.extend(aside);
+            }
+            values
+        };
+        let (daily, weekly) = (same_clock(&DAYS), same_clock(&WEEKS));
         let basis = match (weekly.len(), daily.len()) {
             (2.., _) => Basis::HourOfWeek,
             (_, 2..) => Basis::HourOfDay,

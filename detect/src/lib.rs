@@ -27,7 +27,8 @@
 //!
 //! - growth slower than the level: threefold over a day is followed, not told;
 //! - a spike in the first three known hours of a key, and fewer than ten events in a window;
-//! - a burst as the key had four as large of in 28 days: it is usual for that key;
+//! - a burst as the key had four as large of in 28 days: it is usual for that key. The other way round, where counts
+//!   jump a hundredfold every morning, the first four mornings at most are told as spikes, until the rhythm is known;
 //! - a spike while another one is open: it is part of it;
 //! - a fall that is not silence: for that there is [`outlier::change_point`];
 //! - silence of a busy source before a week is known, unless opening hours or a rate are declared.

@@ -11,8 +11,8 @@
 //! [burst](crate::bursts). It is a spike, and **opens**, as soon as fewer than `as_large_max` bursts of the last four
 //! weeks were as large. It starts with the first of the elevated windows before that. It **ends** when windows have
 //! been calm for the hold (lift below `lift_close`, or a chance above one in a hundred), or becomes the **new
-//! normal** after `accept_ms`: then the history is scaled to it (or forgotten, if it was nearly nothing). During a
-//! burst, spike or not, the baseline learns nothing.
+//! normal** after `accept_ms`: then the history is scaled to it (or forgotten, if it was nearly nothing). Windows of a
+//! burst, spike or not, are [set aside](Baseline::set_aside): one burst leaves no trace in the baseline.
 
 mod settings;
 mod verdict;
@@ -225,6 +225,7 @@ impl Detector {
 
     /// Goes on with a burst, and tells of it as soon as it is larger than what is usual.
     fn tell(&mut self, mut open: Open, reading: &Reading) -> State {
+        self.baseline.set_aside(reading.count);
         let opens = !open.told && !reading.calm && {
             self.bursts.as_large(reading.start_ms, open.excess) < self.settings.as_large_max
         };

@@ -171,6 +171,22 @@ fn an_open_spike_ends_when_an_hour_is_unknown() {
 }
 
 #[test]
+fn opening_hours_are_learned_in_the_first_week() {
+    // Two per window at night and at the weekend, two hundred from nine to five.
+    let open = |w: i64| (108..204).contains(&(w % DAY)) && w / DAY % 7 < 5;
+    let mut detector = detector();
+    let verdicts = feed(&mut detector, 0..28 * DAY, |w| if open(w) { 190 + w.unsigned_abs() % 20 } else { 2 });
+    let opened = opened(&verdicts);
+    let days: Vec<i64> = opened.iter().map(|spike| (spike.start_ms - MONDAY_MS) / (24 * HOUR_MS)).collect();
+    assert!(days.len() <= 4 && days.iter().all(|day| *day < 5), "{days:?}");
+    let noon = verdicts.get((22 * DAY + 144) as usize).unwrap();
+    assert!((0.8..1.25).contains(&noon.lift().unwrap()), "{noon:?}");
+    // And a spike in the opening hours is one.
+    feed(&mut detector, 28 * DAY..28 * DAY + 150, |w| if open(w) { 200 } else { 2 });
+    assert!(detector.observe(at(28 * DAY + 150), 4000).unwrap().is_open());
+}
+
+#[test]
 fn what_comes_every_few_days_is_usual() {
     // A burst of 20 times at noon of every other day, 19 in all: four open, later ones only where they are larger
     // than all but three.
