@@ -23,6 +23,18 @@
 //! windows do, and the state follows from those. A replay of the last weeks alone ends nearly, not exactly, where one
 //! from the beginning does: level and spread forget by halves, everything else within 28 days.
 //!
+//! # Measured
+//!
+//! - On the five tweet volumes of the Numenta Anomaly Benchmark, with the defaults: 69.7 (standard), 60.0 (low FP), 74.3
+//!   (low FN); 15 of 18 windows, 35 false alarms in 9 months. Other values of score and lift do the same within one
+//!   point; `as_large_max` of 2 gives 58.8, of 6 gives 65.1. One window more or less is about five points. `tests/nab.rs`
+//!   prints the table with baselines.
+//! - No spike in 360 simulated quiet months of 5-minute windows: 2, 50 and 2000 per window, day and week, Poisson and
+//!   overdispersion 0.1, from window to window and for an hour (`tests/quiet.rs`, `TIDEWATCH_SEEDS=40`). With a rate
+//!   that wavers by as much as itself (overdispersion 1), 3 to 5 a month.
+//! - A tenfold burst is open within two windows from 2 per window on (1.5: 92 %, 1: 60 %).
+//! - About 1 µs per window and 3.3 KB per key (`benches/spikes.rs`).
+//!
 //! # What is not detected
 //!
 //! - growth slower than the level: threefold over a day is followed, not told;
