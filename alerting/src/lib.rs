@@ -29,3 +29,6 @@ pub mod notification_log;
 pub mod receiver;
 pub mod route;
 pub mod silence;
+
+#[cfg(test)]
+mod test_support;

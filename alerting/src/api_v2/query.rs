@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use regex::Regex;
 
 use super::{
-    AlertGroup, AlertState, AlertStatus, AlertmanagerStatus, ApiReceiver, ClusterStatus, GettableAlert, GettableSilence,
-    OriginalConfig, PostableAlert, PostableSilence, PostedSilence, ReceiverReference, VersionInfo,
+    AlertGroup, AlertState, AlertStatus, AlertmanagerStatus, ApiReceiver, ClusterStatus, GettableAlert,
+    GettableSilence, OriginalConfig, PostableAlert, PostableSilence, PostedSilence, ReceiverReference, VersionInfo,
 };
 use crate::inhibit::Sources;
 use crate::mute::calendar;
@@ -120,8 +120,10 @@ impl Filter {
     }
 
     fn takes_receiver(&self, notifier: &Notifier, name: &str) -> bool {
-        let labelled = || notifier.config().receiver(name).is_some_and(|found| passes(&self.receiver_labels, &found.labels));
-        self.receiver.as_ref().is_none_or(|regex| regex.is_match(name)) && (self.receiver_labels.is_empty() || labelled())
+        let labelled =
+            || notifier.config().receiver(name).is_some_and(|found| passes(&self.receiver_labels, &found.labels));
+        self.receiver.as_ref().is_none_or(|regex| regex.is_match(name))
+            && (self.receiver_labels.is_empty() || labelled())
     }
 
     /// Any receiver may fit the expression, any the labels.
@@ -135,7 +137,7 @@ impl Filter {
 
     fn takes(&self, alert: &Alert, status: &AlertStatus, now: Timestamp) -> bool {
         // An alert that ends just now is still shown, as in Alertmanager.
-        !alert.ends_at.is_some_and(|end| end < now)
+        alert.ends_at.is_none_or(|end| end >= now)
             && passes(&self.labels, &alert.labels.0)
             && (self.alerts.active || status.state != AlertState::Active)
             && (self.alerts.silenced || status.silenced_by.is_empty())

@@ -272,7 +272,10 @@ impl PolicyConfig {
                 return Err(Mistake::new(&at.key("raise_to"), format!("undefined policy {next:?}")));
             }
             if level.after.milliseconds == 0 {
-                return Err(Mistake::new(&at.key("after"), "raise_to needs a time, or policies could raise in a circle"));
+                return Err(Mistake::new(
+                    &at.key("after"),
+                    "raise_to needs a time, or policies could raise in a circle",
+                ));
             }
         }
         Ok(())

@@ -429,7 +429,11 @@ fn rules(kind: &str, config: &Given<'_>, global: &Global) -> Result<(), Mistake>
         "rocketchat" => {
             config.at_most_one("token")?;
             config.at_most_one("token_id")?;
-            config.or_global("token_id", global.rocketchat_token_id.as_ref(), global.rocketchat_token_id_file.as_ref())?;
+            config.or_global(
+                "token_id",
+                global.rocketchat_token_id.as_ref(),
+                global.rocketchat_token_id_file.as_ref(),
+            )?;
             config.or_global("token", global.rocketchat_token.as_ref(), global.rocketchat_token_file.as_ref())
         }
         "mattermost" => {

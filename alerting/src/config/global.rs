@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::check_url;
 use super::error::{Mistake, Path};
 use super::http::{HttpConfig, TlsConfig};
 use super::integrations::{check_host_port, given, given_secret};
 use super::scalar::{Flag, PromDuration, Secret};
-use super::check_url;
 
 /// Defaults for all receivers.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -168,7 +168,9 @@ impl Global {
         ];
         let secret = [("slack_api_url", &self.slack_api_url), ("mattermost_webhook_url", &self.mattermost_webhook_url)];
         let all = plain.into_iter().filter_map(|(key, address)| Some((key, address.as_deref()?)));
-        for (key, address) in all.chain(secret.into_iter().filter_map(|(key, address)| Some((key, address.as_ref()?.reveal())))) {
+        for (key, address) in
+            all.chain(secret.into_iter().filter_map(|(key, address)| Some((key, address.as_ref()?.reveal()))))
+        {
             if address != super::scalar::REDACTED {
                 check_url(address).map_err(|reason| Mistake::new(&at.key(key), reason))?;
             }

@@ -215,8 +215,11 @@ impl OAuth2 {
         if !set(self.token_url.as_deref()) {
             return Err(Mistake::new(at, "token_url must be configured"));
         }
-        let secrets =
-            [secret(self.client_secret.as_ref()), set(self.client_secret_file.as_deref()), set(self.client_secret_ref.as_deref())];
+        let secrets = [
+            secret(self.client_secret.as_ref()),
+            set(self.client_secret_file.as_deref()),
+            set(self.client_secret_ref.as_deref()),
+        ];
         if many(&secrets) {
             return Err(Mistake::new(at, "at most one of client_secret & client_secret_file must be configured"));
         }
@@ -235,7 +238,10 @@ impl TlsConfig {
         let key = [secret(self.key.as_ref()), set(self.key_file.as_deref()), set(self.key_ref.as_deref())];
         for (name, given) in [("ca", &ca), ("cert", &cert), ("key", &key)] {
             if many(given) {
-                return Err(Mistake::new(at, format!("at most one of {name}, {name}_file & {name}_ref must be configured")));
+                return Err(Mistake::new(
+                    at,
+                    format!("at most one of {name}, {name}_file & {name}_ref must be configured"),
+                ));
             }
         }
         let (has_cert, has_key) = (cert.contains(&true), key.contains(&true));

@@ -39,9 +39,7 @@ impl InhibitRuleConfig {
         check_matchers(&at.key("source_matchers"), &self.source_matchers)?;
         check_matchers(&at.key("target_matchers"), &self.target_matchers)?;
         match self.equal.iter().position(|name| !is_label_name(name)) {
-            Some(index) => {
-                Err(Mistake::new(&at.key("equal").index(index), "invalid label name \"\" in equal list"))
-            }
+            Some(index) => Err(Mistake::new(&at.key("equal").index(index), "invalid label name \"\" in equal list")),
             None => Ok(()),
         }
     }

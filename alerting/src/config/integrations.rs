@@ -30,7 +30,8 @@ pub(super) fn one_of(at: &Path, key: &str, inline: bool, file: Option<&String>) 
 }
 
 pub(super) fn check_host_port(text: &str, at: &Path) -> Result<(), Mistake> {
-    let wrong = |message: &str| Err(Mistake::new(at, format!("address {text:?}: {message}")).hint("expected host:port"));
+    let wrong =
+        |message: &str| Err(Mistake::new(at, format!("address {text:?}: {message}")).hint("expected host:port"));
     if text.is_empty() {
         return Ok(());
     }
@@ -281,7 +282,10 @@ impl EmailConfig {
         let mut names = BTreeSet::new();
         for name in self.headers.keys() {
             if !names.insert(name.to_ascii_lowercase()) {
-                return Err(Mistake::new(&at.key("headers").key(name), format!("duplicate header {name:?} in email config")));
+                return Err(Mistake::new(
+                    &at.key("headers").key(name),
+                    format!("duplicate header {name:?} in email config"),
+                ));
             }
         }
         if let Some(host) = &self.smarthost {
@@ -426,7 +430,8 @@ impl Default for PagerDutyConfig {
 impl PagerDutyConfig {
     pub(super) fn complete(&mut self, global: &Global, at: &Path) -> Result<(), Mistake> {
         let (routing, service) = (given_secret(self.routing_key.as_ref()), given_secret(self.service_key.as_ref()));
-        if !routing && !service && !given(self.routing_key_file.as_deref()) && !given(self.service_key_file.as_deref()) {
+        if !routing && !service && !given(self.routing_key_file.as_deref()) && !given(self.service_key_file.as_deref())
+        {
             return Err(Mistake::new(at, "missing service or routing key in PagerDuty config"));
         }
         one_of(at, "routing_key", routing, self.routing_key_file.as_ref())?;

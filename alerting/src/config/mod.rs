@@ -12,12 +12,12 @@ mod error;
 pub mod extensions;
 mod foreign;
 mod global;
-mod http;
+pub mod http;
 mod inhibit;
-mod integrations;
+pub mod integrations;
 mod receiver;
 mod route;
-mod scalar;
+pub(crate) mod scalar;
 
 pub use error::{ConfigError, Mistake, Path, Step};
 pub use extensions::Extensions;
@@ -116,7 +116,9 @@ impl Config {
     pub fn integrations(&self, receiver: &str) -> Vec<(IntegrationKey, Integration<'_>)> {
         let mut all = self.receiver(receiver).map(Receiver::integrations).unwrap_or_default();
         let own = self.tidewatch.generic.iter().filter(|generic| generic.receiver == receiver).enumerate();
-        all.extend(own.map(|(index, own)| (IntegrationKey::new(receiver, "generic", index), Integration::Generic(own))));
+        all.extend(
+            own.map(|(index, own)| (IntegrationKey::new(receiver, "generic", index), Integration::Generic(own))),
+        );
         all
     }
 
@@ -135,7 +137,10 @@ impl Config {
     pub fn unsupported(&self) -> Vec<String> {
         let all = self.receivers.iter().flat_map(|receiver| {
             receiver.foreign().filter(|(_, configs)| !configs.is_empty()).map(|(kind, _)| {
-                format!("receiver {:?}: {kind}_configs is not supported here: forward to an Alertmanager", receiver.name)
+                format!(
+                    "receiver {:?}: {kind}_configs is not supported here: forward to an Alertmanager",
+                    receiver.name
+                )
             })
         });
         all.collect()
@@ -157,11 +162,10 @@ impl Config {
         self.route.validate_root(&path)?;
         self.route.validate(&path)?;
         self.route.each(&path, &mut |route, path| match &route.receiver {
-            Some(receiver) if !receiver.is_empty() && !names.contains(receiver) => Err(Mistake::new(
-                &path.key("receiver"),
-                format!("undefined receiver {receiver:?} used in route"),
-            )
-            .hint("add it under `receivers`")),
+            Some(receiver) if !receiver.is_empty() && !names.contains(receiver) => {
+                Err(Mistake::new(&path.key("receiver"), format!("undefined receiver {receiver:?} used in route"))
+                    .hint("add it under `receivers`"))
+            }
             _ => Ok(()),
         })?;
         let mut intervals = BTreeSet::new();
@@ -175,11 +179,17 @@ impl Config {
                 return Err(Mistake::new(&path, "missing name in time interval"));
             }
             if !intervals.insert(interval.name.clone()) {
-                return Err(Mistake::new(&path.key("name"), format!("time interval {:?} is not unique", interval.name)));
+                return Err(Mistake::new(
+                    &path.key("name"),
+                    format!("time interval {:?} is not unique", interval.name),
+                ));
             }
         }
         self.route.each(&path, &mut |route, path| {
-            let named = [("mute_time_intervals", &route.mute_time_intervals), ("active_time_intervals", &route.active_time_intervals)];
+            let named = [
+                ("mute_time_intervals", &route.mute_time_intervals),
+                ("active_time_intervals", &route.active_time_intervals),
+            ];
             for (key, names) in named {
                 if let Some(at) = names.iter().position(|name| !intervals.contains(name)) {
                     let message = format!("undefined time interval {:?} used in route", names[at]);

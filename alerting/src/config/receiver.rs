@@ -130,7 +130,8 @@ impl Receiver {
         let pagers = self.pagerduty_configs.iter().map(Integration::PagerDuty).enumerate();
         let slacks = self.slack_configs.iter().map(Integration::Slack).enumerate();
         let all = webhooks.chain(mails).chain(pagers).chain(slacks);
-        all.map(|(index, integration)| (IntegrationKey::new(&self.name, integration.kind(), index), integration)).collect()
+        all.map(|(index, integration)| (IntegrationKey::new(&self.name, integration.kind(), index), integration))
+            .collect()
     }
 
     /// The kinds of integrations that only an Alertmanager can serve, with their settings.

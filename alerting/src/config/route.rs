@@ -57,7 +57,10 @@ impl RouteConfig {
             [("mute_time_intervals", &self.mute_time_intervals), ("active_time_intervals", &self.active_time_intervals)]
         {
             if !names.is_empty() {
-                return Err(Mistake::new(&at.key(key), format!("root route must not have any {}", key.replace('_', " "))));
+                return Err(Mistake::new(
+                    &at.key(key),
+                    format!("root route must not have any {}", key.replace('_', " ")),
+                ));
             }
         }
         Ok(())
@@ -91,7 +94,10 @@ impl RouteConfig {
                 return Err(Mistake::new(&at, format!("invalid label name {name:?} in group_by list")));
             }
             if all {
-                return Err(Mistake::new(&at, "cannot have wildcard group_by (`...`) and other labels at the same time"));
+                return Err(Mistake::new(
+                    &at,
+                    "cannot have wildcard group_by (`...`) and other labels at the same time",
+                ));
             }
             if !seen.insert(name) {
                 return Err(Mistake::new(&at, format!("duplicated label {name:?} in group_by")));

@@ -11,6 +11,30 @@ use tidewatch_promql::duration;
 /// What stands in the place of a secret in every output.
 pub const REDACTED: &str = "<secret>";
 
+/// A value that is written as a text. The text is read within the visitor, so that the reader's error has its place.
+///
+/// # Errors
+/// Those of `parse`, and for anything but a text.
+pub(crate) fn from_text<'de, D: Deserializer<'de>, T>(
+    deserializer: D,
+    expected: &'static str,
+    parse: impl Fn(&str) -> Result<T, String>,
+) -> Result<T, D::Error> {
+    struct Text<F>(&'static str, F);
+    impl<T, F: Fn(&str) -> Result<T, String>> Visitor<'_> for Text<F> {
+        type Value = T;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str(self.0)
+        }
+
+        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<T, E> {
+            (self.1)(text).map_err(E::custom)
+        }
+    }
+    deserializer.deserialize_str(Text(expected, parse))
+}
+
 /// A duration as Prometheus writes it: `30s`, `5m`, `1d12h`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct PromDuration {
@@ -38,9 +62,8 @@ impl fmt::Display for PromDuration {
 
 impl<'de> Deserialize<'de> for PromDuration {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let milliseconds = duration::parse(&text).map_err(|reason| D::Error::custom(format!("{reason}, expected 30s")))?;
-        Ok(Self { milliseconds })
+        let parse = |text: &str| duration::parse(text).map_err(|reason| format!("{reason}, expected such as 30s"));
+        from_text(deserializer, "a duration such as 30s", parse).map(|milliseconds| Self { milliseconds })
     }
 }
 
@@ -104,11 +127,10 @@ impl GoDuration {
 
 impl<'de> Deserialize<'de> for GoDuration {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        match text.parse::<i64>() {
+        from_text(deserializer, "a duration such as 30s", |text| match text.parse::<i64>() {
             Ok(nanoseconds) => Ok(Self { nanoseconds }),
-            Err(_) => Self::parse(&text).map_err(D::Error::custom),
-        }
+            Err(_) => Self::parse(text),
+        })
     }
 }
 

@@ -33,7 +33,8 @@ impl Schedule {
         let names = ["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"];
         let mut weekdays = [config.weekdays.is_empty(); 7];
         for day in &config.weekdays {
-            let at = names.iter().position(|name| name == day).ok_or_else(|| format!("{day} is not a valid weekday"))?;
+            let at =
+                names.iter().position(|name| name == day).ok_or_else(|| format!("{day} is not a valid weekday"))?;
             weekdays[at] = true;
         }
         Ok(Self { minute, weekdays, zone: config.location.map_or(Tz::UTC, |location| location.0) })

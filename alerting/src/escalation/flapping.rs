@@ -28,7 +28,8 @@ impl Flapping {
     /// Takes note of an alert's state; call it for every message about the alert.
     pub fn observe(&mut self, config: &FlappingConfig, alert: &Alert, now: Timestamp) {
         let firing = !alert.resolved_at(now);
-        let track = self.tracks.entry(alert.fingerprint()).or_insert_with(|| Track { firing: !firing, ..Track::default() });
+        let track =
+            self.tracks.entry(alert.fingerprint()).or_insert_with(|| Track { firing: !firing, ..Track::default() });
         if track.firing == firing {
             return;
         }

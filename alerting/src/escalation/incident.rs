@@ -229,7 +229,8 @@ fn advance(incident: &mut Incident, policies: &Policies, now: Timestamp) -> Opti
     incident.escalation_level += 1;
     incident.overdue |= level.overdue.0;
     let opened = incident.opened_at.timestamp_millis();
-    let parts = [&incident.alert.to_string(), &opened.to_string(), &incident.escalation_level.to_string(), "escalation"];
+    let parts =
+        [&incident.alert.to_string(), &opened.to_string(), &incident.escalation_level.to_string(), "escalation"];
     let page = Page {
         alert: incident.alert,
         policy: policy.name.clone(),

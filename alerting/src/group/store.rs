@@ -34,7 +34,12 @@ impl AlertStore {
     ///
     /// # Errors
     /// When the alert is not valid or the bound is reached.
-    pub fn receive(&mut self, mut alert: Alert, resolve_timeout: Option<TimeDelta>, now: Timestamp) -> Result<Alert, String> {
+    pub fn receive(
+        &mut self,
+        mut alert: Alert,
+        resolve_timeout: Option<TimeDelta>,
+        now: Timestamp,
+    ) -> Result<Alert, String> {
         alert.updated_at = now;
         alert.labels.0.retain(|_, value| !value.is_empty());
         if let (None, Some(timeout)) = (alert.ends_at, resolve_timeout) {

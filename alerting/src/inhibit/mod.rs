@@ -52,10 +52,8 @@ impl Inhibitor {
         for alert in alerts.filter(|alert| !alert.resolved_at(now)) {
             for (rule, sources) in self.rules.iter().zip(&mut by_rule) {
                 if rule.source.matches(&alert.labels) {
-                    let source = Source {
-                        fingerprint: alert.fingerprint(),
-                        two_sided: rule.target.matches(&alert.labels),
-                    };
+                    let source =
+                        Source { fingerprint: alert.fingerprint(), two_sided: rule.target.matches(&alert.labels) };
                     sources.entry(rule.values(&alert.labels)).or_default().push(source);
                 }
             }

@@ -7,19 +7,24 @@ use chrono_tz::Tz;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::config::scalar::from_text;
 use crate::route::alert::Timestamp;
 
 const WEEKDAYS: [&str; 7] = ["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"];
 const MONTHS: [&str; 12] = [
-    "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
     "december",
 ];
-
-pub(crate) fn null_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
-    deserializer: D,
-) -> Result<T, D::Error> {
-    Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
-}
 
 /// An instant is inside when every part that is given contains it. A part given as an empty list contains nothing.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -79,7 +84,9 @@ impl TimeInterval {
 /// month does not shorten it.
 fn days_in_month(year: i32, month: u32) -> u32 {
     let (next_year, next_month) = if month == 12 { (year + 1, 1) } else { (year, month + 1) };
-    chrono::NaiveDate::from_ymd_opt(next_year, next_month, 1).and_then(|next| next.pred_opt()).map_or(31, |day| day.day())
+    chrono::NaiveDate::from_ymd_opt(next_year, next_month, 1)
+        .and_then(|next| next.pred_opt())
+        .map_or(31, |day| day.day())
 }
 
 /// Minutes of a day, `[start, end)`; the end may be 24:00.
@@ -172,16 +179,18 @@ pub struct Range<T> {
 
 impl<'de, T: Member> Deserialize<'de> for Range<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?.to_lowercase();
-        let mut parts = text.split(':');
-        let (first, second, more) = (parts.next().unwrap_or_default(), parts.next(), parts.next());
-        if more.is_some() {
-            return Err(D::Error::custom(format!("couldn't parse range {text}, invalid format")));
-        }
-        let begin = T::number(first).map_err(D::Error::custom)?;
-        let end = second.map_or(Ok(begin), T::number).map_err(D::Error::custom)?;
-        T::check(begin, end).map_err(D::Error::custom)?;
-        Ok(Self { begin, end, kind: std::marker::PhantomData })
+        from_text(deserializer, "a range such as monday:friday or 1:5", |text| {
+            let text = text.to_lowercase();
+            let mut parts = text.split(':');
+            let (first, second, more) = (parts.next().unwrap_or_default(), parts.next(), parts.next());
+            if more.is_some() {
+                return Err(format!("couldn't parse range {text}, invalid format"));
+            }
+            let begin = T::number(first)?;
+            let end = second.map_or(Ok(begin), T::number)?;
+            T::check(begin, end)?;
+            Ok(Self { begin, end, kind: std::marker::PhantomData })
+        })
     }
 }
 
@@ -295,11 +304,12 @@ impl fmt::Debug for Location {
 
 impl<'de> Deserialize<'de> for Location {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        if text.is_empty() {
-            return Ok(Self(Tz::UTC));
-        }
-        text.parse().map(Self).map_err(|_| D::Error::custom(format!("unknown time zone {text}, expected Europe/Berlin")))
+        from_text(deserializer, "a time zone such as Europe/Berlin", |text| match text {
+            "" => Ok(Self(Tz::UTC)),
+            text => {
+                text.parse().map(Self).map_err(|_| format!("unknown time zone {text}, expected such as Europe/Berlin"))
+            }
+        })
     }
 }
 

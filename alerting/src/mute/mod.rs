@@ -16,7 +16,7 @@ pub struct NamedIntervals {
     /// As routes name it.
     pub name: String,
     /// Any of these.
-    #[serde(deserialize_with = "crate::mute::interval::null_default")]
+    #[serde(deserialize_with = "crate::config::scalar::null_default")]
     pub time_intervals: Vec<TimeInterval>,
 }
 

@@ -53,8 +53,10 @@ pub fn build(message: &Message<'_>, config: &EmailConfig, domain: &str, template
         }
     }
     let subject = subject.unwrap_or_else(|| one_line(&message.subject()));
-    let text = message.rendered(templates, config.text.as_ref().filter(|text| !text.is_empty()), &mut remarks, || plain(message));
-    let html = message.rendered(templates, config.html.as_ref().filter(|html| !html.is_empty()), &mut remarks, || page(message));
+    let text = message
+        .rendered(templates, config.text.as_ref().filter(|text| !text.is_empty()), &mut remarks, || plain(message));
+    let html = message
+        .rendered(templates, config.html.as_ref().filter(|html| !html.is_empty()), &mut remarks, || page(message));
     let total = message.notification.alerts.len();
     if total > ALERTS_MAX {
         remarks.push(format!("{} alerts beyond {ALERTS_MAX} are only counted", total - ALERTS_MAX));

@@ -39,7 +39,8 @@ pub fn build(message: &Message<'_>, config: &GenericConfig, templates: &dyn Temp
         body = super::text::cut_bytes(&body, BODY_BYTES_MAX).to_string();
     }
     if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
-        let kind = if config.form.is_empty() { "text/plain; charset=utf-8" } else { "application/x-www-form-urlencoded" };
+        let kind =
+            if config.form.is_empty() { "text/plain; charset=utf-8" } else { "application/x-www-form-urlencoded" };
         headers.push(("Content-Type".to_string(), Secret::new(kind)));
     }
     HttpMessage {

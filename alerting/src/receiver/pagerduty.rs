@@ -41,7 +41,8 @@ pub fn build(
     if event.to_string().len() > EVENT_BYTES_MAX {
         // As Alertmanager does: the details go, the alarm stays.
         remarks.push(format!("custom details dropped: the event exceeds {EVENT_BYTES_MAX} bytes"));
-        event["payload"]["custom_details"] = json!({ "error": "Custom details have been removed because the event exceeds the maximum size of 512KB" });
+        event["payload"]["custom_details"] =
+            json!({ "error": "Custom details have been removed because the event exceeds the maximum size of 512KB" });
     }
     HttpMessage {
         method: "POST".to_string(),
@@ -95,14 +96,20 @@ fn event(
     if !links.is_empty() {
         event["links"] = json!(links);
     }
-    let images: Vec<Value> = config.images.iter().map(|image| json!({ "src": image.src, "alt": image.alt, "href": image.href })).collect();
+    let images: Vec<Value> =
+        config.images.iter().map(|image| json!({ "src": image.src, "alt": image.alt, "href": image.href })).collect();
     if !images.is_empty() {
         event["images"] = json!(images);
     }
     event
 }
 
-fn details(message: &Message<'_>, config: &PagerDutyConfig, templates: &dyn Templates, remarks: &mut Vec<String>) -> Value {
+fn details(
+    message: &Message<'_>,
+    config: &PagerDutyConfig,
+    templates: &dyn Templates,
+    remarks: &mut Vec<String>,
+) -> Value {
     let listed = |alerts: &mut dyn Iterator<Item = &crate::route::alert::Alert>| {
         alerts.map(|alert| super::email::plain_alert(alert, message.now())).collect::<Vec<_>>().join("\n")
     };
@@ -125,7 +132,12 @@ fn details(message: &Message<'_>, config: &PagerDutyConfig, templates: &dyn Temp
     Value::Object(details)
 }
 
-fn links(message: &Message<'_>, config: &PagerDutyConfig, templates: &dyn Templates, remarks: &mut Vec<String>) -> Vec<Value> {
+fn links(
+    message: &Message<'_>,
+    config: &PagerDutyConfig,
+    templates: &dyn Templates,
+    remarks: &mut Vec<String>,
+) -> Vec<Value> {
     let mut links: BTreeMap<String, String> = BTreeMap::new();
     for link in &config.links {
         let href = message.rendered(templates, link.href.as_ref(), remarks, String::new);

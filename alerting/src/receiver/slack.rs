@@ -46,7 +46,12 @@ pub enum Way {
 }
 
 /// The message. `posted` is the message of this series, if there is one and Slack's reply to it is known.
-pub fn build(message: &Message<'_>, config: &SlackConfig, posted: Option<&Posted>, templates: &dyn Templates) -> HttpMessage {
+pub fn build(
+    message: &Message<'_>,
+    config: &SlackConfig,
+    posted: Option<&Posted>,
+    templates: &dyn Templates,
+) -> HttpMessage {
     let way = match posted {
         _ if !config.has_token() && !config.update_message.0 => Way::Webhook,
         Some(posted) => Way::Update(posted.clone()),
@@ -85,7 +90,8 @@ fn body(
 ) -> Value {
     let title = message.rendered(templates, config.title.as_ref(), remarks, || message.subject());
     let fallback = || format!("{title} | {}", message.listing_url());
-    let plain = message.rendered(templates, config.message_text.as_ref().or(config.fallback.as_ref()), remarks, fallback);
+    let plain =
+        message.rendered(templates, config.message_text.as_ref().or(config.fallback.as_ref()), remarks, fallback);
     let mut body = Map::new();
     body.insert("text".to_string(), json!(cut(&plain, TEXT_MAX)));
     let color = message.rendered(templates, config.color.as_ref(), remarks, || {
@@ -93,7 +99,10 @@ fn body(
     });
     // A colour is only to be had around blocks, in an attachment.
     let blocks = blocks(message, config, &title, templates, remarks);
-    body.insert("attachments".to_string(), json!([{ "color": color, "fallback": cut(&plain, TEXT_MAX), "blocks": blocks }]));
+    body.insert(
+        "attachments".to_string(),
+        json!([{ "color": color, "fallback": cut(&plain, TEXT_MAX), "blocks": blocks }]),
+    );
     match way {
         Way::Update(posted) => {
             body.insert("channel".to_string(), json!(posted.channel));
@@ -106,7 +115,8 @@ fn body(
                 ("icon_emoji", &config.icon_emoji),
                 ("icon_url", &config.icon_url),
             ];
-            for (key, text) in named.into_iter().filter(|(_, text)| text.as_ref().is_some_and(|text| !text.is_empty())) {
+            for (key, text) in named.into_iter().filter(|(_, text)| text.as_ref().is_some_and(|text| !text.is_empty()))
+            {
                 let rendered = message.rendered(templates, text.as_ref(), remarks, String::new);
                 if !rendered.is_empty() {
                     body.insert(key.to_string(), json!(rendered));
@@ -186,7 +196,10 @@ fn alert_text(message: &Message<'_>, alert: &Alert) -> String {
         text.push_str(&format!("\n{}", escape_slack(&own.join(" "))));
     }
     let from = alert.starts_at.timestamp();
-    text.push_str(&format!("\nsince <!date^{from}^{{date_short_pretty}} {{time_secs}}|{}>", super::text::instant(alert.starts_at)));
+    text.push_str(&format!(
+        "\nsince <!date^{from}^{{date_short_pretty}} {{time_secs}}|{}>",
+        super::text::instant(alert.starts_at)
+    ));
     if let Some(end) = alert.ends_at.filter(|_| over) {
         text.push_str(&format!(" until <!date^{}^{{time_secs}}|{}>", end.timestamp(), super::text::instant(end)));
     }
@@ -214,7 +227,8 @@ fn buttons(
         let plain = |text: &str| json!({ "type": "plain_text", "text": cut(text, BUTTON_MAX) });
         let mut button = json!({ "type": "button", "text": plain(&text), "action_id": format!("action_{at}") });
         if let Some(url) = action.url.as_ref().filter(|url| !url.is_empty()) {
-            button["url"] = json!(cut(&message.rendered(templates, Some(url), remarks, || message.listing_url()), ADDRESS_MAX));
+            button["url"] =
+                json!(cut(&message.rendered(templates, Some(url), remarks, || message.listing_url()), ADDRESS_MAX));
         } else {
             button["action_id"] = json!(cut(action.name.as_deref().unwrap_or_default(), 255));
             button["value"] = json!(cut(action.value.as_deref().unwrap_or_default(), 2000));

@@ -1,12 +1,13 @@
 //! Texts within their limits.
 
-use chrono::SecondsFormat;
-
 use crate::route::alert::{Alert, Timestamp};
 
-/// An instant as APIs write it, with as many digits as it needs.
+/// An instant as Go's APIs write it: RFC 3339 with as many digits of the second as it needs.
 pub fn instant(instant: Timestamp) -> String {
-    instant.to_rfc3339_opts(SecondsFormat::AutoSi, true)
+    let nanos = format!("{:09}", instant.timestamp_subsec_nanos() % 1_000_000_000);
+    let digits = nanos.trim_end_matches('0');
+    let dot = if digits.is_empty() { "" } else { "." };
+    format!("{}{dot}{digits}Z", instant.format("%Y-%m-%dT%H:%M:%S"))
 }
 
 /// At most `characters_max` characters; what is cut ends in `…`.
@@ -33,7 +34,7 @@ pub fn cut_bytes(text: &str, bytes_max: usize) -> &str {
 /// A number for people: at most four significant digits, never in exponents below a million.
 pub fn number(value: f64) -> String {
     let size = value.abs();
-    if !value.is_finite() || size == 0.0 || size >= 1e6 || size < 1e-4 {
+    if !value.is_finite() || size == 0.0 || !(1e-4..1e6).contains(&size) {
         return format!("{value}");
     }
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 8")]
@@ -46,7 +47,10 @@ pub fn number(value: f64) -> String {
 pub fn numbers(alert: &Alert) -> String {
     let detail = &alert.detail;
     let mut text = detail.value.map(number).unwrap_or_default();
-    let others = [detail.baseline.map(|it| format!("usually {}", number(it))), detail.threshold.map(|it| format!("threshold {}", number(it)))];
+    let others = [
+        detail.baseline.map(|it| format!("usually {}", number(it))),
+        detail.threshold.map(|it| format!("threshold {}", number(it))),
+    ];
     let others: Vec<String> = others.into_iter().flatten().collect();
     if !others.is_empty() {
         text = format!("{text} ({})", others.join(", ")).trim_start().to_string();

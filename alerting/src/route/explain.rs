@@ -54,7 +54,12 @@ fn describe(notifier: &Notifier, now: Timestamp, teller: &mut Teller) -> bool {
     let (fingerprint, mut heard) = (teller.alert, false);
     let state = &notifier.state;
     let Some(alert) = state.store.get(fingerprint) else {
-        teller.say(Stage::Received, false, "no such alert was received, or it was resolved and forgotten".to_string(), Vec::new());
+        teller.say(
+            Stage::Received,
+            false,
+            "no such alert was received, or it was resolved and forgotten".to_string(),
+            Vec::new(),
+        );
         return false;
     };
     let since = alert.starts_at.to_rfc3339();
@@ -67,9 +72,19 @@ fn describe(notifier: &Notifier, now: Timestamp, teller: &mut Teller) -> bool {
     let settings = notifier.config().tidewatch.flapping.as_ref();
     for route in notifier.tree().matching(&alert.labels) {
         let receiver = &route.settings.receiver;
-        teller.say(Stage::Route, true, format!("route {} leads to receiver {receiver:?}", route.key), vec![route.id.clone()]);
+        teller.say(
+            Stage::Route,
+            true,
+            format!("route {} leads to receiver {receiver:?}", route.key),
+            vec![route.id.clone()],
+        );
         let Some((id, group)) = state.groups.holding(&route.id, fingerprint).next() else {
-            teller.say(Stage::Group, false, "in no group: resolved, and that has been dealt with".to_string(), Vec::new());
+            teller.say(
+                Stage::Group,
+                false,
+                "in no group: resolved, and that has been dealt with".to_string(),
+                Vec::new(),
+            );
             continue;
         };
         let next = group.next_flush.to_rfc3339();
@@ -87,7 +102,11 @@ fn describe(notifier: &Notifier, now: Timestamp, teller: &mut Teller) -> bool {
             (Stage::Inhibit, "no inhibition", pipeline::inhibit(&sources, flush.alerts.clone()).1),
             (Stage::MuteTime, "no mute time", pipeline::mute_times(notifier.config(), &flush, flush.alerts.clone()).1),
             (Stage::Silence, "no silence", pipeline::silence(&state.silences, flush.alerts.clone(), now).1),
-            (Stage::Flapping, "not flapping", pipeline::hold_flapping(&state.flapping, settings, flush.alerts.clone(), now).2),
+            (
+                Stage::Flapping,
+                "not flapping",
+                pipeline::hold_flapping(&state.flapping, settings, flush.alerts.clone(), now).2,
+            ),
         ];
         for (stage, otherwise, decisions) in stages {
             match decisions.into_iter().next() {
@@ -133,6 +152,3 @@ fn describe(notifier: &Notifier, now: Timestamp, teller: &mut Teller) -> bool {
     }
     heard
 }
-
-#[cfg(test)]
-mod tests;

@@ -23,7 +23,9 @@ impl Labels {
         let bytes = self.0.iter().flat_map(|(name, value)| {
             name.bytes().chain(std::iter::once(255)).chain(value.bytes()).chain(std::iter::once(255))
         });
-        Fingerprint(bytes.fold(0xcbf2_9ce4_8422_2325, |sum, byte| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)))
+        Fingerprint(
+            bytes.fold(0xcbf2_9ce4_8422_2325, |sum, byte| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)),
+        )
     }
 
     /// The labels named in `names` that are there.

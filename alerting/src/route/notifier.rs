@@ -239,7 +239,8 @@ impl Notifier {
 
     /// When the next tick is needed, if no alert comes before.
     pub fn next_due(&self) -> Option<Timestamp> {
-        let digests = self.state.digests.iter().filter_map(|(name, digest)| Some(digest.next_due(self.schedules.get(name)?)));
+        let digests =
+            self.state.digests.iter().filter_map(|(name, digest)| Some(digest.next_due(self.schedules.get(name)?)));
         let timers = [self.state.groups.next_due(), self.state.escalation.next_due(&self.policies)];
         timers.into_iter().flatten().chain(digests).min()
     }

@@ -153,7 +153,10 @@ fn split(stage: Stage, alerts: Vec<Alert>, mut why: impl FnMut(&Alert) -> Option
 pub fn inhibit(sources: &Sources<'_>, alerts: Vec<Alert>) -> Survivors {
     split(Stage::Inhibit, alerts, |alert| {
         let found = sources.muting(&alert.labels)?;
-        Some((format!("inhibited by alert {} through rule {}", found.source, found.rule), vec![found.source.to_string()]))
+        Some((
+            format!("inhibited by alert {} through rule {}", found.source, found.rule),
+            vec![found.source.to_string()],
+        ))
     })
 }
 
@@ -173,7 +176,8 @@ pub fn silence(silences: &Silences, alerts: Vec<Alert>, now: Timestamp) -> Survi
     split(Stage::Silence, alerts, |alert| {
         let muting = silences.muting(&alert.labels, now);
         let first = muting.first()?;
-        let reason = format!("silenced by {} until {}: {}", first.created_by, first.ends_at.to_rfc3339(), first.comment);
+        let reason =
+            format!("silenced by {} until {}: {}", first.created_by, first.ends_at.to_rfc3339(), first.comment);
         Some((reason, muting.iter().map(|silence| silence.id.clone()).collect()))
     })
 }
@@ -194,7 +198,13 @@ pub fn hold_flapping(
         }
         let changes = flapping.changes(config, fingerprint, now);
         let reason = format!("flapping: {changes} changes within {}, held as firing until stable", config.within);
-        decisions.push(Decision { stage: Stage::Flapping, alert: Some(fingerprint), passed: true, reason, by: Vec::new() });
+        decisions.push(Decision {
+            stage: Stage::Flapping,
+            alert: Some(fingerprint),
+            passed: true,
+            reason,
+            by: Vec::new(),
+        });
         alert.ends_at = None;
         held.insert(fingerprint);
     }
@@ -245,11 +255,10 @@ pub fn dedup(
 pub fn run(facts: &Facts<'_>, flush: &Flush) -> Outcome {
     let mut outcome = Outcome::default();
     let mut alerts = flush.alerts.clone();
-    let stages: [&dyn Fn(Vec<Alert>) -> Survivors; 3] = [
-        &|alerts| inhibit(facts.sources, alerts),
-        &|alerts| mute_times(facts.config, flush, alerts),
-        &|alerts| silence(facts.silences, alerts, flush.now),
-    ];
+    let stages: [&dyn Fn(Vec<Alert>) -> Survivors; 3] =
+        [&|alerts| inhibit(facts.sources, alerts), &|alerts| mute_times(facts.config, flush, alerts), &|alerts| {
+            silence(facts.silences, alerts, flush.now)
+        }];
     for stage in stages {
         let (survivors, decisions) = stage(alerts);
         outcome.decisions.extend(decisions);

@@ -141,7 +141,8 @@ impl Route {
         let key = parent.map_or_else(|| matchers.to_string(), |parent| format!("{}/{matchers}", parent.key));
         let mut route = Self { id, key, matchers, continues: config.continues.0, settings, routes: Vec::new() };
         let children = config.routes.iter().enumerate();
-        route.routes = children.map(|(at, child)| Self::build(child, Some(&route), format!("{}.{at}", route.id))).collect();
+        route.routes =
+            children.map(|(at, child)| Self::build(child, Some(&route), format!("{}.{at}", route.id))).collect();
         route
     }
 

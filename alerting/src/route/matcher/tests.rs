@@ -11,9 +11,10 @@ fn both_notations_are_read() {
         (r#"{foo = "bar", dings != "bums", }"#, vec![r#"dings!="bums""#, r#"foo="bar""#]),
         ("foo=bar,dings!=bums", vec![r#"dings!="bums""#, r#"foo="bar""#]),
         (r#"statuscode=~"5..""#, vec![r#"statuscode=~"5..""#]),
-        (r#"{quote="She said: \"Hi, ladies! That's gender-neutral…\""}"#, vec![
-            r#"quote="She said: \"Hi, ladies! That's gender-neutral…\"""#,
-        ]),
+        (
+            r#"{quote="She said: \"Hi, ladies! That's gender-neutral…\""}"#,
+            vec![r#"quote="She said: \"Hi, ladies! That's gender-neutral…\"""#],
+        ),
         // Only the classic notation lets a value go unquoted with spaces and equal signs.
         ("foo=bar baz", vec![r#"foo="bar baz""#]),
         ("foo==bar", vec![r#"foo="=bar""#]),
@@ -28,7 +29,8 @@ fn both_notations_are_read() {
     ] {
         assert_eq!(texts(text), Ok(expected.into_iter().map(String::from).collect()), "{text}");
     }
-    for bad in ["foo", "=bar", "foo=~\"[\"", "{foo=bar", "foo=\"bar", "1a=\"", "foo=bar\"x", ",", "{,}", "foo=1,,bar=2"] {
+    for bad in ["foo", "=bar", "foo=~\"[\"", "{foo=bar", "foo=\"bar", "1a=\"", "foo=bar\"x", ",", "{,}", "foo=1,,bar=2"]
+    {
         let lenient = bad == "{foo=bar";
         assert_eq!(texts(bad).is_err(), !lenient, "{bad}: {:?}", texts(bad));
     }
