@@ -18,7 +18,7 @@ as_root() {
     fi
 }
 
-# Debian starts and enables a package's services when it installs them; of prometheus we want promtool alone.
+# Debian starts and enables a package's services when it installs them; we want the programs alone.
 no_services=/usr/sbin/policy-rc.d
 install() {
     echo "setup.sh: installing $*"
@@ -29,9 +29,12 @@ install() {
     fi
     as_root apt-get -q update
     as_root env DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends "$@"
-    if [[ " $* " == *" prometheus "* ]] && command -v systemctl >/dev/null; then
-        as_root systemctl disable prometheus.service
-    fi
+    local service
+    for service in prometheus prometheus-alertmanager; do
+        if [[ " $* " == *" $service "* ]] && command -v systemctl >/dev/null; then
+            as_root systemctl disable "$service.service"
+        fi
+    done
 }
 
 declare -A missing=()
@@ -39,6 +42,7 @@ need() { # need COMMAND PACKAGE
     command -v "$1" >/dev/null || missing[$2]=1
 }
 need promtool prometheus
+need amtool prometheus-alertmanager
 # librdkafka and OpenSSL are built from their vendored sources.
 need cc build-essential
 need c++ build-essential

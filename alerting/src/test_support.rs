@@ -35,9 +35,7 @@ pub(crate) fn needed<T>(what: &str, how: &str, found: Option<T>) -> Option<T> {
 pub(crate) fn alertmanager_data() -> Option<PathBuf> {
     let named = std::env::var("TIDEWATCH_DATA").map(PathBuf::from).ok();
     let usual = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
-    let elsewhere = PathBuf::from("/work/shared/data");
-    let found =
-        named.into_iter().chain([usual, elsewhere]).map(|folder| folder.join("alertmanager")).find(|it| it.exists());
+    let found = named.into_iter().chain([usual]).map(|folder| folder.join("alertmanager")).find(|it| it.exists());
     needed("shared/data/alertmanager", "set TIDEWATCH_DATA to the folder that holds it", found)
 }
 
@@ -52,7 +50,8 @@ fn program(variable: &str, names: &[&str]) -> Option<PathBuf> {
     named.or_else(search)
 }
 
-/// Every `amtool` of this machine: Debian's, and a newer one if there is one.
+/// Every `amtool` of this machine: Debian's (0.25), and the one whose verdicts are ours, if somebody has built it:
+/// `GOBIN=~/.cache/tidewatch/amtool-0.34.2 go install github.com/prometheus/alertmanager/cmd/amtool@v0.34.2`.
 pub(crate) fn amtools() -> Vec<PathBuf> {
     let newer = std::env::var("HOME").map(|home| PathBuf::from(home).join(".cache/tidewatch/amtool-0.34.2/amtool"));
     let newer = newer.ok().filter(|path| path.exists());

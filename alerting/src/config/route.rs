@@ -130,7 +130,9 @@ pub(super) fn joined(
         all.push(Matcher::new(MatchOp::Equal, name, value)?);
     }
     for (name, value) in &regex.0 {
-        all.push(Matcher::new(MatchOp::Regex, name, value.clone().unwrap_or_default())?);
+        // Alertmanager keeps these anchored twice, and so they stand in group keys.
+        let value = format!("^(?:{})$", value.as_deref().unwrap_or_default());
+        all.push(Matcher::new(MatchOp::Regex, name, value)?);
     }
     for text in written {
         all.extend(Matchers::parse(text)?.iter().cloned());

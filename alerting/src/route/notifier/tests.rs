@@ -39,13 +39,15 @@ fn a_restart_at_any_moment_changes_nothing() {
         let mut seen = Vec::new();
         for second in 0..400 {
             let now = f64::from(second);
-            match second {
-                0 => drop(post(&mut notifier, alert([("alertname", "A"), ("severity", "critical")], 0.0), now)),
-                30 => drop(post(&mut notifier, alert([("alertname", "A"), ("severity", "x")], 30.0), now)),
-                200 => {
-                    drop(post(&mut notifier, ended(alert([("alertname", "A"), ("severity", "x")], 30.0), 200.0), now))
-                }
-                _ => {}
+            let other = alert([("alertname", "A"), ("severity", "x")], 30.0);
+            let said = match second {
+                0 => Some(alert([("alertname", "A"), ("severity", "critical")], 0.0)),
+                30 => Some(other),
+                200 => Some(ended(other, 200.0)),
+                _ => None,
+            };
+            if let Some(said) = said {
+                post(&mut notifier, said, now);
             }
             if restart {
                 let written = serde_json::to_string(&notifier.state).unwrap();

@@ -20,7 +20,7 @@ fn settings_are_inherited_and_keys_are_alertmanagers() {
     let found = tree.matching(&labels);
     assert_eq!(
         found.iter().map(|route| route.key.as_str()).collect::<Vec<_>>(),
-        [r#"{}/{team="a"}/{severity="critical"}"#, r#"{}/{team=~"a|b"}"#]
+        [r#"{}/{team="a"}/{severity="critical"}"#, r#"{}/{team=~"^(?:a|b)$"}"#]
     );
     assert_eq!(found[0].settings.group_by, BTreeSet::from(["alertname".to_string()]));
     assert!(found[1].settings.group_by_all);
