@@ -113,9 +113,11 @@ impl Groups {
     pub fn due(&mut self, tree: &RouteTree, now: Timestamp) -> Vec<Flush> {
         let keep = TimeDelta::milliseconds(self.keep_empty_ms);
         self.groups.retain(|_, group| group.empty_since.is_none_or(|since| since + keep > now));
+        let routes: BTreeMap<&str, &Route> =
+            tree.routes().into_iter().map(|route| (route.id.as_str(), route)).collect();
         let mut flushes = Vec::new();
         for (id, group) in self.groups.iter_mut().filter(|(_, group)| group.next_flush <= now) {
-            let Some(route) = tree.route(&id.route) else { continue };
+            let Some(route) = routes.get(id.route.as_str()) else { continue };
             let due = std::mem::replace(&mut group.next_flush, now + route.settings.group_interval());
             group.flushes += 1;
             if group.alerts.is_empty() {

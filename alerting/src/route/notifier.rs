@@ -132,16 +132,26 @@ impl Notifier {
     /// Deals with everything that is due at `now`.
     pub fn tick(&mut self, now: Timestamp) -> Ticked {
         let mut ticked = Ticked::default();
-        let flushes = self.state.groups.due(&self.tree, now);
+        let state = &mut self.state;
+        let flushes = state.groups.due(&self.tree, now);
+        let firing = state.store.iter().filter(|_| !flushes.is_empty());
+        let sources = self.inhibitor.sources(firing, now);
         for flush in flushes {
-            let sources = self.inhibitor.sources(self.state.store.iter(), now);
-            let outcome = pipeline::run(&self.facts(&sources), &flush);
+            let facts = Facts {
+                config: &self.config,
+                sources: &sources,
+                silences: &state.silences,
+                flapping: &state.flapping,
+                log: &state.log,
+                position: 0,
+            };
+            let outcome = pipeline::run(&facts, &flush);
             ticked.decisions.extend(outcome.decisions.into_iter().map(|decision| (flush.group.clone(), decision)));
             for silent in outcome.silent {
-                self.record(&silent, now);
+                record(&mut state.log, &silent, now);
             }
             for notification in outcome.notifications {
-                self.record(&notification, now);
+                record(&mut state.log, &notification, now);
                 let reason = format!("written down as told ({})", notification.reason);
                 let by = vec![notification.integration.to_string()];
                 let decision = Decision { stage: Stage::Record, alert: None, passed: true, reason, by };
@@ -150,12 +160,12 @@ impl Notifier {
             }
             for alert in &outcome.survivors {
                 if alert.resolved_at(now) {
-                    self.state.escalation.resolved(alert.fingerprint(), now);
+                    state.escalation.resolved(alert.fingerprint(), now);
                 } else {
-                    self.state.escalation.told(&self.policies, alert, now);
+                    state.escalation.told(&self.policies, alert, now);
                 }
             }
-            self.state.groups.settle(&flush);
+            state.groups.settle(&flush);
         }
         self.escalate(now, &mut ticked);
         for digest in &self.config.tidewatch.digests {
@@ -167,22 +177,6 @@ impl Notifier {
             self.state.flapping.tidy(flapping, now);
         }
         ticked
-    }
-
-    fn facts<'a>(&'a self, sources: &'a crate::inhibit::Sources<'a>) -> Facts<'a> {
-        Facts {
-            config: &self.config,
-            sources,
-            silences: &self.state.silences,
-            flapping: &self.state.flapping,
-            log: &self.state.log,
-            position: 0,
-        }
-    }
-
-    fn record(&mut self, notification: &Notification, now: Timestamp) {
-        let (key, told) = (notification.log_key(), notification.told.clone());
-        self.state.log.record(key, told, notification.reason, notification.repeat_interval(), now);
     }
 
     /// Closes incidents whose alerts have ended without a flush to say so, then tells the levels that are due.
@@ -251,6 +245,11 @@ impl Notifier {
             + self.state.silences.forget_expired(now)
             + self.state.log.forget_expired(now)
     }
+}
+
+fn record(log: &mut NotificationLog, notification: &Notification, now: Timestamp) {
+    let (key, told) = (notification.log_key(), notification.told.clone());
+    log.record(key, told, notification.reason, notification.repeat_interval(), now);
 }
 
 #[cfg(test)]

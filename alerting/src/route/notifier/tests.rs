@@ -165,6 +165,16 @@ fn escalation_is_held_back_by_a_silence_and_ends_with_the_alert() {
     assert_eq!(mail[0].entries.len(), 1);
 }
 
+/// Slower than linear would not end.
+#[test]
+fn many_groups_are_dealt_with_in_one_tick() {
+    let mut notifier = notifier();
+    let alerts = (0..20_000).map(|i| alert([("alertname", format!("A{i}").as_str()), ("severity", "warning")], 0.0));
+    assert!(notifier.receive(alerts.collect(), at(0.0)).iter().all(Result::is_ok));
+    assert_eq!(notifier.tick(at(10.0)).notifications.len(), 20_000);
+    assert!(notifier.tick(at(70.0)).notifications.is_empty());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
