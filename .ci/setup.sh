@@ -30,7 +30,7 @@ install() {
     as_root apt-get -q update
     as_root env DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends "$@"
     local service
-    for service in prometheus victoria-metrics; do
+    for service in prometheus prometheus-alertmanager victoria-metrics; do
         if [[ " $* " == *" $service "* ]] && command -v systemctl >/dev/null; then
             as_root systemctl disable "$service.service"
         fi
@@ -43,6 +43,7 @@ need() { # need COMMAND PACKAGE
 }
 need promtool prometheus
 need vmalert victoria-metrics
+need amtool prometheus-alertmanager
 # librdkafka and OpenSSL are built from their vendored sources.
 need cc build-essential
 need c++ build-essential
