@@ -7,6 +7,7 @@ use tidewatch_promql::{Labels, duration, number};
 
 use crate::state::{Completeness, Phase, RuleName};
 
+pub(crate) use amend::compare as changes;
 pub use amend::{Amendment, Change, amend};
 
 /// Why an alert went on, began or ended.

@@ -69,6 +69,23 @@ impl Memory {
         }
     }
 
+    /// Adds a run of ascending samples at the end of a series; if the first of them is not after its last, the
+    /// whole run is refused and counted.
+    pub fn extend(&mut self, labels: &Labels, samples: &[(i64, f64)]) {
+        let Some(((first_ms, first), rest)) = samples.split_first() else { return };
+        let refused = self.refused;
+        self.push(labels, *first_ms, &Sample::Float(*first));
+        if self.refused > refused {
+            self.refused += rest.len() as u64;
+            return;
+        }
+        if let Some(place) = self.place.get(labels) {
+            let series = &mut self.series[*place];
+            series.times_ms.extend(rest.iter().map(|(time_ms, _)| *time_ms));
+            series.floats.extend(rest.iter().map(|(_, value)| *value));
+        }
+    }
+
     /// Samples that were refused because their series had one at that time or later.
     pub fn refused(&self) -> u64 {
         self.refused

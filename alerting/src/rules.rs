@@ -40,7 +40,7 @@ use tidewatch_promql::Query;
 use crate::state::Incomplete;
 use crate::template::alert::AlertTemplate;
 
-pub use level::{Crossing, Level, Threshold, Thresholds, Verdict};
+pub use level::{Crossing, Level, Threshold, Thresholds, Verdict, split, verdict};
 pub use load::{LoadError, LoadErrors, LoadOptions, Names, RuleFile, load};
 
 /// Rules that are evaluated one after another at the same times.

@@ -105,7 +105,7 @@ fn intervals(entries: &[Entry]) -> BTreeMap<Key, (RuleName, Labels, Vec<Interval
     found
 }
 
-fn compare(old: &[Interval], new: &[Interval]) -> Vec<Change> {
+pub(crate) fn compare(old: &[Interval], new: &[Interval]) -> Vec<Change> {
     let end = |interval: &Interval| interval.1.unwrap_or(i64::MAX);
     let mut taken = vec![false; new.len()];
     let mut changes = Vec::new();

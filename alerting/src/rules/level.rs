@@ -140,14 +140,18 @@ impl Level {
     /// What `value` says about the alert with the sample's `labels`.
     pub fn verdict(&self, labels: &Labels, value: f64) -> (Verdict, Threshold) {
         let threshold = self.thresholds.of(labels);
-        if self.crossing.holds(value, threshold.fire) {
-            return (Verdict::Holds, threshold);
-        }
-        let is_between = threshold
-            .resolve
-            .is_some_and(|resolve| if self.crossing.is_upward() { value > resolve } else { value < resolve });
-        (if is_between { Verdict::Between } else { Verdict::Clear }, threshold)
+        (verdict(self.crossing, value, threshold), threshold)
     }
+}
+
+/// What `value` says against one threshold.
+pub fn verdict(crossing: Crossing, value: f64, threshold: Threshold) -> Verdict {
+    if crossing.holds(value, threshold.fire) {
+        return Verdict::Holds;
+    }
+    let is_between =
+        threshold.resolve.is_some_and(|resolve| if crossing.is_upward() { value > resolve } else { value < resolve });
+    if is_between { Verdict::Between } else { Verdict::Clear }
 }
 
 /// Why a resolving threshold does not fit; it must lie on the good side of the firing one.

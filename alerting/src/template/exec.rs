@@ -140,7 +140,7 @@ impl Run<'_> {
             Value::Map(map) => {
                 map.entries.iter().map(|(key, value)| (Value::Text(key.clone()), value.clone())).collect()
             }
-            Value::Int(count) if *count >= 0 && *count as u64 <= self.bounds.steps_max as u64 => {
+            Value::Int(count) if *count <= i64::try_from(self.bounds.steps_max).unwrap_or(i64::MAX) => {
                 (0..*count).map(|at| (Value::Int(at), Value::Int(at))).collect()
             }
             Value::Nil => Vec::new(),

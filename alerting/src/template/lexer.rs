@@ -270,7 +270,7 @@ impl Lexer<'_> {
 /// A number literal: an integer where it is one.
 pub fn number(literal: &str) -> Option<Result<i64, f64>> {
     let body = literal.trim_start_matches(['+', '-']);
-    let value = tidewatch_promql::number::parse(literal)?;
+    let value = tidewatch_promql::number::parse(literal).filter(|value| value.is_finite())?;
     let lower = body.to_ascii_lowercase();
     let is_radix = ["0x", "0b", "0o"].iter().any(|prefix| lower.starts_with(prefix));
     let is_integer = is_radix || !lower.contains(['.', 'e']);

@@ -212,10 +212,15 @@ impl Parser<'_> {
         if !matches!(end, End::End(_)) {
             return Err((open, format!("unexpected EOF: the definition of {name:?} has no {{{{end}}}}")));
         }
-        // As in Go, a template of blanks alone does not replace one that says something.
-        let is_blank = body.iter().all(|node| matches!(node, Node::Text(text) if text.trim().is_empty()));
-        if !is_blank || !self.defined.contains_key(&name) {
-            self.defined.insert(name, body);
+        // As in Go, a template of blanks alone neither replaces one that says something nor stands in its way.
+        let is_blank =
+            |body: &[Node]| body.iter().all(|node| matches!(node, Node::Text(text) if text.trim().is_empty()));
+        match self.defined.get(&name) {
+            Some(known) if !is_blank(known) && is_blank(&body) => {}
+            Some(known) if !is_blank(known) => return Err((open, format!("multiple definition of template {name:?}"))),
+            _ => {
+                self.defined.insert(name, body);
+            }
         }
         Ok(())
     }
