@@ -101,7 +101,9 @@ fn rules() -> String {
 }
 
 fn main() {
-    let tiny = std::env::args().any(|argument| argument == "--tiny") || cfg!(debug_assertions);
+    let given = |flag: &str| std::env::args().any(|argument| argument == flag);
+    // `cargo test` runs benches, too, and then without optimisation.
+    let tiny = given("--tiny") || cfg!(debug_assertions) && !given("--full");
     let days: &[f64] = if tiny { &[0.125] } else { &[3.0, 15.0, 90.0] };
     let file = load("bench.yaml", &rules(), LoadOptions::default()).unwrap();
     assert_eq!(file.groups[0].rules.len(), 20);

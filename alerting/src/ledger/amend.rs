@@ -105,32 +105,35 @@ fn intervals(entries: &[Entry]) -> BTreeMap<Key, (RuleName, Labels, Vec<Interval
     found
 }
 
+/// What differs. Two intervals that share an instant are the same alert, moved; one may have become several, and
+/// several one.
 pub(crate) fn compare(old: &[Interval], new: &[Interval]) -> Vec<Change> {
     let end = |interval: &Interval| interval.1.unwrap_or(i64::MAX);
-    let mut taken = vec![false; new.len()];
+    let meet = |one: &Interval, other: &Interval| one.0 < end(other) && other.0 < end(one);
     let mut changes = Vec::new();
     for interval in old {
-        // The first of the new ones that shares an instant with it is the same alert, moved.
-        let same = new
-            .iter()
-            .enumerate()
-            .position(|(at, other)| !taken[at] && other.0 < end(interval) && interval.0 < end(other));
-        match same {
-            None => changes.push(Change::WouldNotHaveFired { fired_at_ms: interval.0, ended_at_ms: interval.1 }),
-            Some(at) => {
-                taken[at] = true;
-                if new[at] != *interval {
-                    changes.push(Change::WouldHaveFiredAt {
-                        fired_at_ms: interval.0,
-                        ended_at_ms: interval.1,
-                        amended_fired_at_ms: new[at].0,
-                        amended_ended_at_ms: new[at].1,
-                    });
-                }
+        let (fired_at_ms, ended_at_ms) = *interval;
+        let mut is_there = false;
+        for other in new.iter().filter(|other| meet(interval, other)) {
+            is_there = true;
+            if other != interval {
+                let (amended_fired_at_ms, amended_ended_at_ms) = *other;
+                changes.push(Change::WouldHaveFiredAt {
+                    fired_at_ms,
+                    ended_at_ms,
+                    amended_fired_at_ms,
+                    amended_ended_at_ms,
+                });
             }
         }
+        if !is_there {
+            changes.push(Change::WouldNotHaveFired { fired_at_ms, ended_at_ms });
+        }
     }
-    let missed = new.iter().zip(taken).filter(|(_, taken)| !taken).map(|(interval, _)| interval);
-    changes.extend(missed.map(|interval| Change::ShouldHaveFired { fired_at_ms: interval.0, ended_at_ms: interval.1 }));
+    let missed = new.iter().filter(|other| !old.iter().any(|interval| meet(interval, other)));
+    changes.extend(missed.map(|(fired_at_ms, ended_at_ms)| Change::ShouldHaveFired {
+        fired_at_ms: *fired_at_ms,
+        ended_at_ms: *ended_at_ms,
+    }));
     changes
 }

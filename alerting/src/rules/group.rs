@@ -239,6 +239,20 @@ fn alert(
     }
 }
 
+/// Evaluates past instants again, from the state before the first of them, for [`crate::ledger::amend`]: the decisions
+/// that the rules take on the data as it is now. `source` must keep what is written to itself; nothing is sent.
+pub fn replay(
+    group: &Group,
+    before: &GroupState,
+    instants_ms: &[i64],
+    source: &mut dyn Source,
+    settings: &Settings,
+) -> Vec<Entry> {
+    let mut state = before.clone();
+    let evaluated = instants_ms.iter().map(|now_ms| evaluate(group, &mut state, *now_ms, source, settings));
+    evaluated.flatten().flat_map(|result| result.entries).collect()
+}
+
 /// What the rule says about time.
 pub fn policy(rule: &AlertingRule) -> Policy {
     Policy { for_ms: rule.for_ms, keep_firing_for_ms: rule.keep_firing_for_ms, on_incomplete: rule.on_incomplete }

@@ -217,3 +217,82 @@ fn the_ledger_explains_itself() {
         "1970-01-01T00:02:00Z Late {alertname=\"Late\", seller=\"big\"}: pending → firing, because the condition has held for 2m (for: 2m); value 0.15, threshold 0.1, window not complete"
     );
 }
+
+#[test]
+fn late_data_amends_what_was_decided_and_pages_nobody() {
+    let group = group("      - alert: A\n        expr: m > 5\n        for: 1m\n");
+    let before = GroupState::new(&group);
+    let labels = Labels::new([("__name__", "m"), ("seller", "s")]);
+    let decided = |values: &[f64]| -> Vec<Entry> {
+        let mut memory = crate::memory::Memory::default();
+        for (value, minute) in values.iter().zip(0..) {
+            memory.push(&labels, minute * 60_000, &Sample::Float(*value));
+        }
+        let instants: Vec<i64> = (0..values.len() as i64).map(|minute| minute * 60_000).collect();
+        group::replay(&group, &before, &instants, &mut memory, &Settings::default())
+    };
+    let taken = decided(&[6.0, 6.0, 4.0, 4.0]);
+    assert_eq!(crate::ledger::amend(&taken, &decided(&[6.0, 6.0, 4.0, 4.0])), []);
+    let amendments = crate::ledger::amend(&taken, &decided(&[6.0, 4.0, 6.0, 6.0]));
+    let changes: Vec<_> = amendments.iter().map(|amendment| amendment.change).collect();
+    assert_eq!(
+        changes,
+        [
+            crate::ledger::Change::WouldNotHaveFired { fired_at_ms: 60_000, ended_at_ms: Some(120_000) },
+            crate::ledger::Change::ShouldHaveFired { fired_at_ms: 180_000, ended_at_ms: None },
+        ]
+    );
+}
+
+mod properties {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn verdicts() -> impl Strategy<Value = Vec<(Verdict, Completeness)>> {
+        let verdict = prop_oneof![3 => Just(Verdict::Holds), 1 => Just(Verdict::Between), 2 => Just(Verdict::Clear)];
+        let completeness = prop_oneof![4 => Just(Complete), 1 => Just(Partial), 1 => Just(Completeness::Unknown)];
+        proptest::collection::vec((verdict, completeness), 1..60)
+    }
+
+    fn policies() -> impl Strategy<Value = Policy> {
+        let modes = prop_oneof![Just(Incomplete::Wait), Just(Incomplete::Hold), Just(Incomplete::Unknown)];
+        (0_i64..4, 0_i64..4, modes).prop_map(|(hold, keep, on_incomplete)| Policy {
+            for_ms: hold * 60_000,
+            keep_firing_for_ms: keep * 60_000,
+            on_incomplete,
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_fires_early_and_nothing_is_resolved_on_a_guess(seen in verdicts(), policy in policies()) {
+            let mut life: Option<Life> = None;
+            for (minute, (verdict, completeness)) in seen.iter().enumerate() {
+                let at = Instant { now_ms: minute as i64 * 60_000, completeness: *completeness };
+                let before = life;
+                life = step(life, *verdict, &policy, at).life;
+                let phase = |life: Option<Life>| life.map(|life| life.phase);
+                let was_active = before.is_some_and(|life| life.phase.is_active());
+                if phase(life) == Some(Phase::Firing) && phase(before) != Some(Phase::Firing) {
+                    // Fires only when the condition holds, and has at every complete window for as long as `for` asks.
+                    let since = minute - (policy.for_ms / 60_000) as usize;
+                    prop_assert_eq!(*verdict, Verdict::Holds);
+                    for (verdict, completeness) in &seen[since..=minute] {
+                        prop_assert!(*verdict == Verdict::Holds || *completeness != Complete);
+                    }
+                }
+                if was_active && !life.is_some_and(|life| life.phase.is_active()) {
+                    prop_assert_eq!(*completeness, Complete);
+                    prop_assert!(*verdict != Verdict::Holds);
+                }
+                if phase(before) == Some(Phase::Firing) && phase(life) == Some(Phase::Resolved) {
+                    prop_assert_eq!(*verdict, Verdict::Clear);
+                    let kept = (policy.keep_firing_for_ms / 60_000) as usize;
+                    for (verdict, completeness) in &seen[(minute - kept.min(minute))..minute] {
+                        prop_assert!(*verdict != Verdict::Holds || kept == 0 || *completeness != Complete);
+                    }
+                }
+            }
+        }
+    }
+}

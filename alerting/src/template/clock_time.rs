@@ -78,7 +78,7 @@ impl Time {
 
     fn part(self, rest: &str) -> Option<(&'static str, String)> {
         let time = &self.0;
-        let hour = |at_noon: u32| if time.hour() % 12 == 0 { at_noon } else { time.hour() % 12 };
+        let hour = time.hour12().1;
         let offset = time.offset().fix().local_minus_utc();
         let (sign, minutes) = (if offset < 0 { '-' } else { '+' }, offset.abs() / 60);
         // Longer patterns first.
@@ -147,8 +147,8 @@ impl Time {
             "_2" => format!("{:>2}", time.day()),
             "2" => time.day().to_string(),
             "15" => format!("{:02}", time.hour()),
-            "03" => format!("{:02}", hour(12)),
-            "3" => hour(12).to_string(),
+            "03" => format!("{hour:02}"),
+            "3" => hour.to_string(),
             "04" => format!("{:02}", time.minute()),
             "4" => time.minute().to_string(),
             "05" => format!("{:02}", time.second()),

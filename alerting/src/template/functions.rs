@@ -6,7 +6,7 @@ use super::builtin::wrong_count;
 use super::value::Value;
 
 /// The text of argument `at`.
-pub fn text<'a>(args: &'a [Value], at: usize) -> Result<&'a str, String> {
+pub fn text(args: &[Value], at: usize) -> Result<&str, String> {
     match args.get(at) {
         Some(Value::Text(text) | Value::Html(text)) => Ok(text),
         Some(other) => Err(format!("wrong type for value; expected string; got {}", other.kind())),

@@ -29,16 +29,17 @@ pub fn parse(text: &str, variables: &[&str], is_function: &dyn Fn(&str) -> bool)
         Parser { tokens, next: 0, variables: known, is_function, defined: BTreeMap::new(), loops: 0, depth: 0 };
     let (body, end) = parser.nodes(true)?;
     match end {
-        End::Text => Ok(Parsed { body, defined: parser.defined }),
-        End::End(at) => Err((at, "unexpected {{end}}".to_string())),
-        End::Else(at) => Err((at, "unexpected {{else}}".to_string())),
+        Ending::Text => Ok(Parsed { body, defined: parser.defined }),
+        Ending::Closed(at) => Err((at, "unexpected {{end}}".to_string())),
+        Ending::Else(at) => Err((at, "unexpected {{else}}".to_string())),
     }
 }
 
 /// What ends a list of nodes.
-enum End {
+enum Ending {
     Text,
-    End(usize),
+    /// `{{end}}` was read.
+    Closed(usize),
     /// `{{else` was read.
     Else(usize),
 }
@@ -91,25 +92,25 @@ impl Parser<'_> {
         Ok(())
     }
 
-    fn nodes(&mut self, is_top: bool) -> Result<(Vec<Node>, End), Mistake> {
+    fn nodes(&mut self, is_top: bool) -> Result<(Vec<Node>, Ending), Mistake> {
         self.deeper()?;
         let mut nodes = Vec::new();
         let end = loop {
             let token = self.take();
             match token.kind {
                 Kind::Text(text) => nodes.push(Node::Text(text.into())),
-                Kind::End => break End::Text,
+                Kind::End => break Ending::Text,
                 Kind::Open => {
                     self.skip_space();
                     match self.peek_word() {
                         Some("end") => {
                             self.next += 1;
                             self.expect_close("end")?;
-                            break End::End(token.at);
+                            break Ending::Closed(token.at);
                         }
                         Some("else") => {
                             self.next += 1;
-                            break End::Else(token.at);
+                            break Ending::Else(token.at);
                         }
                         _ => nodes.extend(self.action(token.at, is_top)?),
                     }
@@ -163,7 +164,7 @@ impl Parser<'_> {
         let (body, mut end) = self.nodes(false)?;
         self.loops -= usize::from(is_range);
         let mut otherwise = Vec::new();
-        if let End::Else(at) = end {
+        if let Ending::Else(at) = end {
             self.skip_space();
             match self.peek_word() {
                 // `else if` is an `if` in the else branch, and they share one end.
@@ -172,7 +173,7 @@ impl Parser<'_> {
                     self.deeper()?;
                     otherwise.push(self.control(word, at)?);
                     self.depth -= 1;
-                    end = End::End(at);
+                    end = Ending::Closed(at);
                 }
                 _ => {
                     self.expect_close("else")?;
@@ -182,9 +183,9 @@ impl Parser<'_> {
         }
         self.variables.truncate(known);
         match end {
-            End::End(_) => {}
-            End::Else(at) => return Err((at, "expected end; found {{else}}".to_string())),
-            End::Text => return Err((open, format!("unexpected EOF: {{{{{word}}}}} has no {{{{end}}}}"))),
+            Ending::Closed(_) => {}
+            Ending::Else(at) => return Err((at, "expected end; found {{else}}".to_string())),
+            Ending::Text => return Err((open, format!("unexpected EOF: {{{{{word}}}}} has no {{{{end}}}}"))),
         }
         Ok(if is_range {
             Node::Range { pipeline, body, otherwise }
@@ -209,7 +210,7 @@ impl Parser<'_> {
         let (body, end) = self.nodes(false)?;
         self.variables = outer;
         self.loops = loops;
-        if !matches!(end, End::End(_)) {
+        if !matches!(end, Ending::Closed(_)) {
             return Err((open, format!("unexpected EOF: the definition of {name:?} has no {{{{end}}}}")));
         }
         // As in Go, a template of blanks alone neither replaces one that says something nor stands in its way.

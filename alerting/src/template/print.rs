@@ -222,7 +222,7 @@ pub fn sprintf(format: &str, values: &[Value]) -> String {
 fn index(rest: &mut &str, next: &mut usize) -> bool {
     let Some((digits, after)) = rest.strip_prefix('[').and_then(|body| body.split_once(']')) else { return false };
     let Ok(place) = digits.parse::<usize>() else { return false };
-    *next = place.wrapping_sub(1);
+    *next = place.saturating_sub(1);
     *rest = after;
     true
 }

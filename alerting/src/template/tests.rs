@@ -54,3 +54,24 @@ fn notification_functions_work() {
     assert_eq!(run("{{ .T | tz \"Asia/Tokyo\" | date \"15:04 MST\" }}"), "09:00 JST");
     assert_eq!(run("{{ title \"hELLO wORLD\" }} {{ join \"-\" (stringSlice \"a\" \"b\") }}"), "Hello World a-b");
 }
+
+mod properties {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Whatever is written, there is a text or an error, soon.
+        #[test]
+        fn no_text_breaks_the_engine(parts in proptest::collection::vec(prop_oneof![
+            Just("{{".to_string()), Just("}}".to_string()), Just(" -}}".to_string()), Just("{{- ".to_string()),
+            Just("if ".to_string()), Just("range ".to_string()), Just("else".to_string()), Just("end".to_string()),
+            Just("define \"a\"".to_string()), Just("template \"a\" . ".to_string()), Just("$x := ".to_string()),
+            Just("$x".to_string()), Just(".list".to_string()), Just("|".to_string()), Just("(".to_string()),
+            Just(")".to_string()), Just(" printf \"%[0]*d%v\" ".to_string()), Just("len ".to_string()),
+            Just("1e400".to_string()), Just("-".to_string()), Just("\"".to_string()), "\\PC{0,3}",
+        ], 0..25)) {
+            let bounds = Bounds { output_bytes_max: 10_000, steps_max: 1_000, ..Bounds::default() };
+            let _ = run(&parts.concat(), bounds);
+        }
+    }
+}
