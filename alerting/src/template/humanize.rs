@@ -95,5 +95,6 @@ pub fn instant(value: f64) -> Result<Time, String> {
             significant(nanoseconds, 17)
         ));
     }
-    Ok(Time::from_nanoseconds(nanoseconds as i64))
+    // Prometheus knows times to the millisecond.
+    Ok(Time::from_milliseconds(nanoseconds as i64 / 1_000_000))
 }

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use tidewatch_promql::histogram::CounterReset;
 use tidewatch_promql::notation::{self, Notated};
-use tidewatch_promql::{Labels, Options, Sample};
+use tidewatch_promql::{Histogram, Labels, Options, Sample};
 
 use super::compare;
 use super::file::{AlertTest, Test, TestFile};
@@ -88,7 +89,8 @@ fn input(test: &Test, start_ms: i64, interval_ms: i64) -> Result<Vec<(Labels, Ve
                 Notated::Histogram { histogram, .. } => Some((time_ms, Sample::Histogram(Arc::new(histogram)))),
             }
         });
-        let timed: Vec<Timed> = timed.collect();
+        let mut timed: Vec<Timed> = timed.collect();
+        with_resets(&mut timed);
         // Of a series that is written twice, the last counts.
         match input.iter_mut().find(|(known, _)| *known == labels) {
             Some(known) => known.1 = timed,
@@ -96,6 +98,26 @@ fn input(test: &Test, start_ms: i64, interval_ms: i64) -> Result<Vec<(Labels, Ve
         }
     }
     Ok(input)
+}
+
+/// Notes in each histogram after the first whether its counter began anew, as Prometheus' storage does.
+fn with_resets(samples: &mut [Timed]) {
+    let mut previous: Option<Arc<Histogram>> = None;
+    for (_, sample) in samples {
+        let Sample::Histogram(histogram) = sample else {
+            previous = None;
+            continue;
+        };
+        let before = previous.replace(histogram.clone());
+        if histogram.counter_reset == CounterReset::Unknown
+            && !histogram.is_stale()
+            && let Some(before) = before
+        {
+            let is_reset = histogram.is_reset_after(&before);
+            let counter_reset = if is_reset { CounterReset::Reset } else { CounterReset::NotReset };
+            *histogram = Arc::new(Histogram { counter_reset, ..(**histogram).clone() });
+        }
+    }
 }
 
 fn last_ms(test: &Test) -> i64 {

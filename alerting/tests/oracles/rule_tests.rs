@@ -128,7 +128,7 @@ const TEMPLATES: [&str; 58] = [
     "{{ humanize \"abc\" }}",
     "{{ $labels.job.x }}",
     "{{ .Nothing }}",
-    "{{ externalURL }}|{{ pathPrefix }}|{{ $externalURL }}",
+    "|{{ $externalURL }}|{{ .ExternalURL }}|",
     "{{ html \"<a>\" }} {{ urlquery \"a b\" }} {{ js \"it's\" }}",
     "{{ index $labels \"job\" }} {{ index $labels \"none\" }}|",
     "{{ 1234567.0 }} {{ 0.00001 }} {{ 100000.0 }} {{ 1e21 }}",
