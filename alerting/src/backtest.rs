@@ -238,11 +238,10 @@ fn write(
 ) {
     let last_ms = block.time(block.len - 1) - offset_ms;
     let first_ms = block.time(0) - offset_ms;
-    let begins = |row: &MatrixSeries| row.floats.first().is_some_and(|(time_ms, _)| *time_ms == first_ms);
-    for labels in present.iter() {
-        if !rows.iter().any(|row| row.labels == *labels && begins(row)) {
-            layers.written.extend(labels, &[(first_ms, tidewatch_promql::STALE)]);
-        }
+    let begins = |row: &&MatrixSeries| row.floats.first().is_some_and(|(time_ms, _)| *time_ms == first_ms);
+    let begun: HashSet<&Labels> = rows.iter().filter(begins).map(|row| &row.labels).collect();
+    for labels in present.iter().filter(|labels| !begun.contains(labels)) {
+        layers.written.extend(labels, &[(first_ms, tidewatch_promql::STALE)]);
     }
     present.clear();
     for row in rows {

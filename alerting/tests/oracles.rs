@@ -1,5 +1,7 @@
 //! Our verdicts against those of others: Go's text/template, promtool, the files of Prometheus and Alertmanager.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what went wrong by panicking")]
+
 #[path = "oracles/compliance.rs"]
 mod compliance;
 #[path = "oracles/components.rs"]

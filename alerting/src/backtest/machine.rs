@@ -47,6 +47,10 @@ struct Slot {
     /// Place of its interval that is not over.
     interval: Option<usize>,
     is_listed: bool,
+    /// The phase that was written last, until its end is.
+    written: Option<Phase>,
+    /// Its series: `ALERTS` pending and firing, `ALERTS_FOR_STATE`.
+    series: Option<[Labels; 3]>,
 }
 
 /// The alerts of a rule.
@@ -188,6 +192,8 @@ impl Machine {
                 row: 0,
                 interval: None,
                 is_listed: false,
+                written: None,
+                series: None,
             });
             slots.len() - 1
         });
@@ -312,21 +318,31 @@ impl Machine {
 
     /// What the alerts write at one instant: `ALERTS`, `ALERTS_FOR_STATE`, and marks where one ends.
     fn write(&mut self, time_ms: i64, runs: &mut HashMap<Labels, Vec<(i64, f64)>>) {
-        for slot in &self.slots {
-            let phase = slot.life.map(|life| life.phase);
-            let mut put = |labels: Labels, value: Option<f64>| {
-                let ended = value.is_none();
-                let run = runs.entry(labels).or_default();
-                let was_there = run.last().is_none_or(|(_, last)| !tidewatch_promql::series::is_stale(*last));
-                if !ended || was_there {
-                    run.push((time_ms, value.unwrap_or(STALE)));
+        for slot in self.slots.iter_mut().filter(|slot| slot.life.is_some() || slot.written.is_some()) {
+            let own = &slot.labels;
+            let series = slot.series.get_or_insert_with(|| {
+                let alerts = |phase| alerts_labels(own, phase);
+                [alerts(Phase::Pending), alerts(Phase::Firing), own.with("__name__", ALERTS_FOR_STATE)]
+            });
+            let place = |phase: Phase| usize::from(phase == Phase::Firing);
+            let mut put = |labels: &Labels, value: f64| match runs.get_mut(labels) {
+                Some(run) => run.push((time_ms, value)),
+                None => {
+                    runs.insert(labels.clone(), vec![(time_ms, value)]);
                 }
             };
-            let since = slot.life.map(|life| life.active_at_ms.div_euclid(1000) as f64);
-            for one in [Phase::Pending, Phase::Firing] {
-                put(alerts_labels(&slot.labels, one), (phase == Some(one)).then_some(1.0));
+            let phase = slot.life.map(|life| life.phase);
+            if let Some(before) = slot.written.filter(|before| Some(*before) != phase) {
+                put(&series[place(before)], STALE);
             }
-            put(slot.labels.with("__name__", ALERTS_FOR_STATE), since);
+            match slot.life {
+                Some(life) => {
+                    put(&series[place(life.phase)], 1.0);
+                    put(&series[2], life.active_at_ms.div_euclid(1000) as f64);
+                }
+                None => put(&series[2], STALE),
+            }
+            slot.written = phase;
         }
     }
 

@@ -259,7 +259,12 @@ impl AlertTemplate {
     /// neither `$value` nor `.Value`, and nothing that looks at the clock or the data.
     pub fn depends_on_labels_only(&self) -> bool {
         const OTHERS: [&str; 6] = ["value", "Value", "query", "now", "threshold", "Threshold"];
-        self.is_plain() || !OTHERS.iter().any(|word| self.text.contains(word))
+        // A dot or dollar alone is all of the data, the value among it.
+        let bytes = self.text.as_bytes();
+        let whole = |pair: &[u8]| {
+            matches!(pair[0], b'.' | b'$') && matches!(pair[1], b' ' | b'\t' | b'\n' | b')' | b'}' | b'|')
+        };
+        self.is_plain() || !bytes.windows(2).any(whole) && !OTHERS.iter().any(|word| self.text.contains(word))
     }
 
     /// The text for one alert.
