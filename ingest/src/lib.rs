@@ -9,6 +9,7 @@
 //! |---|---|
 //! | Kafka, rebalances, replay of files | [`source`] |
 //! | the local log that pushed records lie in | [`log`] |
+//! | events over HTTP | [`push`] |
 //! | CloudEvents to columns, what is refused | [`decode`], [`dead_letter`] |
 //! | what personal data leaves behind | [`personal`] |
 //! | how dead letters are read and put back | [`letters`] |
@@ -33,6 +34,7 @@ pub mod metrics;
 pub mod personal;
 pub mod piece;
 mod pipeline;
+pub mod push;
 pub mod source;
 mod tables;
 pub mod worker;

@@ -41,8 +41,8 @@ pub fn topic_of(partition: &TopicPartition) -> Option<&str> {
     partition.topic.split_once(MARK).map(|(topic, _)| topic)
 }
 
-/// The partition of a topic of the log with an identity.
-pub(crate) fn partition(topic: &str, identity: &str) -> TopicPartition {
+/// The partition of a topic of the log with an identity: `topic@identity`, 0.
+pub fn log_partition(topic: &str, identity: &str) -> TopicPartition {
     TopicPartition::new(format!("{topic}{MARK}{identity}"), 0)
 }
 
