@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tidewatch_engine::commit::TopicPartition;
 use tidewatch_ingest::clock::Clock;
 use tidewatch_ingest::log::{
-    EVENTS_TOPIC, EventLog, LogError, LogMetrics, log_partition, random_identity, stored_identity,
+    EVENTS_TOPIC, EventLog, LogError, LogMetrics, LogSettings, log_partition, random_identity, stored_identity,
 };
 
 /// What the name of the log's folder ends in, when the settings do not name one.
@@ -80,7 +80,7 @@ fn folder(settings: &Settings) -> Result<PathBuf, (String, String)> {
 /// The log as a replay finds it, not opened yet.
 #[derive(Debug, Clone)]
 pub struct StoredLog {
-    settings: Settings,
+    bounds: LogSettings,
     folder: PathBuf,
     /// The partition of the events in it.
     pub partition: TopicPartition,
@@ -93,7 +93,7 @@ impl StoredLog {
         let identity = stored_identity(&folder).with_context(|| folder.display().to_string())?;
         Ok(identity.map(|identity| {
             let partition = log_partition(EVENTS_TOPIC, &identity);
-            Self { settings: settings.clone(), folder, partition }
+            Self { bounds: settings.log_bounds(), folder, partition }
         }))
     }
 
@@ -102,8 +102,7 @@ impl StoredLog {
     /// Errors: a process has it open.
     pub fn open(&self, clock: &Arc<dyn Clock>) -> Result<Arc<EventLog>> {
         let metrics = LogMetrics::register(&Registry::new())?;
-        let bounds = self.settings.log_bounds();
-        let opened = EventLog::open(&self.folder, bounds, random_identity, metrics, Arc::clone(clock));
+        let opened = EventLog::open(&self.folder, self.bounds, random_identity, metrics, Arc::clone(clock));
         opened.map_err(|error| match error {
             LogError::Locked(_) => anyhow::anyhow!(
                 "{}\n  hint: pushed events can be read again only while no process takes more: stop it, and start it again afterwards",

@@ -5,11 +5,12 @@ mod poster;
 mod speed;
 
 use crate::support::{
-    Tidewatch, get, pack, post, python, repository, run_tool, sql, tidewatch, tidewatch_fails, wait_until,
+    Tidewatch, get, pack, post, python, repository, run_tool, skipped, sql, tidewatch, tidewatch_fails, wait_until,
     write_settings,
 };
 use poster::{Poster, batch, call, gzip};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, RwLock};
 use std::time::{Duration, Instant};
@@ -313,6 +314,82 @@ fn beside_kafka_and_through_a_reload() {
     assert!(!filled.contains("not filled"), "{filled}");
     assert_eq!(committed(folder.path(), "SELECT sum(orders) AS n FROM all_orders"), sent, "{filled}");
     assert_eq!(committed(folder.path(), orders), sent);
+}
+
+#[test]
+fn a_full_disk_is_said_and_costs_nothing_that_was_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(disk) = SmallDisk::mount(folder.path(), "6m") else { return };
+    let config = settings(folder.path(), "[push]\npath = \"disk/log\"\n");
+    let mut process = Tidewatch::run(&config);
+    let address = process.address();
+    let mut sent = 0;
+    let failed = loop {
+        // Not so alike that they pack to nothing.
+        let noise =
+            |n: u64| call(n).replace("\"api\":\"rates\"", &format!("\"noise\":\"{}\",\"api\":\"rates\"", noise(n)));
+        let body = format!("[{}]", (sent..sent + 50).map(noise).collect::<Vec<_>>().join(","));
+        let response = post(&address, "/api/v1/events", &[BATCH], body.as_bytes()).unwrap();
+        if response.status != 202 {
+            break response;
+        }
+        sent += 50;
+        assert!(sent < 20_000, "the disk has 6 MiB");
+    };
+    assert_eq!(failed.status, 503, "{}", failed.text());
+    assert!(failed.text().contains("log_failed") && failed.text().contains("No space left"), "{}", failed.text());
+    let ready = get(&address, "/-/ready", &[]).unwrap();
+    assert!(ready.status == 503 && ready.text().contains("No space left"), "{}", ready.text());
+    assert_eq!(process.metric("tidewatch_log_failed"), 1.0);
+    wait_until("what was answered", SOON, || number(&mut process, REQUESTS) >= sent);
+    process.kill();
+    disk.resize("200m");
+    let mut process = Tidewatch::run(&config);
+    let again = process.address();
+    assert_eq!(push(&again, BATCH, &batch(0..sent + 50)), 202);
+    wait_until("all of it, once", SOON, || number(&mut process, REQUESTS) == sent + 50);
+    assert_eq!(get(&again, "/-/ready", &[]).unwrap().status, 200);
+    process.stop();
+    assert_eq!(committed(folder.path(), REQUESTS), sent + 50);
+}
+
+/// 2 KiB in hexadecimal that no other number has.
+fn noise(number: u64) -> String {
+    let mut state = number.wrapping_add(1);
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        format!("{:08x}", state >> 32)
+    };
+    (0..256).map(|_| next()).collect()
+}
+
+/// A file system in memory with little room, at `disk` in a folder; unmounted when dropped.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn mount(folder: &Path, size: &str) -> Option<Self> {
+        let path = folder.join("disk");
+        std::fs::create_dir(&path).unwrap();
+        let mount =
+            Command::new("mount").args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]).arg(&path).output();
+        if !mount.as_ref().is_ok_and(|m| m.status.success()) {
+            assert!(std::env::var("CI").as_deref() != Ok("true"), "cannot mount a small disk and CI=true: {mount:?}");
+            skipped("a disk that can be filled", "run as root, where tmpfs may be mounted");
+            return None;
+        }
+        Some(Self(path))
+    }
+
+    fn resize(&self, size: &str) {
+        run_tool(Path::new("/bin/mount"), &["-o", &format!("remount,size={size}"), self.0.to_str().unwrap()]);
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // A process that is being killed may still have it open.
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
 }
 
 #[test]
