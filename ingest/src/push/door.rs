@@ -95,7 +95,7 @@ impl Door {
 
     fn unknown(&self, index: usize, payload: &[u8]) -> Problem {
         let text = |name: &str| {
-            let value = sonic_rs::get(&payload[..], [name]).ok()?;
+            let value = sonic_rs::get(payload, [name]).ok()?;
             sonic_rs::JsonValueTrait::as_str(&value).map(|text| self.personal.clean_attribute(text))
         };
         let event_type = text("type");
