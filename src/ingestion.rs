@@ -1,13 +1,15 @@
 //! What counts events by one catalogue: the workers of this process, and the maintenance of their tables.
 
+use crate::push::LocalLog;
 use crate::settings::{MissingRecords, Settings};
 use anyhow::{Result, bail};
 use std::sync::Arc;
 use tidewatch_engine::rollup::Catalog;
 use tidewatch_ingest::clock::Clock;
+use tidewatch_ingest::log::EVENTS_TOPIC;
 use tidewatch_ingest::maintenance::{Maintenance, MaintenanceMetrics};
 use tidewatch_ingest::metrics::IngestMetrics;
-use tidewatch_ingest::source::{FileSource, KafkaSettings, KafkaSource, Source};
+use tidewatch_ingest::source::{FileSource, KafkaSettings, KafkaSource, LogSource, Source};
 use tidewatch_ingest::worker::{WorkerError, WorkerHandle};
 use tidewatch_ingest::{Pipeline, WorkerThread, prepare};
 use tidewatch_storage::{StorageError, Store};
@@ -20,6 +22,8 @@ use tokio::task::JoinHandle;
 pub struct Plant {
     pub settings: Settings,
     pub store: Store,
+    /// What is pushed to this process.
+    pub log: LocalLog,
     pub metrics: IngestMetrics,
     pub maintenance_metrics: MaintenanceMetrics,
     pub clock: Arc<dyn Clock>,
@@ -47,7 +51,7 @@ impl Plant {
             runtime: self.commits.clone(),
         };
         let mut workers = Vec::new();
-        for source in sources(&self.settings, catalog, self.until_end)? {
+        for source in self.sources(catalog)? {
             workers.push(pipeline.start(source).await?);
         }
         // Beside commits: neither can be starved by queries, and a worker's commit waits for no task.
@@ -59,6 +63,24 @@ impl Plant {
             (stop, self.commits.spawn(maintenance.run(stopped)))
         });
         Ok(Ingestion { workers, maintenance })
+    }
+
+    /// Kafka or files, and what is pushed; one of them at least.
+    fn sources(&self, catalog: &Catalog) -> Result<Vec<Box<dyn Source>>> {
+        let mut all = match has_other_source(&self.settings) {
+            true => sources(&self.settings, catalog, self.until_end)?,
+            false => Vec::new(),
+        };
+        match &self.log {
+            LocalLog::On(log) => {
+                all.push(Box::new(LogSource::new(Arc::clone(log), &[EVENTS_TOPIC], self.until_end)));
+            }
+            LocalLog::Off { reason, hint } if all.is_empty() => bail!(
+                "no source of events, and none can be pushed: {reason}\n  hint: set \"bootstrap.servers\" in [kafka.properties], or paths in [files]; or {hint}"
+            ),
+            LocalLog::Off { .. } => {}
+        }
+        Ok(all)
     }
 
     /// Makes the tables of a catalogue that are missing and adds measures that they lack, unless another one has been counted by another
@@ -115,10 +137,17 @@ impl Ingestion {
     }
 }
 
+/// Do the settings name Kafka or files?
+pub fn has_other_source(settings: &Settings) -> bool {
+    !settings.kafka.properties.is_empty() || !settings.files.paths.is_empty()
+}
+
 /// How Kafka is read; an error when the settings do not say.
 pub fn kafka_settings(settings: &Settings, catalog: &Catalog, until_end: bool) -> Result<KafkaSettings> {
     if settings.kafka.properties.is_empty() {
-        bail!("no source of events\n  hint: set \"bootstrap.servers\" in [kafka.properties], or paths in [files]");
+        bail!(
+            "no source of events\n  hint: set \"bootstrap.servers\" in [kafka.properties], or paths in [files], or leave [push] enabled"
+        );
     }
     let topics = catalog.topics().into_iter().map(str::to_owned).collect();
     let skip_missing = settings.kafka.missing_records == MissingRecords::Skip;

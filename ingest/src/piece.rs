@@ -2,6 +2,7 @@
 
 use crate::dead_letter::DEAD_LETTERS;
 use crate::event_ids::{self, EVENT_IDS, NewIds};
+use crate::log::{self, EVENTS_TOPIC};
 use crate::source::{FILE_TOPIC, JOURNAL_TOPIC};
 use arrow::compute::concat_batches;
 use arrow::record_batch::RecordBatch;
@@ -109,7 +110,8 @@ impl WorkerPiece {
 pub(crate) enum Reads {
     /// Those of every topic.
     All,
-    /// Those of these topics, every replayed file, and the journal of letters that are put back.
+    /// Those of these topics, here or in a local log, every replayed file, the events that are pushed, and the
+    /// journal of letters that are put back.
     Topics(BTreeSet<String>),
 }
 
@@ -124,6 +126,7 @@ impl Reads {
             Self::All => true,
             Self::Topics(topics) => {
                 topics.contains(&*partition.topic)
+                    || log::topic_of(partition).is_some_and(|t| t == EVENTS_TOPIC || topics.contains(t))
                     || partition.topic.starts_with(FILE_TOPIC)
                     || *partition.topic == *JOURNAL_TOPIC
             }

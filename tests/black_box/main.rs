@@ -12,6 +12,7 @@
 //! | groups: handing over, and fencing a member that slept | `rebalance` |
 //! | other packs while it runs | `reload` |
 //! | committed and uncommitted count once, while it runs | `live` |
+//! | events over HTTP: durable when answered, once through kills and copies, bounded | `push` |
 //! | maintenance changes no answer | `maintain` |
 //! | promtool asks in PromQL and gets the numbers of SQL | `prometheus_api` |
 //! | generated requests get no 5xx and no answer outside of Prometheus' OpenAPI | `openapi` |
@@ -44,6 +45,7 @@ mod object_store;
 mod openapi;
 mod packs;
 mod prometheus_api;
+mod push;
 mod rebalance;
 mod reload;
 mod replay;
