@@ -69,7 +69,7 @@ fn aggregates_without_a_mergeable_state() {
         ),
         (
             "hdr(hdr(duration_ms)) AS x FROM call GROUP BY TEN",
-            "2:8: rollup r: hdr(Binary) is not possible → any DataFusion scalar function; aggregates: count, sum, min, max, avg, hdr, approx_distinct, last",
+            "2:8: rollup r: hdr(Binary) is not possible → any DataFusion scalar function; aggregates: count, sum, min, max, avg, hdr, approx_distinct, last, samples",
         ),
         ("sum(count(*)) AS x FROM call GROUP BY TEN", "1:15: rollup r: Aggregate function calls cannot be nested…"),
         (
