@@ -91,6 +91,17 @@ metrics! {
 }
 
 metrics! {
+    /// All metrics of the local log and of what is pushed to it.
+    PUSH;
+    LOG_RECORDS = Counter "tidewatch_log_records_total" ["topic"] "Records appended to the local log and synced to disk.";
+    LOG_BYTES = Gauge "tidewatch_log_bytes" [] "Bytes of records that the local log keeps; its bound is push.log_bytes_max.";
+    LOG_SYNC_SECONDS = Histogram "tidewatch_log_sync_duration_seconds" [] "Time to write and sync what several requests append together.";
+    LOG_REFUSED = Counter "tidewatch_log_appends_refused_total" ["reason"] "Appends that were refused: full (push.log_bytes_max of records that tables do not have yet), busy (too many wait for the disk).";
+    LOG_DROPPED = Counter "tidewatch_log_records_dropped_total" ["topic", "reason"] "Records dropped from the local log once every table had them: retention (push.log_retention has passed) or bound (push.log_bytes_max was reached before).";
+    LOG_FAILED = Gauge "tidewatch_log_failed" [] "1 when the local log cannot be written until the process is started again.";
+}
+
+metrics! {
     /// All metrics of the process as a whole.
     PROCESS;
     RELOADS = Counter "tidewatch_pack_reloads_total" ["outcome"] "Reloads of packs (SIGHUP) by outcome: applied; refused, for mistakes that the log names.";

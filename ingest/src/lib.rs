@@ -8,6 +8,7 @@
 //! | to understand | read |
 //! |---|---|
 //! | Kafka, rebalances, replay of files | [`source`] |
+//! | the local log that pushed records lie in | [`log`] |
 //! | CloudEvents to columns, what is refused | [`decode`], [`dead_letter`] |
 //! | what personal data leaves behind | [`personal`] |
 //! | how dead letters are read and put back | [`letters`] |
@@ -26,6 +27,7 @@ pub mod dead_letter;
 pub mod decode;
 pub mod event_ids;
 pub mod letters;
+pub mod log;
 pub mod maintenance;
 pub mod metrics;
 pub mod personal;
