@@ -9,6 +9,7 @@
 //! |---|---|
 //! | Kafka, rebalances, replay of files | [`source`] |
 //! | the local log that pushed records lie in | [`log`] |
+//! | samples that others push | [`samples`] |
 //! | CloudEvents to columns, what is refused | [`decode`], [`dead_letter`] |
 //! | what personal data leaves behind | [`personal`] |
 //! | how dead letters are read and put back | [`letters`] |
@@ -33,6 +34,7 @@ pub mod metrics;
 pub mod personal;
 pub mod piece;
 mod pipeline;
+pub mod samples;
 pub mod source;
 mod tables;
 pub mod worker;

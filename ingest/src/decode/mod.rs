@@ -7,6 +7,7 @@ mod columns;
 mod envelope;
 mod reject;
 mod rows;
+mod samples;
 mod tree;
 mod value;
 
@@ -104,6 +105,8 @@ pub struct Decoder {
     tenant: String,
     scratch: Vec<u8>,
     personal: Arc<Personal>,
+    /// The source of pushed samples.
+    samples: Option<usize>,
 }
 
 /// Who reads a declared event type.
@@ -127,6 +130,7 @@ impl Decoder {
         Self {
             limits,
             types,
+            samples: samples::source_of(catalog),
             sources: catalog.sources.iter().map(|plan| SourceDecoder::new(Arc::clone(plan))).collect(),
             last: Vec::new(),
             tenant: String::new(),
@@ -144,6 +148,9 @@ impl Decoder {
     /// of none. `now_us` bounds the future for records without a timestamp of their own.
     pub fn decode(&mut self, record: &RawRecord<'_>, now_us: i64) -> Result<Decoded<'_>, Box<Reject>> {
         self.last.clear();
+        if record.topic.is_some_and(samples::is_samples) {
+            return self.decode_samples(record);
+        }
         if record.payload.len() > self.limits.record_bytes_max {
             let limit = self.limits.record_bytes_max;
             return Err(Reject::new(
