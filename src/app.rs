@@ -1,8 +1,9 @@
 //! Wiring: store, ingestion, readers and the HTTP server of one process.
 
-use crate::ingestion::{Ingestion, Plant};
+use crate::ingestion::{Ingestion, Plant, has_samples};
 use crate::live::Workers;
 use crate::packs::Packs;
+use crate::push::LocalLog;
 use crate::reload::ReloadMetrics;
 use crate::settings::{LogFormat, Settings};
 use crate::signals::{Hangup, Shutdown};
@@ -11,10 +12,14 @@ use prometheus::Registry;
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use tidewatch_engine::rollup::Catalog;
+use tidewatch_engine::samples::metadata::MetadataBook;
 use tidewatch_ingest::clock::{Clock, SystemClock};
 use tidewatch_ingest::maintenance::MaintenanceMetrics;
 use tidewatch_ingest::metrics::IngestMetrics;
-use tidewatch_query::http::{Endpoints, router};
+use tidewatch_ingest::push::{self, Push, PushMetrics};
+use tidewatch_ingest::samples::{SampleMetrics, SampleReceiver};
+use tidewatch_query::http::{Checks, Endpoints, router};
 use tidewatch_query::metrics::QueryMetrics;
 use tidewatch_query::promql::PromEngine;
 use tidewatch_query::scrape::Scrape;
@@ -34,6 +39,7 @@ pub struct App {
     pub(crate) ingestion: Option<Ingestion>,
     pub(crate) live: Arc<Workers>,
     pub(crate) engine: Arc<SqlEngine>,
+    pub(crate) push: Push,
     server: JoinHandle<std::io::Result<()>>,
     stop_server: oneshot::Sender<()>,
 }
@@ -55,9 +61,14 @@ impl App {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         settings.check_packs(&packs.catalog)?;
         let registry = Registry::new();
+        // The port first: a second process with the same settings ends here, before it counts anything.
+        let listener = TcpListener::bind(settings.http.listen)
+            .await
+            .with_context(|| format!("http.listen {}: is another process using the port?", settings.http.listen))?;
         let plant = Plant {
             settings: settings.clone(),
             store: open_store(settings)?,
+            log: LocalLog::open(settings, &registry, &clock)?,
             metrics: IngestMetrics::register(&registry)?,
             maintenance_metrics: MaintenanceMetrics::register(&registry)?,
             clock: Arc::clone(&clock),
@@ -66,24 +77,26 @@ impl App {
         };
         let reloads = ReloadMetrics::register(&registry)?;
         let query_metrics = QueryMetrics::register(&registry)?;
-        // The port first: a second process with the same settings ends here, before it counts anything.
-        let listener = TcpListener::bind(settings.http.listen)
-            .await
-            .with_context(|| format!("http.listen {}: is another process using the port?", settings.http.listen))?;
-        let ingestion = plant.start(&Arc::new(packs.catalog)).await?;
+        let catalog = Arc::new(packs.catalog);
+        let ingestion = plant.start(&catalog).await?;
+        let push = open_push(&plant, &catalog, PushMetrics::register(&registry)?);
         let live = Arc::new(Workers::default());
         live.set(ingestion.handles());
         let snapshots = Snapshots::new(plant.store.clone(), Arc::clone(&live) as _);
         snapshots.define(packs.definitions);
+        let metadata = Arc::new(MetadataBook::default());
+        let samples = open_samples(&plant, &catalog, &metadata, SampleMetrics::register(&registry)?);
         let engine = Arc::new(SqlEngine::new(snapshots, settings.sql_limits(), now(&clock)));
         let scrape = Scrape::new(Arc::clone(&engine), registry, query_metrics.clone(), settings.scrape.series_max);
         let endpoints = Endpoints {
             engine: Arc::clone(&engine),
-            promql: PromEngine::new(Arc::clone(&engine), settings.prom_limits()),
+            promql: PromEngine::new(Arc::clone(&engine), settings.prom_limits()).with_metadata(Arc::clone(&metadata)),
             scrape: Arc::new(scrape),
             metrics: query_metrics,
             queries: Arc::new(Semaphore::new(settings.sql.concurrency_max)),
+            checks: checks(&plant),
         };
+        let routes = router(endpoints).merge(push::routes(push.clone())).merge(samples.routes());
         let address = listener.local_addr()?;
         let (stop_server, stopped) = oneshot::channel();
         let server = tokio::spawn(async move {
@@ -91,9 +104,9 @@ impl App {
                 // A dropped sender stops it as well.
                 let _ = stopped.await;
             };
-            axum::serve(listener, router(endpoints)).with_graceful_shutdown(stopped).await
+            axum::serve(listener, routes).with_graceful_shutdown(stopped).await
         });
-        Ok(Self { address, plant, reloads, ingestion: Some(ingestion), live, engine, server, stop_server })
+        Ok(Self { address, plant, reloads, ingestion: Some(ingestion), live, engine, push, server, stop_server })
     }
 
     /// Works until a stop or a reload is requested, a worker fails, or all sources are finished. Without
@@ -132,6 +145,42 @@ impl App {
         self.server.await??;
         Ok(result?)
     }
+}
+
+/// What takes events over HTTP, as the settings and the log allow.
+fn open_push(plant: &Plant, catalog: &Arc<Catalog>, metrics: PushMetrics) -> Push {
+    let (bounds, clock) = (plant.settings.push_bounds(), Arc::clone(&plant.clock));
+    match &plant.log {
+        LocalLog::On(log) => {
+            let worker = plant.settings.worker();
+            Push::on(Arc::clone(log), catalog, (worker.decode, worker.hash_key), bounds, metrics, clock)
+        }
+        LocalLog::Off { reason, hint } => Push::off((reason.clone(), hint.clone()), bounds, metrics, clock),
+    }
+}
+
+/// What takes samples over HTTP, as the packs and the log allow.
+fn open_samples(
+    plant: &Plant,
+    catalog: &Catalog,
+    metadata: &Arc<MetadataBook>,
+    metrics: SampleMetrics,
+) -> SampleReceiver {
+    let log = match &plant.log {
+        _ if !has_samples(catalog) => {
+            Err("no pack keeps pushed samples\n  hint: add \"builtin:prometheus\" to packs and start again".to_owned())
+        }
+        LocalLog::On(log) => Ok(Arc::clone(log)),
+        LocalLog::Off { reason, hint } => Err(format!("{reason}\n  hint: {hint}")),
+    };
+    let (limits, clock) = (plant.settings.samples_bounds(), Arc::clone(&plant.clock));
+    SampleReceiver::new(log, limits, Arc::clone(metadata), metrics, clock)
+}
+
+/// What else must be well for the process to be ready.
+fn checks(plant: &Plant) -> Checks {
+    let log = plant.log.log().cloned();
+    Checks::new([Box::new(move || log.as_ref().map_or(Ok(()), |l| l.health().map_err(|e| e.to_string()))) as _])
 }
 
 /// What `now()` gives in queries.

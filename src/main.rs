@@ -8,6 +8,7 @@ mod ingestion;
 mod live;
 mod pack_tests;
 mod packs;
+mod push;
 mod reload;
 mod settings;
 mod signals;

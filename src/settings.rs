@@ -13,8 +13,11 @@ use tidewatch_engine::rollup::Catalog;
 use tidewatch_engine::source::PersonalAction;
 use tidewatch_engine::watermark::WatermarkSettings;
 use tidewatch_ingest::decode::DecodeLimits;
+use tidewatch_ingest::log::LogSettings;
 use tidewatch_ingest::maintenance::MaintenanceSettings;
 use tidewatch_ingest::personal::HashKey;
+use tidewatch_ingest::push::PushSettings;
+use tidewatch_ingest::samples::SampleLimits;
 use tidewatch_ingest::source::KafkaSource;
 use tidewatch_ingest::worker::{BATCH_ROWS, WorkerSettings};
 use tidewatch_query::SqlLimits;
@@ -25,6 +28,9 @@ pub const DEFAULT_TOML: &str = include_str!("settings/default.toml");
 
 /// Panes of arrival time are told apart by so many hours, with room to spare.
 const HORIZON_MAX: Duration = Duration::from_secs(365 * 86_400);
+
+/// So many of the largest requests must fit into the log: it is dropped in parts, and is of no use with few.
+const LOG_BODIES_MIN: u64 = 4;
 
 const MIB: usize = 1024 * 1024;
 const DAY_S: u64 = 86_400;
@@ -37,6 +43,8 @@ pub struct Settings {
     pub storage: Storage,
     pub kafka: Kafka,
     pub files: Files,
+    pub push: Push,
+    pub samples: Samples,
     pub ingest: Ingest,
     pub personal: Personal,
     pub dedupe: Dedupe,
@@ -68,6 +76,38 @@ pub struct Kafka {
 #[serde(default, deny_unknown_fields)]
 pub struct Files {
     pub paths: Vec<PathBuf>,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Push {
+    pub enabled: bool,
+    pub path: String,
+    pub log_bytes_max: u64,
+    #[serde(with = "humantime_serde")]
+    pub log_retention: Duration,
+    pub body_bytes_max: usize,
+    pub events_max: usize,
+    pub concurrency_max: usize,
+    pub queue_max: usize,
+    #[serde(with = "humantime_serde")]
+    pub body_timeout: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Samples {
+    #[serde(with = "humantime_serde")]
+    pub flush_interval: Duration,
+    pub body_bytes_max: usize,
+    pub message_bytes_max: usize,
+    pub samples_max: usize,
+    pub labels_max: usize,
+    pub label_bytes_max: usize,
+    pub series_max_per_tenant: usize,
+    pub requests_max: usize,
+    #[serde(with = "humantime_serde")]
+    pub future_max: Duration,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -191,10 +231,12 @@ pub enum MissingRecords {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            packs: vec!["builtin:creatorflow".to_owned()],
+            packs: vec!["builtin:creatorflow".to_owned(), "builtin:prometheus".to_owned()],
             storage: Storage::default(),
             kafka: Kafka::default(),
             files: Files::default(),
+            push: Push::default(),
+            samples: Samples::default(),
             ingest: Ingest::default(),
             personal: Personal::default(),
             dedupe: Dedupe::default(),
@@ -218,6 +260,38 @@ impl Default for Storage {
 impl Default for Kafka {
     fn default() -> Self {
         Self { workers: 1, missing_records: MissingRecords::Fail, properties: BTreeMap::new() }
+    }
+}
+
+impl Default for Push {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            path: String::new(),
+            log_bytes_max: 4096 * MIB as u64,
+            log_retention: Duration::from_secs(7 * DAY_S),
+            body_bytes_max: 4 * MIB,
+            events_max: 10_000,
+            concurrency_max: 64,
+            queue_max: 256,
+            body_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Default for Samples {
+    fn default() -> Self {
+        Self {
+            flush_interval: Duration::from_secs(60),
+            body_bytes_max: 16 * MIB,
+            message_bytes_max: 64 * MIB,
+            samples_max: 200_000,
+            labels_max: 128,
+            label_bytes_max: 16 * 1024,
+            series_max_per_tenant: 500_000,
+            requests_max: 64,
+            future_max: Duration::from_secs(600),
+        }
     }
 }
 
@@ -317,6 +391,9 @@ impl Settings {
         for pack in settings.packs.iter_mut().filter(|p| !p.starts_with(crate::packs::BUILTIN)) {
             *pack = folder.join(&pack).display().to_string();
         }
+        if !settings.push.path.is_empty() {
+            settings.push.path = folder.join(&settings.push.path).display().to_string();
+        }
         let location = &mut settings.storage.location;
         if !location.contains("://") {
             *location = folder.join(&location).display().to_string();
@@ -384,6 +461,16 @@ impl Settings {
         }
         let positive = [
             ("kafka.workers", self.kafka.workers),
+            ("push.body_bytes_max", self.push.body_bytes_max),
+            ("push.events_max", self.push.events_max),
+            ("push.concurrency_max", self.push.concurrency_max),
+            ("push.queue_max", self.push.queue_max),
+            ("samples.body_bytes_max", self.samples.body_bytes_max),
+            ("samples.message_bytes_max", self.samples.message_bytes_max),
+            ("samples.samples_max", self.samples.samples_max),
+            ("samples.labels_max", self.samples.labels_max),
+            ("samples.label_bytes_max", self.samples.label_bytes_max),
+            ("samples.requests_max", self.samples.requests_max),
             ("ingest.flush_rows", self.ingest.flush_rows),
             ("ingest.flush_bytes", self.ingest.flush_bytes),
             ("ingest.record_bytes_max", self.ingest.record_bytes_max),
@@ -407,6 +494,11 @@ impl Settings {
         for (key, _) in positive.iter().filter(|(_, value)| *value == 0) {
             mistake(key, "expected at least 1, found 0".to_owned());
         }
+        let log_bytes_min = (self.push.body_bytes_max as u64).saturating_mul(LOG_BODIES_MIN);
+        if self.push.log_bytes_max < log_bytes_min {
+            let expected = format!("expected at least {LOG_BODIES_MIN} times push.body_bytes_max, {log_bytes_min}");
+            mistake("push.log_bytes_max", format!("{expected}, found {}", self.push.log_bytes_max));
+        }
         let text = self.ingest.explode_max.saturating_add(BATCH_ROWS).saturating_mul(self.ingest.string_bytes_max);
         if text > i32::MAX as usize {
             let message = "a column of text would not fit into memory\n  hint: keep (explode_max + 65536) × string_bytes_max below 2 GiB";
@@ -417,6 +509,8 @@ impl Settings {
         }
         let durations = [
             ("ingest.flush_interval", self.ingest.flush_interval),
+            ("push.body_timeout", self.push.body_timeout),
+            ("samples.flush_interval", self.samples.flush_interval),
             ("watermark.idle_after", self.watermark.idle_after),
             ("maintenance.interval", self.maintenance.interval),
             ("sql.timeout", self.sql.timeout),
@@ -466,6 +560,38 @@ impl Settings {
                 idle_after_us: us(self.watermark.idle_after),
             },
         }
+    }
+
+    /// What the worker of pushed samples needs of it.
+    pub fn samples_worker(&self) -> WorkerSettings {
+        WorkerSettings { flush_interval: self.samples.flush_interval, ..self.worker() }
+    }
+
+    /// Bounds of remote write and OTLP.
+    pub fn samples_bounds(&self) -> SampleLimits {
+        let own = &self.samples;
+        SampleLimits {
+            body_bytes_max: own.body_bytes_max,
+            message_bytes_max: own.message_bytes_max,
+            samples_max: own.samples_max,
+            labels_max: own.labels_max,
+            label_bytes_max: own.label_bytes_max,
+            series_max: own.series_max_per_tenant,
+            requests_max: own.requests_max,
+            future_max_ms: i64::try_from(own.future_max.as_millis()).unwrap_or(i64::MAX / 4),
+        }
+    }
+
+    /// Bounds of the local log.
+    pub fn log_bounds(&self) -> LogSettings {
+        let Push { log_bytes_max, log_retention, queue_max, .. } = self.push;
+        LogSettings { bytes_max: log_bytes_max, retention: log_retention, queue_max }
+    }
+
+    /// Bounds of `POST /api/v1/events`.
+    pub fn push_bounds(&self) -> PushSettings {
+        let Push { body_bytes_max, events_max, concurrency_max, body_timeout, .. } = self.push;
+        PushSettings { body_bytes_max, events_max, concurrency_max, body_timeout }
     }
 
     /// When and how tables are maintained.

@@ -99,6 +99,9 @@ metrics! {
     LOG_REFUSED = Counter "tidewatch_log_appends_refused_total" ["reason"] "Appends that were refused: full (push.log_bytes_max of records that tables do not have yet), busy (too many wait for the disk).";
     LOG_DROPPED = Counter "tidewatch_log_records_dropped_total" ["topic", "reason"] "Records dropped from the local log once every table had them: retention (push.log_retention has passed) or bound (push.log_bytes_max was reached before).";
     LOG_FAILED = Gauge "tidewatch_log_failed" [] "1 when the local log cannot be written until the process is started again.";
+    PUSH_REQUESTS = Counter "tidewatch_push_requests_total" ["outcome"] "Requests to POST /api/v1/events by outcome: accepted, or the code of the error.";
+    PUSH_EVENTS = Counter "tidewatch_push_events_total" ["outcome"] "Events of accepted requests: accepted, dead_letter, ignored (of a type that no pack declares).";
+    PUSH_SECONDS = Histogram "tidewatch_push_request_duration_seconds" [] "Time from the head of a request until its events are durable or refused.";
 }
 
 metrics! {

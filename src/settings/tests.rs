@@ -14,7 +14,7 @@ fn the_printed_defaults_are_the_defaults() {
 fn every_setting_is_explained() {
     let default: toml::Table = DEFAULT_TOML.parse().unwrap();
     let sections: Vec<&String> = default.keys().collect();
-    assert_eq!(sections.len(), 14, "a section is missing in default.toml: {sections:?}");
+    assert_eq!(sections.len(), 16, "a section is missing in default.toml: {sections:?}");
 }
 
 #[test]
@@ -48,6 +48,9 @@ fn mistakes_name_their_line() {
         ("[files]\npaths = [\"a/x\", \"b/x\"]", "t.toml:2: files.paths: two files are named x"),
         ("[ingest]\nexplode_max = 1000000", "t.toml:2: ingest.explode_max: a column of text would not fit"),
         ("[personal]\nsalt = \"${NOWHERE}\"", "t.toml:2: personal.salt: the environment variable NOWHERE is not set"),
+        ("[push]\nlog_bytes_max = 1000", "t.toml:2: push.log_bytes_max: expected at least 4 times push.body_bytes_max"),
+        ("[push]\nevents_max = 0", "t.toml:2: push.events_max: expected at least 1"),
+        ("[samples]\nlabels_max = 0", "t.toml:2: samples.labels_max: expected at least 1"),
         ("packs = []", "t.toml:1: packs: at least one pack"),
         ("listen = 3", "t.toml:1:1: unknown field `listen`"),
     ];

@@ -24,7 +24,9 @@ impl States for SampleStates {
         let (sets, mut result) = (&mut self.sets, Ok(()));
         let time_ms = |row| times.value(row).div_euclid(1000);
         if let Some(floats) = column.as_primitive_opt::<Float64Type>() {
-            rows.for_each_valid(Some(floats as &dyn Array), |row, slot| sets[slot].insert(time_ms(row), floats.value(row)));
+            rows.for_each_valid(Some(floats as &dyn Array), |row, slot| {
+                sets[slot].insert(time_ms(row), floats.value(row))
+            });
         } else {
             let encoded = column.as_binary::<i32>();
             rows.for_each_valid(Some(encoded as &dyn Array), |row, slot| {

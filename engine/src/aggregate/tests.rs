@@ -74,7 +74,8 @@ const GROUPS: u32 = 3;
 
 fn values(input: Input, events: &[Event]) -> Vec<ArrayRef> {
     if let Input::Timed = input {
-        let times = events.iter().map(|e| e.value.map(|v| v.rem_euclid(5) * 1000)).collect::<TimestampMicrosecondArray>();
+        let times =
+            events.iter().map(|e| e.value.map(|v| v.rem_euclid(5) * 1000)).collect::<TimestampMicrosecondArray>();
         return vec![column(Input::Float64, events).unwrap(), Arc::new(times.with_timezone("UTC"))];
     }
     let Input::Ordered(ordered) = input else { return column(input, events).into_iter().collect() };

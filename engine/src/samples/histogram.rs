@@ -54,7 +54,8 @@ impl NativeHistogram {
     pub fn to_bytes(&self) -> Vec<u8> {
         let counts = [self.count, self.zero_count].into_iter();
         let mut counts = counts.chain(self.positive.iter().chain(&self.negative).map(|b| b.1));
-        let is_whole = counts.all(|c| c.to_bits() != (-0.0f64).to_bits() && (0.0..=EXACT_MAX).contains(&c) && c.fract() == 0.0);
+        let is_whole =
+            counts.all(|c| c.to_bits() != (-0.0f64).to_bits() && (0.0..=EXACT_MAX).contains(&c) && c.fract() == 0.0);
         let mut out = Vec::with_capacity(32 + 3 * (self.positive.len() + self.negative.len()));
         out.push(VERSION);
         out.push(self.reset as u8 | if is_whole { WHOLE } else { 0 });
@@ -126,6 +127,10 @@ impl NativeHistogram {
         for _ in 0..reader.count(8)? {
             histogram.bounds.push(reader.float()?);
         }
-        if reader.0.is_empty() { Ok(histogram) } else { Err(SketchError::Damaged("a histogram sample goes on behind its end")) }
+        if reader.0.is_empty() {
+            Ok(histogram)
+        } else {
+            Err(SketchError::Damaged("a histogram sample goes on behind its end"))
+        }
     }
 }

@@ -32,9 +32,20 @@ fn histograms() -> impl Strategy<Value = NativeHistogram> {
             let (positive, negative) = (list(positive), list(negative));
             let zero_count = 3.0 * scale;
             let count = positive.iter().chain(&negative).map(|b| b.1).sum::<f64>() + zero_count;
-            let reset = [ResetHint::Unknown, ResetHint::Reset, ResetHint::NotReset, ResetHint::Gauge][usize::from(reset)];
+            let reset =
+                [ResetHint::Unknown, ResetHint::Reset, ResetHint::NotReset, ResetHint::Gauge][usize::from(reset)];
             let bounds = if schema == 0 { vec![0.5, 1.5, f64::MAX] } else { Vec::new() };
-            NativeHistogram { schema, reset, count, sum, zero_threshold: 1e-128, zero_count, positive, negative, bounds }
+            NativeHistogram {
+                schema,
+                reset,
+                count,
+                sum,
+                zero_threshold: 1e-128,
+                zero_count,
+                positive,
+                negative,
+                bounds,
+            }
         },
     )
 }
@@ -170,6 +181,9 @@ fn decoding_speed() {
         let start = std::time::Instant::now();
         (0..rounds).for_each(|_| sum += set.to_bytes().len() as f64);
         let encoding = start.elapsed().as_nanos() as f64 / f64::from(rounds) / 240.0;
-        println!("{name}: {} bytes/240, decode {decoding:.1} ns, encode {encoding:.1} ns per sample ({sum})", bytes.len());
+        println!(
+            "{name}: {} bytes/240, decode {decoding:.1} ns, encode {encoding:.1} ns per sample ({sum})",
+            bytes.len()
+        );
     }
 }

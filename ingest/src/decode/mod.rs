@@ -122,7 +122,9 @@ impl Decoder {
     pub fn new(catalog: &Catalog, limits: DecodeLimits) -> Self {
         let mut types: HashMap<String, Route> = HashMap::new();
         let used = catalog.sources.iter().enumerate().map(|(i, s)| (&s.def, Some(i)));
-        for (def, source) in used.chain(catalog.unused.iter().map(|def| (def, None))) {
+        let all = used.chain(catalog.unused.iter().map(|def| (def, None)));
+        // Samples are no events: none can pass for one by its type.
+        for (def, source) in all.filter(|(def, _)| !samples::is_samples(&def.topic)) {
             let route = types.entry(def.event_type.clone());
             let route = route.or_insert_with(|| Route { topic: def.topic.clone(), sources: Vec::new() });
             route.sources.extend(source);

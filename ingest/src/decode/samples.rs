@@ -12,7 +12,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 /// Does a record of this topic hold samples?
 pub(super) fn is_samples(topic: &str) -> bool {
-    topic.starts_with(SAMPLES_TOPIC)
+    topic == SAMPLES_TOPIC
 }
 
 /// The source whose rows are samples: index into [`Catalog::sources`].

@@ -28,7 +28,10 @@ mod topic;
 mod writer;
 
 pub use error::{AppendError, LogError, ReadError};
-pub use identity::{EVENTS_TOPIC, random_identity, stored_identity, topic_of};
+pub use identity::{
+    EVENTS_TOPIC, is_source_topic, log_partition, random_identity, source_topic, source_topic_of, stored_identity,
+    topic_of,
+};
 pub use metrics::LogMetrics;
 pub use read::LogRecord;
 
@@ -162,7 +165,7 @@ impl EventLog {
 
     /// The partition that tables know a topic by: `topic@identity`, 0.
     pub fn partition(&self, topic: &str) -> TopicPartition {
-        identity::partition(topic, &self.shared.identity)
+        log_partition(topic, &self.shared.identity)
     }
 
     /// Appends records to a topic, all or none, next to each other; returns the offset of the first once they

@@ -73,6 +73,20 @@ impl EventLog {
         Ok(time)
     }
 
+    /// First offset whose record arrived at `time_us` (microseconds since the epoch) or later; the end when all
+    /// arrived before. The times of records never go back by more than clocks do.
+    pub fn offset_at(&self, topic: &str, time_us: i64) -> Result<i64, ReadError> {
+        let (mut low, mut high) = (self.first(topic), self.end(topic));
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match self.time_of(topic, middle)? {
+                Some(time) if time < time_us => low = middle + 1,
+                _ => high = middle,
+            }
+        }
+        Ok(low)
+    }
+
     /// The topic of a partition of this log; `None` when it is another's.
     pub fn own_topic<'p>(&self, partition: &'p TopicPartition) -> Option<&'p str> {
         let topic = identity::topic_of(partition)?;

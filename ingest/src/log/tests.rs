@@ -79,6 +79,18 @@ fn offsets_are_without_gaps_and_survive_a_new_start() {
 }
 
 #[test]
+fn times_are_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = open(&folder);
+    for time_us in [10, 20, 20, 30] {
+        futures::executor::block_on(log.append("a", time_us, records(&["x", "y"]))).unwrap();
+    }
+    let at = |time_us| log.offset_at("a", time_us).unwrap();
+    assert_eq!([0, 10, 11, 20, 21, 30, 31].map(at), [0, 0, 2, 2, 6, 6, 8]);
+    assert_eq!(log.offset_at("b", 5), Ok(0));
+}
+
+#[test]
 fn what_does_not_exist_is_out_of_range() {
     let folder = tempfile::tempdir().unwrap();
     let log = open(&folder);

@@ -1,7 +1,8 @@
 //! The aggregate functions: their names, types and mistakes.
 
 use super::sketch::{
-    Bytes, Distinct, Estimate, Finish, FractionBelow, Hdr, Input, Quantile, Samples, Sketch, SketchAccumulator, Stored, Values,
+    Bytes, Distinct, Estimate, Finish, FractionBelow, Hdr, Input, Quantile, Samples, Sketch, SketchAccumulator, Stored,
+    Values,
 };
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{Result, ScalarValue, plan_err};
@@ -122,7 +123,9 @@ impl AggregateUDFImpl for SketchAggregate {
             (Role::Quantile, _) => {
                 plan_err!("quantile takes a histogram column and a number, as in quantile(duration_ms, 0.95)")
             }
-            (Role::HdrMerge | Role::DistinctMerge | Role::SamplesMerge, [sketch]) if is_binary(sketch) => Ok(vec![DataType::Binary]),
+            (Role::HdrMerge | Role::DistinctMerge | Role::SamplesMerge, [sketch]) if is_binary(sketch) => {
+                Ok(vec![DataType::Binary])
+            }
             (Role::HdrMerge, _) => plan_err!("hdr_merge takes one histogram column"),
             (Role::DistinctMerge, _) => {
                 plan_err!("distinct_merge takes one column made by approx_distinct(…) in a rollup")

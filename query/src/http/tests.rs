@@ -15,7 +15,8 @@ pub(super) async fn routes(queries: usize) -> (tempfile::TempDir, Arc<FakeWorker
     engine.snapshots().define(declared());
     let scrape = Arc::new(Scrape::new(engine.clone(), registry, metrics.clone(), 100));
     let promql = PromEngine::new(Arc::clone(&engine), prom_limits());
-    let endpoints = Endpoints { engine, promql, scrape, metrics, queries: Arc::new(Semaphore::new(queries)) };
+    let queries = Arc::new(Semaphore::new(queries));
+    let endpoints = Endpoints { engine, promql, scrape, metrics, queries, checks: Checks::default() };
     (folder, workers, router(endpoints))
 }
 

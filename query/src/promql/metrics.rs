@@ -88,8 +88,11 @@ fn metrics_of(rollup: &RollupSchema) -> impl Iterator<Item = Metric> + '_ {
             MeasureKind::Min { .. } | MeasureKind::Max { .. } | MeasureKind::Last { .. } => return None,
         };
         let counts_things = matches!(measure.kind, MeasureKind::Count | MeasureKind::Distinct);
-        let (stem, scale) =
-            if counts_things || measure.kind == MeasureKind::Samples { (Cow::Borrowed(measure.name.as_str()), 1.0) } else { base_unit(&measure.name) };
+        let (stem, scale) = if counts_things || measure.kind == MeasureKind::Samples {
+            (Cow::Borrowed(measure.name.as_str()), 1.0)
+        } else {
+            base_unit(&measure.name)
+        };
         let suffix = match (kind, measure.kind) {
             (Kind::Counter, _) => "_total",
             (_, MeasureKind::Min { value } | MeasureKind::Max { value } | MeasureKind::Last { value })

@@ -72,7 +72,8 @@ impl Naming<'_> {
     fn labels(&self, texts: &[Option<&str>]) -> std::result::Result<Labels, ArrowError> {
         match self {
             Self::Of(metric) => {
-                let pairs = metric.labels.iter().zip(texts).filter_map(|((label, _), text)| Some((label.as_str(), (*text)?)));
+                let pairs =
+                    metric.labels.iter().zip(texts).filter_map(|((label, _), text)| Some((label.as_str(), (*text)?)));
                 Ok(Labels::new(pairs.chain([("__name__", metric.name.as_str())])))
             }
             Self::Pushed => {
@@ -131,7 +132,11 @@ pub async fn read(
         let mut columns: Vec<Expr> = naming.keys().iter().map(|key| ident(*key)).collect();
         columns.push(ident(naming.column()));
         let within = within(rollup, selection.start_ms, selection.end_ms);
-        naming.conditions(&selection.matchers).into_iter().try_fold(frame.filter(within)?, DataFrame::filter)?.select(columns)
+        naming
+            .conditions(&selection.matchers)
+            .into_iter()
+            .try_fold(frame.filter(within)?, DataFrame::filter)?
+            .select(columns)
     };
     let answer = engine.over(snapshot, naming.rollup(), build, samples_max).await?;
     let mut found = Found { series: Vec::new(), places: HashMap::new(), samples: 0 };
@@ -278,7 +283,8 @@ impl Found {
 
 /// The histogram as PromQL evaluates it.
 fn evaluable(histogram: NativeHistogram) -> Histogram {
-    let NativeHistogram { schema, reset, count, sum, zero_threshold, zero_count, positive, negative, bounds } = histogram;
+    let NativeHistogram { schema, reset, count, sum, zero_threshold, zero_count, positive, negative, bounds } =
+        histogram;
     let layout = match bounds.is_empty() && schema != tidewatch_engine::samples::SCHEMA_CUSTOM {
         true => Layout::Exponential { schema },
         false => Layout::Custom { bounds: bounds.into() },
@@ -292,8 +298,7 @@ fn evaluable(histogram: NativeHistogram) -> Histogram {
         ResetHint::Gauge => CounterReset::Gauge,
     };
     let (positive, negative) = (buckets(positive), buckets(negative));
-    let mut histogram =
-        Histogram { layout, counter_reset, count, sum, zero_threshold, zero_count, positive, negative };
+    let mut histogram = Histogram { layout, counter_reset, count, sum, zero_threshold, zero_count, positive, negative };
     histogram.compact();
     histogram
 }

@@ -5,8 +5,8 @@ use super::request::Form;
 use super::response::{Failure, labels as label_set, limited, success};
 use axum::extract::{Path, State};
 use axum::response::Response;
-use std::collections::BTreeMap;
 use serde_json::{Map, Value as Json, json};
+use std::collections::BTreeMap;
 
 /// What is looked at when a request names no start.
 const SPAN_MS: i64 = 3_600_000;

@@ -11,7 +11,7 @@ use tidewatch_engine::commit::OffsetRange;
 use tidewatch_engine::rollup::{Dimension, DimensionType, Measure, MeasureKind, RollupSchema, Tier, ValueType};
 use tidewatch_engine::samples::{NativeHistogram, STALE_BITS, SampleSet};
 use tidewatch_engine::time::MINUTE_US;
-use tidewatch_promql::{Grammar, Matcher, MatchOp, Options, Query, Sample, Value};
+use tidewatch_promql::{Grammar, MatchOp, Matcher, Options, Query, Sample, Value};
 use tidewatch_storage::{Rows, Store, Table};
 
 fn rollup() -> RollupSchema {
@@ -72,9 +72,11 @@ async fn world() -> (tempfile::TempDir, PromEngine, Arc<crate::sql::SqlEngine>) 
     let a = r#"{"instance":"a","job":"x"}"#;
     commit(&store, 0, &[up(a, &[(0, 1.0), (15, 1.0)]), up(r#"{"instance":"b","job":"x"}"#, &[(0, 0.0)])], &[]).await;
     // The same sample twice, one late, one in the next window, a mark that the series ended.
-    commit(&store, 1, &[up(a, &[(15, 1.0), (30, 0.0)]), up(a, &[(900, 1.0), (915, f64::from_bits(STALE_BITS))])], &[]).await;
+    commit(&store, 1, &[up(a, &[(15, 1.0), (30, 0.0)]), up(a, &[(900, 1.0), (915, f64::from_bits(STALE_BITS))])], &[])
+        .await;
     let counter: Vec<(i64, f64)> = (0..=20).map(|at| (at * 15, (at * 3) as f64)).collect();
-    commit(&store, 2, &[Row("shop", "http_requests_total", r#"{"path":"/a\"b","tenant":"inner"}"#, &counter)], &[]).await;
+    commit(&store, 2, &[Row("shop", "http_requests_total", r#"{"path":"/a\"b","tenant":"inner"}"#, &counter)], &[])
+        .await;
     let histogram = |count: f64| NativeHistogram {
         count,
         sum: count * 2.0,
@@ -113,7 +115,11 @@ async fn samples_answer_with_lookback_marks_and_extrapolation() {
     assert_eq!(at(&engine, "up", 600).await, [""; 0], "five minutes later nothing stands for them");
     assert_eq!(at(&engine, "up", 914).await, [format!("{a} 1")]);
     assert_eq!(at(&engine, "up", 916).await, [""; 0], "the series has ended");
-    assert_eq!(at(&engine, r#"sum(count_over_time(up{instance="a"}[20m]))"#, 920).await, ["{} 4"], "each once, without the mark");
+    assert_eq!(
+        at(&engine, r#"sum(count_over_time(up{instance="a"}[20m]))"#, 920).await,
+        ["{} 4"],
+        "each once, without the mark"
+    );
     // 57 seen between 15 s and 300 s, extrapolated to the range of 300 s.
     assert_eq!(at(&engine, "sum(increase(http_requests_total[5m]))", 300).await, ["{} 60"]);
     assert_eq!(at(&engine, r#"{__name__=~"up|nothing",instance!="b"}"#, 40).await, [format!("{a} 0")]);
@@ -132,7 +138,10 @@ async fn tenants_and_labels_are_found() {
     let names = engine.label_values("__name__", &[], 0, 10_000).await.unwrap();
     assert_eq!(names.into_iter().collect::<Vec<_>>(), ["http_requests_total", "latency", "up"]);
     let labels = engine.label_names(&[], 0, 10_000).await.unwrap();
-    assert_eq!(labels.into_iter().collect::<Vec<_>>(), ["__name__", "exported_tenant", "instance", "job", "path", "tenant"]);
+    assert_eq!(
+        labels.into_iter().collect::<Vec<_>>(),
+        ["__name__", "exported_tenant", "instance", "job", "path", "tenant"]
+    );
     let matcher = Matcher::new(MatchOp::Equal, "job", "x").unwrap();
     let series = engine.series(&[vec![matcher.clone()]], 0, 10_000).await.unwrap();
     assert_eq!(series.len(), 2);
