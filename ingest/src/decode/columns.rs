@@ -1,7 +1,8 @@
 //! Column buffers that can take back the row in progress, which Arrow's builders cannot.
 
 use arrow::array::{
-    ArrayRef, BinaryArray, BooleanArray, Decimal128Array, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray,
+    ArrayRef, BinaryArray, BooleanArray, Decimal128Array, Float64Array, Int64Array, StringArray,
+    TimestampMicrosecondArray,
 };
 use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::DataType;
@@ -18,12 +19,20 @@ pub(super) struct Column {
 #[derive(Debug)]
 enum Values {
     /// UTF-8, or any bytes.
-    Text { bytes: Vec<u8>, ends: Vec<i32>, is_utf8: bool },
+    Text {
+        bytes: Vec<u8>,
+        ends: Vec<i32>,
+        is_utf8: bool,
+    },
     Int(Vec<i64>),
     Time(Vec<i64>),
     Float(Vec<f64>),
     Bool(Vec<bool>),
-    Decimal { values: Vec<i128>, precision: u8, scale: i8 },
+    Decimal {
+        values: Vec<i128>,
+        precision: u8,
+        scale: i8,
+    },
 }
 
 impl Column {

@@ -24,7 +24,8 @@ impl Decoder {
     pub(super) fn decode_samples(&mut self, record: &RawRecord<'_>) -> Result<Decoded<'_>, Box<Reject>> {
         let Some(source) = self.samples else { return Ok(Decoded::Ignored { declared: false }) };
         let broken = |detail: String| Reject::new(Reason::UnsupportedFormat, detail);
-        let samples = Record::decode(record.payload).map_err(|error| broken(format!("a record of samples: {error}")))?;
+        let samples =
+            Record::decode(record.payload).map_err(|error| broken(format!("a record of samples: {error}")))?;
         let hash = xxh3_64(record.payload) as i64;
         let decoder = &mut self.sources[source];
         match decoder.add_samples(&samples, hash) {
@@ -74,7 +75,11 @@ impl Cell {
 
 impl SourceDecoder {
     /// Adds a row per sample; says how many, and the newest time in microseconds since the epoch.
-    fn add_samples(&mut self, record: &Record, hash: i64) -> Result<(usize, i64), tidewatch_engine::sketch::SketchError> {
+    fn add_samples(
+        &mut self,
+        record: &Record,
+        hash: i64,
+    ) -> Result<(usize, i64), tidewatch_engine::sketch::SketchError> {
         let cells: Vec<Cell> = self.plan.columns.fields().iter().map(|f| Cell::of(f.name())).collect();
         let (first, mut newest_us) = (self.event_time_us.len(), i64::MIN);
         for series in &record.series {

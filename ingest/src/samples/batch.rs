@@ -141,7 +141,9 @@ impl Batch {
         }
         let shown = || format!("{metric}{labels}");
         let (at_time, of_histogram) = (
-            (late > 0).then(|| format!("{}: more than {} s ahead, or before 1970", shown(), self.limits.future_max_ms / 1000)),
+            (late > 0).then(|| {
+                format!("{}: more than {} s ahead, or before 1970", shown(), self.limits.future_max_ms / 1000)
+            }),
             (unfit > 0).then(|| format!("{}: buckets of a histogram do not fit together", shown())),
         );
         at_time.into_iter().for_each(|what| self.refuse(Refusal::Time, late, what));

@@ -164,11 +164,11 @@ enum Message {
 async fn write(State(receiver): State<SampleReceiver>, headers: HeaderMap, body: Bytes) -> Response {
     let message = match message_of(&headers) {
         Ok(message) => message,
-        Err(failure) => return failure.response_of_write(),
+        Err(failure) => return failure.response_of_write(Message::V1),
     };
     match receive(&receiver, message, &headers, &body).await {
-        Ok(answer) => answer.response_of_write(),
-        Err(failure) => failure.response_of_write(),
+        Ok(answer) => answer.response_of_write(message),
+        Err(failure) => failure.response_of_write(message),
     }
 }
 
@@ -179,7 +179,8 @@ async fn receive(
     body: &[u8],
 ) -> Result<Answer, Failure> {
     let tenant = tenant_of(headers)?;
-    let _permit = receiver.shared.requests.try_acquire().map_err(|_| Failure::busy(receiver.shared.limits.requests_max))?;
+    let _permit =
+        receiver.shared.requests.try_acquire().map_err(|_| Failure::busy(receiver.shared.limits.requests_max))?;
     let bytes = decompress(body, receiver.shared.limits.message_bytes_max)?;
     let mut batch = receiver.batch(tenant);
     match message {
@@ -230,7 +231,9 @@ fn decompress(body: &[u8], bytes_max: usize) -> Result<Vec<u8>, Failure> {
     let bad = |error: snap::Error| Failure::bad(format!("the body is not snappy (block format): {error}"));
     let length = snap::raw::decompress_len(body).map_err(bad)?;
     if length > bytes_max {
-        return Err(Failure::too_large(format!("{length} bytes decompressed, the limit is {bytes_max} (samples.message_bytes_max)")));
+        return Err(Failure::too_large(format!(
+            "{length} bytes decompressed, the limit is {bytes_max} (samples.message_bytes_max)"
+        )));
     }
     snap::raw::Decoder::new().decompress_vec(body).map_err(bad)
 }

@@ -1,5 +1,6 @@
 //! Answers as senders understand them: what is final and what is worth another try.
 
+use super::Message;
 use super::batch::Refusal;
 use crate::log::AppendError;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -42,8 +43,8 @@ impl Answer {
     }
 
     /// 204, or 400 when something was refused: the same request would be refused again.
-    pub fn response_of_write(&self) -> Response {
-        let written = written(self.samples, self.histograms);
+    pub fn response_of_write(&self, message: Message) -> Response {
+        let written = written(message, self.samples, self.histograms);
         match self.refused.is_empty() {
             true => (StatusCode::NO_CONTENT, written).into_response(),
             false => (StatusCode::BAD_REQUEST, written, self.refused_text() + "\n").into_response(),
@@ -51,7 +52,11 @@ impl Answer {
     }
 }
 
-fn written(samples: u64, histograms: u64) -> HeaderMap {
+/// What 2.0 wants to be told; to a sender of 1.0 it would mean that we had understood 2.0.
+fn written(message: Message, samples: u64, histograms: u64) -> HeaderMap {
+    if message == Message::V1 {
+        return HeaderMap::new();
+    }
     let counts = [(SAMPLES_WRITTEN, samples), (HISTOGRAMS_WRITTEN, histograms), (EXEMPLARS_WRITTEN, 0)];
     counts.into_iter().map(|(name, count)| (header::HeaderName::from_static(name), HeaderValue::from(count))).collect()
 }
@@ -90,8 +95,8 @@ impl Failure {
     }
 
     /// As a remote write sender reads it.
-    pub fn response_of_write(self) -> Response {
-        let (headers, status) = (written(0, 0), self.status);
+    pub fn response_of_write(self, message: Message) -> Response {
+        let (headers, status) = (written(message, 0, 0), self.status);
         let mut response = (status, headers, self.message + "\n").into_response();
         if status == StatusCode::SERVICE_UNAVAILABLE {
             response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);

@@ -110,7 +110,8 @@ impl Source for LogSource {
             }
             let read = self.log.read(topic, *next, records_max - count, &mut |record| {
                 let timestamp_us = Some(record.time_us);
-                let raw = RawRecord { topic: routed.as_deref(), payload: record.payload, timestamp_us, headers: &NoHeaders };
+                let raw =
+                    RawRecord { topic: routed.as_deref(), payload: record.payload, timestamp_us, headers: &NoHeaders };
                 // An empty record says nothing; its offset is covered all the same.
                 if !record.payload.is_empty() {
                     sink(&SourceRecord { slot, partition, offset: record.offset, raw });

@@ -59,12 +59,7 @@ pub(super) async fn export(State(receiver): State<SampleReceiver>, headers: Head
     }
 }
 
-async fn receive(
-    receiver: &SampleReceiver,
-    form: Form,
-    headers: &HeaderMap,
-    body: &[u8],
-) -> Result<Answer, Failure> {
+async fn receive(receiver: &SampleReceiver, form: Form, headers: &HeaderMap, body: &[u8]) -> Result<Answer, Failure> {
     let tenant = tenant_of(headers)?;
     let limits = &receiver.shared.limits;
     let _permit = receiver.shared.requests.try_acquire().map_err(|_| Failure::busy(limits.requests_max))?;
@@ -148,7 +143,7 @@ fn refused(failure: Failure, form: Form) -> Response {
         Form::Protobuf => Status { code, message: failure.message.clone() }.encode_to_vec(),
         Form::Json => json!({ "code": code, "message": failure.message }).to_string().into_bytes(),
     };
-    let mut response = failure.response_of_write();
+    let mut response = failure.response_of_write(super::Message::V1);
     response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(form.media_type()));
     response.headers_mut().remove(header::CONTENT_LENGTH);
     *response.body_mut() = body.into();

@@ -39,15 +39,8 @@ const UNITS: [(&str, &str); 25] = [
 ];
 
 /// Units after a slash.
-const PER_UNITS: [(&str, &str); 7] = [
-    ("s", "second"),
-    ("m", "minute"),
-    ("h", "hour"),
-    ("d", "day"),
-    ("w", "week"),
-    ("mo", "month"),
-    ("y", "year"),
-];
+const PER_UNITS: [(&str, &str); 7] =
+    [("s", "second"), ("m", "minute"), ("h", "hour"), ("d", "day"), ("w", "week"), ("mo", "month"), ("y", "year")];
 
 /// The name of a metric with the suffixes that its unit and shape ask for.
 pub(super) fn metric(name: &str, unit: &str, shape: Shape) -> String {
@@ -117,7 +110,12 @@ mod tests {
             ("system.network.dropped", "{packets}/s", Shape::Other, "system_network_dropped_per_second"),
             ("hw.gpu.memory.utilization", "1", Shape::Gauge, "hw_gpu_memory_utilization_ratio"),
             ("http.server.duration", "ms", Shape::Other, "http_server_duration_milliseconds"),
-            ("active_directory.ds.replication.network.io", "By", Shape::Counter, "active_directory_ds_replication_network_io_bytes_total"),
+            (
+                "active_directory.ds.replication.network.io",
+                "By",
+                Shape::Counter,
+                "active_directory_ds_replication_network_io_bytes_total",
+            ),
             ("total_of.things", "", Shape::Counter, "of_things_total"),
             ("memory_usage_bytes", "By", Shape::Other, "memory_usage_bytes"),
             ("large.number.of.libraries", "{lib}/{day}", Shape::Gauge, "large_number_of_libraries"),

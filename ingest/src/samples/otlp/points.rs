@@ -216,9 +216,8 @@ fn text(value: Option<&AnyValue>) -> String {
 }
 
 fn json(value: &Value) -> serde_json::Value {
-    let of = |value: &Option<AnyValue>| {
-        value.as_ref().and_then(|v| v.value.as_ref()).map_or(serde_json::Value::Null, json)
-    };
+    let of =
+        |value: &Option<AnyValue>| value.as_ref().and_then(|v| v.value.as_ref()).map_or(serde_json::Value::Null, json);
     match value {
         Value::StringValue(text) => text.as_str().into(),
         Value::BoolValue(value) => (*value).into(),
