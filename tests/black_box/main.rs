@@ -14,6 +14,7 @@
 //! | committed and uncommitted count once, while it runs | `live` |
 //! | maintenance changes no answer | `maintain` |
 //! | promtool asks in PromQL and gets the numbers of SQL | `prometheus_api` |
+//! | Prometheus, its Go client and OpenTelemetry push samples; PromQL answers as Prometheus | `remote_write` |
 //! | promtool and the OpenMetrics parser accept `/metrics` | `scrape` |
 //! | every rollup and the metrics of the built-in pack, beside DuckDB over raw events | `creatorflow` |
 //! | percentiles of real spans, through a broker | `nezha` |
@@ -43,6 +44,7 @@ mod packs;
 mod prometheus_api;
 mod rebalance;
 mod reload;
+mod remote_write;
 mod replay;
 mod retail;
 mod scrape;

@@ -309,7 +309,11 @@ fn the_bytes_on_the_format_page_are_ours() {
     let mut distinct = DistinctSketch::new();
     distinct.insert_hash(crate::sketch::distinct::hash_value(b"a"));
     distinct.insert_hash(crate::sketch::distinct::hash_value(&5i64.to_le_bytes()));
-    assert_eq!(examples, [hex(&histogram.to_v2()), hex(&distinct.to_bytes())]);
+    let mut samples = crate::samples::SampleSet::new();
+    for (time_ms, value) in [(1000, 1.0), (2000, 2.5), (3500, f64::from_bits(crate::samples::STALE_BITS))] {
+        samples.insert(time_ms, value);
+    }
+    assert_eq!(examples, [hex(&histogram.to_v2()), hex(&distinct.to_bytes()), hex(&samples.to_bytes())]);
 }
 
 #[test]

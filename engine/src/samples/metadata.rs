@@ -33,11 +33,11 @@ impl MetadataBook {
             text.truncate(end.unwrap_or_default());
         }
         let mut metrics = self.lock();
+        let has_room = metrics.len() < METRICS_MAX;
         match metrics.get_mut(metric) {
-            Some(known) if *known == metadata => {}
             Some(known) => *known = metadata,
-            None if metrics.len() >= METRICS_MAX => return false,
-            None => _ = metrics.insert(metric.to_owned(), metadata),
+            None if has_room => _ = metrics.insert(metric.to_owned(), metadata),
+            None => return false,
         }
         true
     }

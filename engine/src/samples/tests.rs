@@ -167,6 +167,7 @@ fn metadata_has_a_bound() {
 /// `cargo test --workspace --lib -- --ignored samples::tests::decoding_speed --nocapture`
 #[test]
 #[ignore = "a measurement"]
+#[expect(clippy::disallowed_methods, reason = "it measures")]
 fn decoding_speed() {
     for (name, value) in [("counter", (|at| (at * 3) as f64) as fn(i64) -> f64), ("noise", |at| (at as f64).sin())] {
         let mut set = SampleSet::new();

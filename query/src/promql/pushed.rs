@@ -12,7 +12,6 @@ use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 use datafusion::common::ScalarValue;
-use datafusion::error::Result;
 use datafusion::functions::string::expr_fn::contains;
 use datafusion::logical_expr::{Expr, ident};
 use datafusion::prelude::{DataFrame, lit};
@@ -69,7 +68,7 @@ impl Naming<'_> {
     }
 
     /// The labels of a row's texts, in the order of [`Self::keys`].
-    fn labels(&self, texts: &[Option<&str>]) -> std::result::Result<Labels, ArrowError> {
+    fn labels(&self, texts: &[Option<&str>]) -> Result<Labels, ArrowError> {
         match self {
             Self::Of(metric) => {
                 let pairs =
@@ -80,10 +79,11 @@ impl Naming<'_> {
                 let [metric, labels, tenant] = [0, 1, 2].map(|at| texts.get(at).copied().flatten().unwrap_or_default());
                 let mut pairs: BTreeMap<String, String> =
                     serde_json::from_str(labels).map_err(|e| ArrowError::ExternalError(Box::new(e)))?;
-                if tenant != NO_TENANT && !tenant.is_empty() {
-                    if let Some(pushed) = pairs.insert(TENANT.to_owned(), tenant.to_owned()) {
-                        pairs.insert(EXPORTED_TENANT.to_owned(), pushed);
-                    }
+                if tenant != NO_TENANT
+                    && !tenant.is_empty()
+                    && let Some(pushed) = pairs.insert(TENANT.to_owned(), tenant.to_owned())
+                {
+                    pairs.insert(EXPORTED_TENANT.to_owned(), pushed);
                 }
                 pairs.insert("__name__".to_owned(), metric.to_owned());
                 Ok(Labels::new(pairs))
@@ -124,7 +124,7 @@ pub async fn read(
     naming: Naming<'_>,
     selection: &Selection,
     samples_max: usize,
-) -> std::result::Result<Vec<Series>, SqlError> {
+) -> Result<Vec<Series>, SqlError> {
     let Some(rollup) = snapshot.tables.get(naming.rollup()).and_then(|t| t.rollup.as_ref()) else {
         return Ok(Vec::new());
     };
@@ -160,7 +160,7 @@ pub async fn series_within(
     matchers: &[Matcher],
     (start_ms, end_ms): (i64, i64),
     series_max: usize,
-) -> std::result::Result<Vec<Labels>, SqlError> {
+) -> Result<Vec<Labels>, SqlError> {
     let Some(rollup) = snapshot.tables.get(naming.rollup()).and_then(|t| t.rollup.as_ref()) else {
         return Ok(Vec::new());
     };
@@ -200,7 +200,7 @@ fn within(rollup: &RollupSchema, start_ms: i64, end_ms: i64) -> Expr {
         .and(ident(WINDOW_END).gt(instant(start_us)))
 }
 
-fn texts(batch: &RecordBatch, count: usize) -> std::result::Result<Vec<StringArray>, ArrowError> {
+fn texts(batch: &RecordBatch, count: usize) -> Result<Vec<StringArray>, ArrowError> {
     (0..count).map(|at| Ok(cast(batch.column(at), &DataType::Utf8)?.as_string::<i32>().clone())).collect()
 }
 
@@ -218,12 +218,7 @@ struct Found {
 }
 
 impl Found {
-    fn add(
-        &mut self,
-        batch: &RecordBatch,
-        naming: Naming<'_>,
-        selection: &Selection,
-    ) -> std::result::Result<(), ArrowError> {
+    fn add(&mut self, batch: &RecordBatch, naming: Naming<'_>, selection: &Selection) -> Result<(), ArrowError> {
         let count = batch.num_columns() - 1;
         let texts = texts(batch, count)?;
         let sets = cast(batch.column(count), &DataType::Binary)?;
@@ -258,7 +253,7 @@ impl Found {
         Ok(())
     }
 
-    fn into_series(self, selection: &Selection) -> std::result::Result<Vec<Series>, ArrowError> {
+    fn into_series(self, selection: &Selection) -> Result<Vec<Series>, ArrowError> {
         let is_wanted = |time_ms: i64| (selection.start_ms..=selection.end_ms).contains(&time_ms);
         let mut all = Vec::with_capacity(self.series.len());
         for (labels, mut set) in self.series {

@@ -100,12 +100,14 @@ fn histogram_point(json: &Value) -> Result<HistogramDataPoint, Failure> {
 }
 
 fn exponential_point(json: &Value) -> Result<ExponentialHistogramDataPoint, Failure> {
-    let buckets = |name: &str| match present(json, name) {
-        None => Ok(None),
-        Some(found) => Ok(Some(Buckets {
-            offset: integer(found, "offset")? as i32,
-            bucket_counts: list(found, "bucketCounts", |count| as_unsigned(count, "bucketCounts"))?,
-        })),
+    let buckets = |name: &str| -> Result<Option<Buckets>, Failure> {
+        match present(json, name) {
+            None => Ok(None),
+            Some(found) => Ok(Some(Buckets {
+                offset: integer(found, "offset")? as i32,
+                bucket_counts: list(found, "bucketCounts", |count| as_unsigned(count, "bucketCounts"))?,
+            })),
+        }
     };
     Ok(ExponentialHistogramDataPoint {
         attributes: attributes(json)?,

@@ -142,7 +142,7 @@ async fn tenants_and_labels_are_found() {
         labels.into_iter().collect::<Vec<_>>(),
         ["__name__", "exported_tenant", "instance", "job", "path", "tenant"]
     );
-    let matcher = Matcher::new(MatchOp::Equal, "job", "x").unwrap();
+    let matcher = Matcher::new("job", MatchOp::Equal, "x").unwrap();
     let series = engine.series(&[vec![matcher.clone()]], 0, 10_000).await.unwrap();
     assert_eq!(series.len(), 2);
     assert!(engine.series(&[vec![matcher]], 3_600_000, 3_700_000).await.unwrap().is_empty());
