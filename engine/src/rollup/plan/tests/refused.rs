@@ -303,7 +303,7 @@ fn mistakes_in_sources_are_told_with_their_line() {
         (source("a", "    colour: red"), "sources.yaml:5:5: sources[0]: unknown field `colour`…"),
         (
             source("a", "    fields:\n      x: int32"),
-            "sources.yaml:6:10: sources[0].fields.x: unknown type `int32`; expected string, int64, float64, boolean, timestamp, decimal(SCALE), or {enum: [...]}",
+            "sources.yaml:6:10: sources[0].fields.x: unknown type `int32`; expected string, int64, float64, boolean, timestamp, decimal(SCALE), sample, or {enum: [...]}",
         ),
         (
             source("a", "    fields:\n      x: decimal(19)"),
