@@ -1,6 +1,6 @@
 //! Wiring: store, ingestion, readers and the HTTP server of one process.
 
-use crate::ingestion::{Ingestion, Plant};
+use crate::ingestion::{Ingestion, Plant, has_samples};
 use crate::live::Workers;
 use crate::packs::Packs;
 use crate::push::LocalLog;
@@ -13,10 +13,12 @@ use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tidewatch_engine::rollup::Catalog;
+use tidewatch_engine::samples::metadata::MetadataBook;
 use tidewatch_ingest::clock::{Clock, SystemClock};
 use tidewatch_ingest::maintenance::MaintenanceMetrics;
 use tidewatch_ingest::metrics::IngestMetrics;
 use tidewatch_ingest::push::{self, Push, PushMetrics};
+use tidewatch_ingest::samples::{SampleMetrics, SampleReceiver};
 use tidewatch_query::http::{Checks, Endpoints, router};
 use tidewatch_query::metrics::QueryMetrics;
 use tidewatch_query::promql::PromEngine;
@@ -82,17 +84,19 @@ impl App {
         live.set(ingestion.handles());
         let snapshots = Snapshots::new(plant.store.clone(), Arc::clone(&live) as _);
         snapshots.define(packs.definitions);
+        let metadata = Arc::new(MetadataBook::default());
+        let samples = open_samples(&plant, &catalog, &metadata, SampleMetrics::register(&registry)?);
         let engine = Arc::new(SqlEngine::new(snapshots, settings.sql_limits(), now(&clock)));
         let scrape = Scrape::new(Arc::clone(&engine), registry, query_metrics.clone(), settings.scrape.series_max);
         let endpoints = Endpoints {
             engine: Arc::clone(&engine),
-            promql: PromEngine::new(Arc::clone(&engine), settings.prom_limits()),
+            promql: PromEngine::new(Arc::clone(&engine), settings.prom_limits()).with_metadata(Arc::clone(&metadata)),
             scrape: Arc::new(scrape),
             metrics: query_metrics,
             queries: Arc::new(Semaphore::new(settings.sql.concurrency_max)),
             checks: checks(&plant),
         };
-        let routes = router(endpoints).merge(push::routes(push.clone()));
+        let routes = router(endpoints).merge(push::routes(push.clone())).merge(samples.routes());
         let address = listener.local_addr()?;
         let (stop_server, stopped) = oneshot::channel();
         let server = tokio::spawn(async move {
@@ -153,6 +157,24 @@ fn open_push(plant: &Plant, catalog: &Arc<Catalog>, metrics: PushMetrics) -> Pus
         }
         LocalLog::Off { reason, hint } => Push::off((reason.clone(), hint.clone()), bounds, metrics, clock),
     }
+}
+
+/// What takes samples over HTTP, as the packs and the log allow.
+fn open_samples(
+    plant: &Plant,
+    catalog: &Catalog,
+    metadata: &Arc<MetadataBook>,
+    metrics: SampleMetrics,
+) -> SampleReceiver {
+    let log = match &plant.log {
+        _ if !has_samples(catalog) => {
+            Err("no pack keeps pushed samples\n  hint: add \"builtin:prometheus\" to packs and start again".to_owned())
+        }
+        LocalLog::On(log) => Ok(Arc::clone(log)),
+        LocalLog::Off { reason, hint } => Err(format!("{reason}\n  hint: {hint}")),
+    };
+    let (limits, clock) = (plant.settings.samples_bounds(), Arc::clone(&plant.clock));
+    SampleReceiver::new(log, limits, Arc::clone(metadata), metrics, clock)
 }
 
 /// What else must be well for the process to be ready.

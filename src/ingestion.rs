@@ -4,11 +4,12 @@ use crate::push::LocalLog;
 use crate::settings::{MissingRecords, Settings};
 use anyhow::{Result, bail};
 use std::sync::Arc;
-use tidewatch_engine::rollup::Catalog;
+use tidewatch_engine::rollup::{Catalog, SourcePlan};
 use tidewatch_ingest::clock::Clock;
-use tidewatch_ingest::log::EVENTS_TOPIC;
+use tidewatch_ingest::log::{EVENTS_TOPIC, EventLog, is_source_topic};
 use tidewatch_ingest::maintenance::{Maintenance, MaintenanceMetrics};
 use tidewatch_ingest::metrics::IngestMetrics;
+use tidewatch_ingest::samples::{LOG_TOPIC, SAMPLES_TOPIC};
 use tidewatch_ingest::source::{FileSource, KafkaSettings, KafkaSource, LogSource, Source};
 use tidewatch_ingest::worker::{WorkerError, WorkerHandle};
 use tidewatch_ingest::{Pipeline, WorkerThread, prepare};
@@ -54,6 +55,9 @@ impl Plant {
         for source in self.sources(catalog)? {
             workers.push(pipeline.start(source).await?);
         }
+        if let Some(log) = self.log.log().filter(|_| has_samples(catalog)) {
+            workers.push(self.start_samples(&pipeline, log).await?);
+        }
         // Beside commits: neither can be starved by queries, and a worker's commit waits for no task.
         let maintenance = self.settings.maintenance.enabled.then(|| {
             let (stop, stopped) = watch::channel(false);
@@ -63,6 +67,19 @@ impl Plant {
             (stop, self.commits.spawn(maintenance.run(stopped)))
         });
         Ok(Ingestion { workers, maintenance })
+    }
+
+    /// Counts pushed samples, beside events: they are committed more seldom.
+    async fn start_samples(&self, pipeline: &Pipeline, log: &Arc<EventLog>) -> Result<WorkerThread> {
+        let is_samples = |source: &&Arc<SourcePlan>| source.def.topic == SAMPLES_TOPIC;
+        let sources = pipeline.catalog.sources.iter().filter(is_samples).cloned().collect();
+        let pipeline = Pipeline {
+            catalog: Arc::new(Catalog { sources, ..Catalog::default() }),
+            settings: self.settings.samples_worker(),
+            ..pipeline.clone()
+        };
+        let source = LogSource::new(Arc::clone(log), &[LOG_TOPIC], self.until_end);
+        Ok(pipeline.start(Box::new(source)).await?)
     }
 
     /// Kafka or files, and what is pushed; one of them at least.
@@ -137,6 +154,11 @@ impl Ingestion {
     }
 }
 
+/// Does some pack keep pushed samples?
+pub fn has_samples(catalog: &Catalog) -> bool {
+    catalog.topics().contains(SAMPLES_TOPIC)
+}
+
 /// Do the settings name Kafka or files?
 pub fn has_other_source(settings: &Settings) -> bool {
     !settings.kafka.properties.is_empty() || !settings.files.paths.is_empty()
@@ -149,7 +171,8 @@ pub fn kafka_settings(settings: &Settings, catalog: &Catalog, until_end: bool) -
             "no source of events\n  hint: set \"bootstrap.servers\" in [kafka.properties], or paths in [files], or leave [push] enabled"
         );
     }
-    let topics = catalog.topics().into_iter().map(str::to_owned).collect();
+    // Those of the local log are none of Kafka's.
+    let topics = catalog.topics().into_iter().filter(|t| !is_source_topic(t)).map(str::to_owned).collect();
     let skip_missing = settings.kafka.missing_records == MissingRecords::Skip;
     Ok(KafkaSettings { topics, skip_missing, properties: settings.kafka.properties.clone(), until_end })
 }

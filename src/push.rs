@@ -10,6 +10,7 @@ use tidewatch_ingest::clock::Clock;
 use tidewatch_ingest::log::{
     EVENTS_TOPIC, EventLog, LogError, LogMetrics, LogSettings, log_partition, random_identity, stored_identity,
 };
+use tidewatch_ingest::samples::LOG_TOPIC;
 
 /// What the name of the log's folder ends in, when the settings do not name one.
 const BESIDE: &str = "-push";
@@ -82,8 +83,7 @@ fn folder(settings: &Settings) -> Result<PathBuf, (String, String)> {
 pub struct StoredLog {
     bounds: LogSettings,
     folder: PathBuf,
-    /// The partition of the events in it.
-    pub partition: TopicPartition,
+    identity: String,
 }
 
 impl StoredLog {
@@ -91,10 +91,17 @@ impl StoredLog {
     pub fn find(settings: &Settings) -> Result<Option<Self>> {
         let Ok(folder) = folder(settings) else { return Ok(None) };
         let identity = stored_identity(&folder).with_context(|| folder.display().to_string())?;
-        Ok(identity.map(|identity| {
-            let partition = log_partition(EVENTS_TOPIC, &identity);
-            Self { bounds: settings.log_bounds(), folder, partition }
-        }))
+        Ok(identity.map(|identity| Self { bounds: settings.log_bounds(), folder, identity }))
+    }
+
+    /// What it holds: the topics, each with its partition.
+    pub fn topics(&self) -> [(&'static str, TopicPartition); 2] {
+        [EVENTS_TOPIC, LOG_TOPIC].map(|topic| (topic, log_partition(topic, &self.identity)))
+    }
+
+    /// The topic of a partition of this log.
+    pub fn topic_of(&self, partition: &TopicPartition) -> Option<&'static str> {
+        self.topics().into_iter().find(|(_, of_topic)| of_topic == partition).map(|(topic, _)| topic)
     }
 
     /// Opens it.

@@ -17,6 +17,7 @@ use tidewatch_ingest::log::LogSettings;
 use tidewatch_ingest::maintenance::MaintenanceSettings;
 use tidewatch_ingest::personal::HashKey;
 use tidewatch_ingest::push::PushSettings;
+use tidewatch_ingest::samples::SampleLimits;
 use tidewatch_ingest::source::KafkaSource;
 use tidewatch_ingest::worker::{BATCH_ROWS, WorkerSettings};
 use tidewatch_query::SqlLimits;
@@ -43,6 +44,7 @@ pub struct Settings {
     pub kafka: Kafka,
     pub files: Files,
     pub push: Push,
+    pub samples: Samples,
     pub ingest: Ingest,
     pub personal: Personal,
     pub dedupe: Dedupe,
@@ -90,6 +92,22 @@ pub struct Push {
     pub queue_max: usize,
     #[serde(with = "humantime_serde")]
     pub body_timeout: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Samples {
+    #[serde(with = "humantime_serde")]
+    pub flush_interval: Duration,
+    pub body_bytes_max: usize,
+    pub message_bytes_max: usize,
+    pub samples_max: usize,
+    pub labels_max: usize,
+    pub label_bytes_max: usize,
+    pub series_max_per_tenant: usize,
+    pub requests_max: usize,
+    #[serde(with = "humantime_serde")]
+    pub future_max: Duration,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -213,11 +231,12 @@ pub enum MissingRecords {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            packs: vec!["builtin:creatorflow".to_owned()],
+            packs: vec!["builtin:creatorflow".to_owned(), "builtin:prometheus".to_owned()],
             storage: Storage::default(),
             kafka: Kafka::default(),
             files: Files::default(),
             push: Push::default(),
+            samples: Samples::default(),
             ingest: Ingest::default(),
             personal: Personal::default(),
             dedupe: Dedupe::default(),
@@ -256,6 +275,22 @@ impl Default for Push {
             concurrency_max: 64,
             queue_max: 256,
             body_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Default for Samples {
+    fn default() -> Self {
+        Self {
+            flush_interval: Duration::from_secs(60),
+            body_bytes_max: 16 * MIB,
+            message_bytes_max: 64 * MIB,
+            samples_max: 200_000,
+            labels_max: 128,
+            label_bytes_max: 16 * 1024,
+            series_max_per_tenant: 500_000,
+            requests_max: 64,
+            future_max: Duration::from_secs(600),
         }
     }
 }
@@ -430,6 +465,12 @@ impl Settings {
             ("push.events_max", self.push.events_max),
             ("push.concurrency_max", self.push.concurrency_max),
             ("push.queue_max", self.push.queue_max),
+            ("samples.body_bytes_max", self.samples.body_bytes_max),
+            ("samples.message_bytes_max", self.samples.message_bytes_max),
+            ("samples.samples_max", self.samples.samples_max),
+            ("samples.labels_max", self.samples.labels_max),
+            ("samples.label_bytes_max", self.samples.label_bytes_max),
+            ("samples.requests_max", self.samples.requests_max),
             ("ingest.flush_rows", self.ingest.flush_rows),
             ("ingest.flush_bytes", self.ingest.flush_bytes),
             ("ingest.record_bytes_max", self.ingest.record_bytes_max),
@@ -469,6 +510,7 @@ impl Settings {
         let durations = [
             ("ingest.flush_interval", self.ingest.flush_interval),
             ("push.body_timeout", self.push.body_timeout),
+            ("samples.flush_interval", self.samples.flush_interval),
             ("watermark.idle_after", self.watermark.idle_after),
             ("maintenance.interval", self.maintenance.interval),
             ("sql.timeout", self.sql.timeout),
@@ -517,6 +559,26 @@ impl Settings {
                 disorder_us: us(self.watermark.disorder),
                 idle_after_us: us(self.watermark.idle_after),
             },
+        }
+    }
+
+    /// What the worker of pushed samples needs of it.
+    pub fn samples_worker(&self) -> WorkerSettings {
+        WorkerSettings { flush_interval: self.samples.flush_interval, ..self.worker() }
+    }
+
+    /// Bounds of remote write and OTLP.
+    pub fn samples_bounds(&self) -> SampleLimits {
+        let own = &self.samples;
+        SampleLimits {
+            body_bytes_max: own.body_bytes_max,
+            message_bytes_max: own.message_bytes_max,
+            samples_max: own.samples_max,
+            labels_max: own.labels_max,
+            label_bytes_max: own.label_bytes_max,
+            series_max: own.series_max_per_tenant,
+            requests_max: own.requests_max,
+            future_max_ms: i64::try_from(own.future_max.as_millis()).unwrap_or(i64::MAX / 4),
         }
     }
 

@@ -105,6 +105,16 @@ metrics! {
 }
 
 metrics! {
+    /// All metrics of samples that others push.
+    SAMPLES;
+    SAMPLES_ACCEPTED = Counter "tidewatch_samples_accepted_total" ["protocol"] "Samples that were pushed and are durable, those that were sent before included; protocol is remote_write_1, remote_write_2 or otlp.";
+    SAMPLES_REFUSED = Counter "tidewatch_samples_refused_total" ["reason"] "Pushed samples that are not kept: no_name, labels (nameless or double), labels_max, series_max (of the tenant and day), time (in the future or before 1970), histogram (contradicts itself), delta (OTLP temporality).";
+    SAMPLES_EXEMPLARS_DROPPED = Counter "tidewatch_samples_exemplars_dropped_total" [] "Exemplars of pushed samples, which are accepted and not kept.";
+    SAMPLES_METADATA_DROPPED = Counter "tidewatch_samples_metadata_dropped_total" [] "Metadata of pushed metrics that was not remembered because there is too much of it.";
+    SAMPLES_SERIES = Gauge "tidewatch_samples_series" [] "Series that were pushed today (UTC) since the process started; their bound per tenant is samples.series_max_per_tenant. 0 without a bound.";
+}
+
+metrics! {
     /// All metrics of the process as a whole.
     PROCESS;
     RELOADS = Counter "tidewatch_pack_reloads_total" ["outcome"] "Reloads of packs (SIGHUP) by outcome: applied; refused, for mistakes that the log names.";

@@ -9,6 +9,7 @@
 //! |---|---|
 //! | Kafka, rebalances, replay of files | [`source`] |
 //! | the local log that pushed records lie in | [`log`] |
+//! | samples that others push | [`samples`] |
 //! | events over HTTP | [`push`] |
 //! | CloudEvents to columns, what is refused | [`decode`], [`dead_letter`] |
 //! | what personal data leaves behind | [`personal`] |
@@ -35,9 +36,11 @@ pub mod personal;
 pub mod piece;
 mod pipeline;
 pub mod push;
+pub mod samples;
 pub mod source;
 mod tables;
 pub mod worker;
 
+pub use piece::reads;
 pub use pipeline::{Pipeline, PipelineError, WorkerThread};
 pub use tables::prepare;

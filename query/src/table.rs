@@ -7,7 +7,7 @@
 //! A table of windows is a [`RollupTable`]: which of its tiers answer is decided for each query, by
 //! [`crate::tiers`], which puts the plan in the place of the table.
 
-use crate::functions::{distinct_merge, hdr_merge};
+use crate::functions::{distinct_merge, hdr_merge, samples_merge};
 use crate::snapshot::SnapshotTable;
 use crate::tiers::{Segment, segments};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -328,6 +328,7 @@ fn merges_of(measure: &Measure) -> Vec<Expr> {
         MeasureKind::Max { .. } => merge(max),
         MeasureKind::Hdr { .. } => merge(hdr_merge),
         MeasureKind::Distinct => merge(distinct_merge),
+        MeasureKind::Samples => merge(samples_merge),
         MeasureKind::Last { .. } => newest(&columns),
     }
 }

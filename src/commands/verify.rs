@@ -20,10 +20,9 @@ use tidewatch_engine::commit::{BEFORE_FIRST, TopicPartition};
 use tidewatch_engine::rollup::Catalog;
 use tidewatch_ingest::clock::{Clock, SystemClock};
 use tidewatch_ingest::letters::{Journal, JournalReader};
-use tidewatch_ingest::log::{self, EVENTS_TOPIC};
 use tidewatch_ingest::metrics::IngestMetrics;
 use tidewatch_ingest::source::{
-    FileSource, JOURNAL_TOPIC, JournalSource, KafkaSettings, KafkaSource, LogSource, Source, Until, journal_partition,
+    FileSource, JournalSource, KafkaSettings, KafkaSource, LogSource, Source, Until, journal_partition,
 };
 use tidewatch_ingest::{Pipeline, WorkerThread, admitted};
 use tidewatch_query::compare::{Comparison, compare};
@@ -47,7 +46,7 @@ pub async fn verify(options: Verify, commits: Handle) -> Result<ExitCode> {
     let journal = Journal::open(&stored).await?;
     partitions.push(journal_partition());
     let pushed = StoredLog::find(&settings)?;
-    partitions.extend(pushed.iter().map(|log| log.partition.clone()));
+    partitions.extend(pushed.iter().flat_map(|log| log.topics().map(|(_, partition)| partition)));
     let ends = common_positions(&stored, &catalog, &partitions).await?;
     if ends.is_empty() {
         println!("nothing to verify: no table has counted anything of {}", origin(&settings));
@@ -131,12 +130,7 @@ async fn common_positions(
         differing.clear();
         for plan in catalog.tables() {
             let Some(mut table) = store.table(&plan.schema.name).await? else { continue };
-            let is_read = |p: &&TopicPartition| {
-                plan.topics.contains(&*p.topic)
-                    || p.topic.starts_with("file:")
-                    || *p.topic == *JOURNAL_TOPIC
-                    || log::topic_of(p) == Some(EVENTS_TOPIC)
-            };
+            let is_read = |p: &&TopicPartition| tidewatch_ingest::reads(plan.topics.iter().copied(), p);
             let read: Vec<TopicPartition> = partitions.iter().filter(is_read).cloned().collect();
             for (partition, position) in table.positions(&read).await? {
                 let known = *common.entry(partition.clone()).or_insert(position);
@@ -164,7 +158,9 @@ async fn replay(
     (pushed, journal): (Option<&StoredLog>, &JournalReader),
     commits: Handle,
 ) -> Result<()> {
-    let pushed = pushed.and_then(|log| Some((log, ends.remove_entry(&log.partition)?)));
+    let of_log: Vec<_> = pushed.iter().flat_map(|log| log.topics()).collect();
+    let of_log: Vec<_> =
+        of_log.into_iter().filter_map(|(topic, partition)| Some((topic, ends.remove_entry(&partition)?))).collect();
     let put_back = ends.remove_entry(&journal_partition());
     let topics: BTreeSet<Arc<str>> = ends.keys().map(|p| Arc::clone(&p.topic)).collect();
     let total: i64 = ends.values().map(|end| end + 1).sum();
@@ -187,10 +183,13 @@ async fn replay(
         let worker = pipeline.start(Box::new(Until::new(inner, ends))).await?;
         follow(worker, &metrics, &topics, total).await?;
     }
-    if let Some((log, end)) = pushed {
-        let (topics, total) = (BTreeSet::from([Arc::clone(&end.0.topic)]), end.1 + 1);
-        let source = Box::new(LogSource::replay(log.open(&pipeline.clock)?, &[EVENTS_TOPIC]));
-        let worker = pipeline.start(Box::new(Until::new(source, BTreeMap::from([end])))).await?;
+    if let Some(log) = pushed.filter(|_| !of_log.is_empty()) {
+        let names: Vec<&str> = of_log.iter().map(|(topic, _)| *topic).collect();
+        let ends: BTreeMap<TopicPartition, i64> = of_log.into_iter().map(|(_, end)| end).collect();
+        let topics = ends.keys().map(|p| Arc::clone(&p.topic)).collect();
+        let total = ends.values().map(|end| end + 1).sum();
+        let source = Box::new(LogSource::replay(log.open(&pipeline.clock)?, &names));
+        let worker = pipeline.start(Box::new(Until::new(source, ends))).await?;
         follow(worker, &metrics, &topics, total).await?;
     }
     // Letters that were put back count as well, in the windows of their events.

@@ -14,7 +14,7 @@ fn the_printed_defaults_are_the_defaults() {
 fn every_setting_is_explained() {
     let default: toml::Table = DEFAULT_TOML.parse().unwrap();
     let sections: Vec<&String> = default.keys().collect();
-    assert_eq!(sections.len(), 15, "a section is missing in default.toml: {sections:?}");
+    assert_eq!(sections.len(), 16, "a section is missing in default.toml: {sections:?}");
 }
 
 #[test]
@@ -50,6 +50,7 @@ fn mistakes_name_their_line() {
         ("[personal]\nsalt = \"${NOWHERE}\"", "t.toml:2: personal.salt: the environment variable NOWHERE is not set"),
         ("[push]\nlog_bytes_max = 1000", "t.toml:2: push.log_bytes_max: expected at least 4 times push.body_bytes_max"),
         ("[push]\nevents_max = 0", "t.toml:2: push.events_max: expected at least 1"),
+        ("[samples]\nlabels_max = 0", "t.toml:2: samples.labels_max: expected at least 1"),
         ("packs = []", "t.toml:1: packs: at least one pack"),
         ("listen = 3", "t.toml:1:1: unknown field `listen`"),
     ];

@@ -17,6 +17,7 @@
 //! | promtool asks in PromQL and gets the numbers of SQL | `prometheus_api` |
 //! | generated requests get no 5xx and no answer outside of Prometheus' OpenAPI | `openapi` |
 //! | vmalert evaluates rules through it | `vmalert` |
+//! | Prometheus, its Go client and OpenTelemetry push samples; PromQL answers as Prometheus | `remote_write` |
 //! | promtool and the OpenMetrics parser accept `/metrics` | `scrape` |
 //! | every rollup and the metrics of the built-in pack, beside DuckDB over raw events | `creatorflow` |
 //! | percentiles of real spans, through a broker | `nezha` |
@@ -48,6 +49,7 @@ mod prometheus_api;
 mod push;
 mod rebalance;
 mod reload;
+mod remote_write;
 mod replay;
 mod retail;
 mod scrape;

@@ -41,6 +41,22 @@ pub fn topic_of(partition: &TopicPartition) -> Option<&str> {
     partition.topic.split_once(MARK).map(|(topic, _)| topic)
 }
 
+/// How packs name a topic of the log, whichever log it is: `topic@`.
+pub fn source_topic(topic: &str) -> String {
+    format!("{topic}{MARK}")
+}
+
+/// Does a pack mean a topic of the log by this name?
+pub fn is_source_topic(topic: &str) -> bool {
+    topic.ends_with(MARK)
+}
+
+/// The same of a partition of any log; `None` when it is none.
+pub fn source_topic_of(partition: &TopicPartition) -> Option<&str> {
+    let topic = topic_of(partition)?;
+    partition.topic.get(..topic.len() + MARK.len_utf8())
+}
+
 /// The partition of a topic of the log with an identity: `topic@identity`, 0.
 pub fn log_partition(topic: &str, identity: &str) -> TopicPartition {
     TopicPartition::new(format!("{topic}{MARK}{identity}"), 0)

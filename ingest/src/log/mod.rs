@@ -28,7 +28,10 @@ mod topic;
 mod writer;
 
 pub use error::{AppendError, LogError, ReadError};
-pub use identity::{EVENTS_TOPIC, log_partition, random_identity, stored_identity, topic_of};
+pub use identity::{
+    EVENTS_TOPIC, is_source_topic, log_partition, random_identity, source_topic, source_topic_of, stored_identity,
+    topic_of,
+};
 pub use metrics::LogMetrics;
 pub use read::LogRecord;
 

@@ -3,7 +3,7 @@
 
 use super::{Polled, Source, SourceError, SourceEvent, SourceRecord};
 use crate::decode::{NoHeaders, RawRecord};
-use crate::log::{EVENTS_TOPIC, EventLog};
+use crate::log::{EVENTS_TOPIC, EventLog, source_topic};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +27,9 @@ pub struct LogSource {
 struct Tail {
     topic: String,
     partition: TopicPartition,
+    /// Its name in packs; `None` for events, which may be of any type that a pack declares, whatever its topic
+    /// is there.
+    routed: Option<String>,
     /// Offset of the record read next.
     next: i64,
     is_released: bool,
@@ -39,6 +42,7 @@ impl LogSource {
         let tail = |&topic: &&str| Tail {
             partition: log.partition(topic),
             topic: topic.to_owned(),
+            routed: (topic != EVENTS_TOPIC).then(|| source_topic(topic)),
             next: 0,
             is_released: false,
         };
@@ -100,15 +104,14 @@ impl Source for LogSource {
         self.turn = (self.turn + 1) % self.tails.len().max(1);
         for step in 0..self.tails.len() {
             let slot = (self.turn + step) % self.tails.len();
-            let Tail { topic, partition, next, is_released } = &mut self.tails[slot];
+            let Tail { topic, partition, routed, next, is_released } = &mut self.tails[slot];
             if *is_released || count >= records_max {
                 continue;
             }
-            // What is pushed as events may be of any type that a pack declares, whatever its topic is there.
-            let routed = Some(topic.as_str()).filter(|t| *t != EVENTS_TOPIC);
             let read = self.log.read(topic, *next, records_max - count, &mut |record| {
                 let timestamp_us = Some(record.time_us);
-                let raw = RawRecord { topic: routed, payload: record.payload, timestamp_us, headers: &NoHeaders };
+                let raw =
+                    RawRecord { topic: routed.as_deref(), payload: record.payload, timestamp_us, headers: &NoHeaders };
                 // An empty record says nothing; its offset is covered all the same.
                 if !record.payload.is_empty() {
                     sink(&SourceRecord { slot, partition, offset: record.offset, raw });

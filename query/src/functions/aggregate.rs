@@ -1,7 +1,8 @@
 //! The aggregate functions: their names, types and mistakes.
 
 use super::sketch::{
-    Bytes, Distinct, Estimate, Finish, FractionBelow, Hdr, Input, Quantile, Sketch, SketchAccumulator, Stored, Values,
+    Bytes, Distinct, Estimate, Finish, FractionBelow, Hdr, Input, Quantile, Samples, Sketch, SketchAccumulator, Stored,
+    Values,
 };
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{Result, ScalarValue, plan_err};
@@ -19,14 +20,17 @@ const DIGITS: u8 = 2;
 static HDR_MERGE: LazyLock<Arc<AggregateUDF>> = LazyLock::new(|| SketchAggregate::udf("hdr_merge", Role::HdrMerge));
 static DISTINCT_MERGE: LazyLock<Arc<AggregateUDF>> =
     LazyLock::new(|| SketchAggregate::udf("distinct_merge", Role::DistinctMerge));
+static SAMPLES_MERGE: LazyLock<Arc<AggregateUDF>> =
+    LazyLock::new(|| SketchAggregate::udf("samples_merge", Role::SamplesMerge));
 
 pub(super) fn all() -> Vec<AggregateUDF> {
     let quantile = SketchAggregate::udf("quantile", Role::Quantile);
     let distinct = SketchAggregate::udf("approx_distinct", Role::Distinct);
     let hdr = SketchAggregate::udf("hdr", Role::Hdr);
     let fraction = SketchAggregate::udf("fraction_below", Role::FractionBelow);
-    let all = [quantile, fraction, distinct, hdr, Arc::clone(&HDR_MERGE), Arc::clone(&DISTINCT_MERGE)];
-    all.map(Arc::unwrap_or_clone).into()
+    let merges = [&HDR_MERGE, &DISTINCT_MERGE, &SAMPLES_MERGE].map(|merge| Arc::clone(merge));
+    let all = [quantile, fraction, distinct, hdr].into_iter().chain(merges);
+    all.map(Arc::unwrap_or_clone).collect()
 }
 
 /// `hdr_merge(sketch)` as an expression.
@@ -39,6 +43,11 @@ pub fn distinct_merge(sketch: Expr) -> Expr {
     DISTINCT_MERGE.call(vec![sketch])
 }
 
+/// `samples_merge(samples)` as an expression.
+pub fn samples_merge(samples: Expr) -> Expr {
+    SAMPLES_MERGE.call(vec![samples])
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Role {
     Quantile,
@@ -47,6 +56,7 @@ enum Role {
     HdrMerge,
     Distinct,
     DistinctMerge,
+    SamplesMerge,
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -113,11 +123,14 @@ impl AggregateUDFImpl for SketchAggregate {
             (Role::Quantile, _) => {
                 plan_err!("quantile takes a histogram column and a number, as in quantile(duration_ms, 0.95)")
             }
-            (Role::HdrMerge | Role::DistinctMerge, [sketch]) if is_binary(sketch) => Ok(vec![DataType::Binary]),
+            (Role::HdrMerge | Role::DistinctMerge | Role::SamplesMerge, [sketch]) if is_binary(sketch) => {
+                Ok(vec![DataType::Binary])
+            }
             (Role::HdrMerge, _) => plan_err!("hdr_merge takes one histogram column"),
             (Role::DistinctMerge, _) => {
                 plan_err!("distinct_merge takes one column made by approx_distinct(…) in a rollup")
             }
+            (Role::SamplesMerge, _) => plan_err!("samples_merge takes one column made by samples(…) in a rollup"),
             (Role::Distinct, [sketch]) if is_binary(sketch) => Ok(vec![DataType::Binary]),
             (Role::Distinct, [other]) => Ok(vec![other.clone()]),
             (Role::Distinct, _) => plan_err!("approx_distinct takes one column"),
@@ -128,7 +141,7 @@ impl AggregateUDFImpl for SketchAggregate {
         Ok(match self.role {
             Role::Quantile | Role::FractionBelow => DataType::Float64,
             Role::Distinct => DataType::UInt64,
-            Role::Hdr | Role::HdrMerge | Role::DistinctMerge => DataType::Binary,
+            Role::Hdr | Role::HdrMerge | Role::DistinctMerge | Role::SamplesMerge => DataType::Binary,
         })
     }
 
@@ -176,6 +189,7 @@ where
         Role::HdrMerge => Boxed::make::<Hdr, _, _>(Stored, Bytes),
         Role::Hdr => Boxed::make::<Hdr, _, _>(Values { digits: constant_digits(args)? }, Bytes),
         Role::DistinctMerge => Boxed::make::<Distinct, _, _>(Stored, Bytes),
+        Role::SamplesMerge => Boxed::make::<Samples, _, _>(Stored, Bytes),
         Role::Distinct => Boxed::make::<Distinct, _, _>(Stored, Estimate),
         Role::Quantile => Boxed::make::<Hdr, _, _>(Stored, Quantile(constant_quantile(args)?)),
         Role::FractionBelow => Boxed::make::<Hdr, _, _>(Stored, FractionBelow(constant_bound(args)?)),

@@ -8,6 +8,8 @@
 //! | `hdr_merge(sketch)` | aggregate | one histogram, HdrHistogram V2 bytes |
 //! | `approx_distinct(x)` | aggregate | merges distinct sketches; of any other column, DataFusion's estimate |
 //! | `distinct_merge(sketch)` | aggregate | one distinct sketch |
+//! | `samples_merge(samples)` | aggregate | one set of samples |
+//! | `samples_count(samples)` | scalar | how many samples there are in one row |
 //! | `hdr_quantile(sketch, q)`, `hdr_count(sketch)`, `distinct_count(sketch)` | scalar | the same of one row |
 //! | `growth(cur, prev)` | scalar | (cur − prev) / \|prev\|; from 0 to 0 it is 0, from 0 to anything else null |
 //! | `time_bucket(width, ts [, zone])` | scalar | start of the bucket in UTC; days, weeks and months of the zone, which may be a column |
@@ -20,7 +22,7 @@ mod scalar;
 mod sketch;
 mod zone;
 
-pub use aggregate::{distinct_merge, hdr_merge};
+pub use aggregate::{distinct_merge, hdr_merge, samples_merge};
 
 use datafusion::prelude::SessionContext;
 

@@ -6,6 +6,7 @@ use datafusion::common::{DataFusionError, Result, ScalarValue, exec_err};
 use datafusion::logical_expr::{Accumulator, EmitTo, GroupsAccumulator};
 use std::fmt::Debug;
 use std::sync::Arc;
+use tidewatch_engine::samples::SampleSet;
 use tidewatch_engine::sketch::{DistinctSketch, HdrSketch, SketchError};
 
 /// A sketch that learns its layout from the first bytes it meets.
@@ -21,6 +22,9 @@ pub(super) struct Hdr(pub Option<HdrSketch>);
 
 #[derive(Debug, Default)]
 pub(super) struct Distinct(pub Option<DistinctSketch>);
+
+#[derive(Debug, Default)]
+pub(super) struct Samples(pub Option<SampleSet>);
 
 impl Sketch for Hdr {
     fn merge_bytes(&mut self, bytes: &[u8]) -> Result<(), SketchError> {
@@ -49,6 +53,18 @@ impl Sketch for Distinct {
     }
     fn size_bytes(&self) -> usize {
         size_of::<Self>() + self.0.as_ref().map_or(0, DistinctSketch::size_bytes)
+    }
+}
+
+impl Sketch for Samples {
+    fn merge_bytes(&mut self, bytes: &[u8]) -> Result<(), SketchError> {
+        self.0.get_or_insert_default().merge_bytes(bytes)
+    }
+    fn to_bytes(&self) -> Option<Vec<u8>> {
+        self.0.as_ref().map(SampleSet::to_bytes)
+    }
+    fn size_bytes(&self) -> usize {
+        size_of::<Self>() + self.0.as_ref().map_or(0, SampleSet::size_bytes)
     }
 }
 

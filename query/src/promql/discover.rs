@@ -1,5 +1,6 @@
 //! Which series and label values there are in a stretch of time.
 
+use super::pushed::{self, Naming};
 use super::read::{count_within, series_within};
 use super::{Metric, PromEngine, PromError, named};
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,12 +30,35 @@ impl PromEngine {
                     series_within(&self.engine, &snapshot, metric, matchers, (start_ms, end_ms), rows_max).await?,
                 );
             }
+            if self.has_pushed() {
+                for matchers in matchers {
+                    let within = (start_ms, end_ms);
+                    let limit = self.limits.samples_max;
+                    found.extend(
+                        pushed::series_within(&self.engine, &snapshot, Naming::Pushed, matchers, within, limit).await?,
+                    );
+                }
+            }
             Ok(found.into_iter().collect())
         };
         tokio::time::timeout(self.limits.timeout, within).await.map_err(|_| PromError::Timeout)?
     }
 
-    /// The values of a label, sorted. Names of metrics are those that are declared, whatever the time.
+    /// The label sets of all pushed series.
+    async fn pushed_series(&self, start_ms: i64, end_ms: i64) -> Result<Vec<Labels>, PromError> {
+        if !self.has_pushed() {
+            return Ok(Vec::new());
+        }
+        let within = async {
+            let snapshot = self.snapshot(std::iter::empty()).await?;
+            let (within, limit) = ((start_ms, end_ms), self.limits.samples_max);
+            Ok(pushed::series_within(&self.engine, &snapshot, Naming::Pushed, &[], within, limit).await?)
+        };
+        tokio::time::timeout(self.limits.timeout, within).await.map_err(|_| PromError::Timeout)?
+    }
+
+    /// The values of a label, sorted. Names of metrics are those that are declared, whatever the time, and
+    /// those that were pushed in it.
     ///
     /// # Errors
     /// See [`PromError`].
@@ -46,7 +70,11 @@ impl PromEngine {
         end_ms: i64,
     ) -> Result<BTreeSet<String>, PromError> {
         if label == "__name__" && matchers.is_empty() {
-            return Ok(self.metrics().into_keys().collect());
+            let mut names: BTreeSet<String> = self.metrics().into_keys().collect();
+            for labels in self.pushed_series(start_ms, end_ms).await? {
+                names.insert(labels.metric_name().to_owned());
+            }
+            return Ok(names);
         }
         let every = [Vec::new()];
         let series = self.series(if matchers.is_empty() { &every } else { matchers }, start_ms, end_ms).await?;
@@ -72,9 +100,15 @@ impl PromEngine {
                 of_rollup.insert(&metric.rollup, count);
                 counts.push((metric.name.clone(), count));
             }
-            Ok(counts)
+            Ok::<_, PromError>(counts)
         };
-        tokio::time::timeout(self.limits.timeout, within).await.map_err(|_| PromError::Timeout)?
+        let counts =
+            tokio::time::timeout(self.limits.timeout, within).await.map_err(|_| PromError::Timeout)??;
+        let mut counts: BTreeMap<String, u64> = counts.into_iter().collect();
+        for labels in self.pushed_series(start_ms, end_ms).await? {
+            *counts.entry(labels.metric_name().to_owned()).or_default() += 1;
+        }
+        Ok(counts.into_iter().collect())
     }
 
     /// The names of the labels, sorted.
@@ -89,7 +123,11 @@ impl PromEngine {
     ) -> Result<BTreeSet<String>, PromError> {
         if matchers.is_empty() {
             let labels = self.metrics().into_values().flat_map(|m| m.labels.into_iter().map(|(label, _)| label));
-            return Ok(labels.chain(["__name__".to_owned()]).collect());
+            let mut names: BTreeSet<String> = labels.chain(["__name__".to_owned()]).collect();
+            for labels in self.pushed_series(start_ms, end_ms).await? {
+                names.extend(labels.iter().map(|label| label.name.to_string()));
+            }
+            return Ok(names);
         }
         let series = self.series(matchers, start_ms, end_ms).await?;
         Ok(series.iter().flat_map(|labels| labels.iter().map(|label| label.name.to_string())).collect())

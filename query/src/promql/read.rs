@@ -6,6 +6,7 @@
 
 use super::columns::{Rows, read_rows};
 use super::metrics::{Kind, Metric};
+use super::pushed::{self, Naming};
 use super::width::{Width, choose};
 use crate::snapshot::{Snapshot, SnapshotTable};
 use crate::sql::{SqlEngine, SqlError};
@@ -43,6 +44,9 @@ pub async fn read(
     let Some(rollup) = &table.rollup else { return Ok(Vec::new()) };
     if !can_match(metric, selection) {
         return Ok(Vec::new());
+    }
+    if metric.state == MeasureKind::Samples {
+        return pushed::read(engine, snapshot, Naming::Of(metric), selection, rows_max).await;
     }
     let is_total = metric.kind != Kind::Gauge;
     let width = if is_total { choose(rollup, &table.boundaries, selection) } else { Width::finest(rollup) };

@@ -445,7 +445,7 @@ fn class_of(table: &RollupTable, column: &str) -> Class {
         MeasureKind::Max { .. } => Some(State::Max),
         MeasureKind::Hdr { .. } => Some(State::Hdr),
         MeasureKind::Distinct => Some(State::Distinct),
-        MeasureKind::Last { .. } => None,
+        MeasureKind::Last { .. } | MeasureKind::Samples => None,
     };
     rollup.measures.iter().find_map(part).map_or(Class::Mixed, Class::State)
 }

@@ -16,7 +16,7 @@ use tidewatch_engine::rollup::Catalog;
 use tidewatch_engine::time::parse_rfc3339;
 use tidewatch_ingest::clock::{Clock, SystemClock};
 use tidewatch_ingest::letters::{Journal, JournalReader};
-use tidewatch_ingest::log::{self, EVENTS_TOPIC};
+use tidewatch_ingest::log;
 use tidewatch_ingest::source::{
     FILE_TOPIC, FileSource, JournalSource, KafkaSettings, KafkaSource, LogSource, Source, journal_partition,
 };
@@ -111,7 +111,7 @@ impl Origin {
                     && *partition != journal_partition()
                     && log::topic_of(partition).is_none()
             }
-            Self::Pushed { log, .. } => *partition == log.partition,
+            Self::Pushed { log, .. } => log.topic_of(partition).is_some(),
             Self::Nothing => false,
             Self::PutBack { .. } => *partition == journal_partition(),
             Self::Files { files, .. } => files.iter().any(|(_, p, _)| p == partition),
@@ -163,12 +163,14 @@ impl Origin {
             }
             Self::Pushed { log, since_us, horizon_us } => {
                 let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-                let log = log.open(&clock)?;
-                let (first, end) = (log.first(EVENTS_TOPIC), log.end(EVENTS_TOPIC));
-                let at = |time_us| log.offset_at(EVENTS_TOPIC, time_us);
-                let start = since_us.map(at).transpose()?;
-                let mut spans = Vec::new();
+                let (stored, log) = (log, log.open(&clock)?);
+                let (mut spans, mut topics) = (Vec::new(), Vec::new());
                 for gap in &job.gaps {
+                    let Some(topic) = stored.topic_of(&gap.partition) else { continue };
+                    topics.push(topic);
+                    let (first, end) = (log.first(topic), log.end(topic));
+                    let at = |time_us| log.offset_at(topic, time_us);
+                    let start = since_us.map(at).transpose()?;
                     let hint = "the log was put back to an earlier state: restore its newest records";
                     let span = span(gap, Retained { first, end }, start, hint)?;
                     if gap.from == BEFORE_FIRST || *horizon_us == 0 || span.is_empty() {
@@ -176,11 +178,11 @@ impl Origin {
                         continue;
                     }
                     // As from Kafka: a copy of what arrived within the horizon before must not count.
-                    let time_us = log.time_of(EVENTS_TOPIC, span.from + 1)?;
+                    let time_us = log.time_of(topic, span.from + 1)?;
                     let oldest = time_us.map(|t| at((t - horizon_us - PANE_US).max(0))).transpose()?;
                     spans.push(span.with_ids_from(oldest.unwrap_or(first).max(first) - 1));
                 }
-                Ok((Box::new(LogSource::replay(log, &[EVENTS_TOPIC])), spans))
+                Ok((Box::new(LogSource::replay(log, &topics)), spans))
             }
             Self::Nothing => bail!("there is nothing to read"),
             Self::PutBack { journal, runtime } => {

@@ -65,7 +65,7 @@ fn topics_take_turns() {
     append(&log, "samples", &["x", "y", "z"]);
     let mut source = starting(&log, &["events", "samples"], -1).unwrap();
     let first: Vec<_> = (0..2).flat_map(|_| poll(&mut source, 2).unwrap()).collect();
-    let expected = ["samples@id/0:0 x Some(\"samples\")", "samples@id/0:1 y Some(\"samples\")"];
+    let expected = ["samples@id/0:0 x Some(\"samples@\")", "samples@id/0:1 y Some(\"samples@\")"];
     assert_eq!(first[..2], expected);
     assert_eq!(first[2..], ["events@id/0:0 a None", "events@id/0:1 b None"]);
 }
