@@ -14,15 +14,17 @@ use std::sync::Arc;
 use tidewatch_ingest::clock::{Clock, SystemClock};
 use tidewatch_ingest::maintenance::MaintenanceMetrics;
 use tidewatch_ingest::metrics::IngestMetrics;
+use tidewatch_query::gate::QueryGate;
 use tidewatch_query::http::{Endpoints, router};
 use tidewatch_query::metrics::QueryMetrics;
 use tidewatch_query::promql::PromEngine;
 use tidewatch_query::scrape::Scrape;
+use tidewatch_query::system::Surroundings;
 use tidewatch_query::{Now, Snapshots, SqlEngine};
 use tidewatch_storage::Store;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 /// A running process.
@@ -75,14 +77,19 @@ impl App {
         live.set(ingestion.handles());
         let snapshots = Snapshots::new(plant.store.clone(), Arc::clone(&live) as _);
         snapshots.define(packs.definitions);
-        let engine = Arc::new(SqlEngine::new(snapshots, settings.sql_limits(), now(&clock)));
+        let surroundings = Surroundings { registry: Some(registry.clone()), limits: settings.named_limits() };
+        let engine = SqlEngine::new(snapshots, settings.sql_limits(), now(&clock))
+            .with_spill_folder(settings.spill_folder())
+            .with_metrics(&query_metrics)
+            .with_surroundings(surroundings);
+        let engine = Arc::new(engine);
         let scrape = Scrape::new(Arc::clone(&engine), registry, query_metrics.clone(), settings.scrape.series_max);
         let endpoints = Endpoints {
             engine: Arc::clone(&engine),
             promql: PromEngine::new(Arc::clone(&engine), settings.prom_limits()),
             scrape: Arc::new(scrape),
             metrics: query_metrics,
-            queries: Arc::new(Semaphore::new(settings.sql.concurrency_max)),
+            queries: QueryGate::new(settings.sql.concurrency_max, settings.sql.concurrency_per_client_max),
         };
         let address = listener.local_addr()?;
         let (stop_server, stopped) = oneshot::channel();
@@ -91,7 +98,8 @@ impl App {
                 // A dropped sender stops it as well.
                 let _ = stopped.await;
             };
-            axum::serve(listener, router(endpoints)).with_graceful_shutdown(stopped).await
+            let service = router(endpoints).into_make_service_with_connect_info::<SocketAddr>();
+            axum::serve(listener, service).with_graceful_shutdown(stopped).await
         });
         Ok(Self { address, plant, reloads, ingestion: Some(ingestion), live, engine, server, stop_server })
     }

@@ -10,6 +10,7 @@
 //! | `GET /-/healthy` | 200 while the process lives |
 //! | `GET /-/ready` | 200 when workers and store answer, else 503 with the reason |
 
+mod client;
 mod error;
 mod index;
 mod prometheus_api;
@@ -18,6 +19,7 @@ mod sql;
 pub use error::ApiError;
 
 use crate::exposition::Exposition;
+use crate::gate::QueryGate;
 use crate::metrics::QueryMetrics;
 use crate::promql::PromEngine;
 use crate::scrape::Scrape;
@@ -28,7 +30,6 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use std::sync::Arc;
-use tokio::sync::Semaphore;
 
 /// What the endpoints answer from. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -41,8 +42,8 @@ pub struct Endpoints {
     pub scrape: Arc<Scrape>,
     /// Our own metrics.
     pub metrics: QueryMetrics,
-    /// Queries that may run at the same time; more are refused with 429.
-    pub queries: Arc<Semaphore>,
+    /// Queries that may run at the same time, in all and of one client; more are refused with 429.
+    pub queries: Arc<QueryGate>,
 }
 
 /// The routes.

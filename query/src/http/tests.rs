@@ -15,7 +15,7 @@ pub(super) async fn routes(queries: usize) -> (tempfile::TempDir, Arc<FakeWorker
     engine.snapshots().define(declared());
     let scrape = Arc::new(Scrape::new(engine.clone(), registry, metrics.clone(), 100));
     let promql = PromEngine::new(Arc::clone(&engine), prom_limits());
-    let endpoints = Endpoints { engine, promql, scrape, metrics, queries: Arc::new(Semaphore::new(queries)) };
+    let endpoints = Endpoints { engine, promql, scrape, metrics, queries: QueryGate::new(queries, 1) };
     (folder, workers, router(endpoints))
 }
 
@@ -57,7 +57,7 @@ async fn a_query_comes_as_text_or_json_and_answers_as_asked() {
     assert_eq!(post("/api/v1/sql?format=csv", vec![("accept", "application/json")], sql.to_owned()).await.2, csv);
     assert_eq!(post("/api/v1/sql", vec![("accept", "text/csv")], sql.to_owned()).await.2, csv);
     let (status, _, body) = post("/api/v1/sql?format=xml", vec![], sql.to_owned()).await;
-    assert_eq!((status, body.contains("one of table, csv, json, parquet, arrow")), (400, true), "{body}");
+    assert_eq!((status, body.contains("one of table, csv, json, ndjson, parquet, arrow, xlsx")), (400, true), "{body}");
 }
 
 #[tokio::test]
