@@ -29,6 +29,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
+use tidewatch_storage::StorageError;
 
 /// What one query may cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,6 +95,12 @@ pub enum SqlError {
     /// Reading failed while the query ran.
     #[error("{0}")]
     Execution(String),
+}
+
+impl From<StorageError> for SqlError {
+    fn from(error: StorageError) -> Self {
+        Self::Snapshot(SnapshotError::Storage(error))
+    }
 }
 
 impl SqlError {

@@ -8,7 +8,7 @@ use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use datafusion::catalog::Session;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{Result, internal_err};
+use datafusion::common::{DataFusionError, Result, internal_err};
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
@@ -140,7 +140,7 @@ impl ExecutionPlan for GapFillExec {
             reservation.try_resize(batch.get_array_memory_size())?;
             let rows = batch.num_rows();
             let pieces = (0..rows).step_by(batch_rows).map(move |at| batch.slice(at, batch_rows.min(rows - at)));
-            Ok(futures::stream::iter(pieces.collect::<Vec<_>>()).map(move |piece| {
+            Ok::<_, DataFusionError>(futures::stream::iter(pieces.collect::<Vec<_>>()).map(move |piece| {
                 let _held = &reservation;
                 Ok(piece)
             }))

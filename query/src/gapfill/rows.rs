@@ -131,8 +131,9 @@ impl Filled {
             group.filter_map(|row| Some((row, self.rows[row].bucket?, values[row]?))).collect();
         for pair in known.windows(2) {
             let ((before, from, low), (after, to, high)) = (pair[0], pair[1]);
-            for row in before + 1..after {
-                values[row] = self.rows[row].bucket.filter(|_| to > from).map(|at| {
+            let between = self.rows[before..after].iter().zip(&mut values[before..after]).skip(1);
+            for (row, value) in between {
+                *value = row.bucket.filter(|_| to > from).map(|at| {
                     let share = (at - from) as f64 / (to - from) as f64;
                     low + (high - low) * share
                 });

@@ -90,9 +90,7 @@ fn over(aggregate: Aggregate, folding: &Folding) -> Result<LogicalPlan> {
         None => ZoneOf::Utc,
         Some(zone) => zone_of(zone, &group_expr, folding)?,
     };
-    let (Some(from_us), Some(to_us)) = (match Bounds::of(time, &input, folding) {
-        Bounds { from, to } => (from, to),
-    }) else {
+    let Bounds { from: Some(from_us), to: Some(to_us) } = Bounds::of(time, &input, folding) else {
         return plan_err!(
             "time_bucket_gapfill({time}) needs to know from when to when\n  hint: say it in WHERE, as in WHERE {time} >= \
              now() - INTERVAL '1 day' AND {time} < now()"

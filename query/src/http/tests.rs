@@ -91,3 +91,29 @@ async fn a_body_that_is_too_large_is_refused_unread() {
     assert_eq!(send(&router, Method::GET, "/", &[], "").await.0, 200);
     assert!(send(&router, Method::GET, "/api/v1/tables", &[], "").await.2.contains("\"window_seconds\":10.0"));
 }
+
+#[tokio::test]
+async fn whoever_is_refused_is_told_when_to_come_again() {
+    let (_folder, _workers, router) = routes(0).await;
+    let request = Request::builder().method(Method::POST).uri("/api/v1/sql").body(Body::from("SELECT 1")).unwrap();
+    let response = router.oneshot(request).await.unwrap();
+    assert_eq!((response.status().as_u16(), response.headers()["retry-after"].to_str().unwrap()), (429, "1"));
+}
+
+#[tokio::test]
+async fn answers_come_as_spreadsheets_and_lines_too() {
+    let (_folder, _workers, router) = routes(1).await;
+    let (status, media_type, body) =
+        send(&router, Method::POST, "/api/v1/sql?format=ndjson", &[], "SELECT api, requests FROM calls").await;
+    assert_eq!(
+        (status, media_type.as_str(), body.as_str()),
+        (200, "application/x-ndjson", "{\"api\":\"orders\",\"requests\":1}\n")
+    );
+    let xlsx = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
+    let (status, media_type, body) =
+        send(&router, Method::POST, "/api/v1/sql", &[("accept", xlsx)], "SELECT 1 AS n").await;
+    assert_eq!((status, media_type.as_str(), body.starts_with("PK")), (200, xlsx, true));
+    let formula = "SELECT '=1+1' AS f";
+    let (_, _, body) = send(&router, Method::POST, "/api/v1/sql?format=csv&spreadsheet=true", &[], formula).await;
+    assert_eq!(body, "f\n'=1+1\n");
+}

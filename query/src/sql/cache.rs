@@ -138,6 +138,9 @@ impl ResultCache {
     }
 }
 
+#[cfg(test)]
+mod tests;
+
 /// A stretch of windows, half-open, microseconds since the epoch; `None`: all there are.
 type Stretch = (Option<i64>, Option<i64>);
 

@@ -138,7 +138,7 @@ impl SystemTable {
                 ("partition", Number),
                 ("committed", Number),
                 ("read", Number),
-                ("end", Number),
+                ("log_end", Number),
                 ("records_behind", Number),
                 ("watermark", Instant),
             ],

@@ -13,7 +13,7 @@ type Samples = Option<Vec<(BTreeMap<String, String>, f64)>>;
 fn samples(engine: &SqlEngine, name: &str) -> Samples {
     let families = engine.surroundings().registry.as_ref()?.gather();
     let family = families.iter().find(|f| f.name() == name)?;
-    let value = |m: &prometheus::proto::Metric| m.get_counter().value() + m.get_gauge().value();
+    let value = |m: &prometheus::proto::Metric| m.get_counter().get_value() + m.get_gauge().get_value();
     let labels = |m: &prometheus::proto::Metric| {
         m.get_label().iter().map(|l| (l.name().to_owned(), l.value().to_owned())).collect()
     };
@@ -40,11 +40,11 @@ pub(super) async fn lag(engine: &SqlEngine) -> Result<Vec<ArrayRef>, SqlError> {
     let live = engine.snapshots().live().await?;
     for progress in &live.progress {
         for (partition, &position) in &progress.positions {
-            let known = partitions.entry((partition.topic.clone(), i64::from(partition.partition))).or_default();
+            let known = partitions.entry((partition.topic.to_string(), i64::from(partition.partition))).or_default();
             known.read = Some(position);
         }
         for (partition, &watermark) in &progress.watermarks {
-            let known = partitions.entry((partition.topic.clone(), i64::from(partition.partition))).or_default();
+            let known = partitions.entry((partition.topic.to_string(), i64::from(partition.partition))).or_default();
             known.watermark = watermark.or(known.watermark);
         }
     }

@@ -5,7 +5,7 @@ use crate::snapshot::{Snapshot, SnapshotError};
 use crate::sql::{SqlEngine, SqlError};
 use arrow::array::{ArrayRef, BooleanArray};
 use std::sync::Arc;
-use tidewatch_storage::{StorageError, Table};
+use tidewatch_storage::Table;
 
 /// Commits of one table that are shown.
 const COMMITS_MAX: usize = 1000;
@@ -21,15 +21,11 @@ fn stored(snapshot: &Snapshot) -> impl Iterator<Item = (&String, &Table)> {
     snapshot.tables.iter().filter_map(|(name, table)| Some((name, table.stored.as_ref()?)))
 }
 
-pub(super) fn unreadable(error: StorageError) -> SqlError {
-    SqlError::Snapshot(SnapshotError::Storage(error))
-}
-
 pub(super) async fn commits(engine: &SqlEngine) -> Result<Vec<ArrayRef>, SqlError> {
     let snapshot = all(engine).await?;
     let mut rows = Vec::new();
     for (name, table) in stored(&snapshot) {
-        let commits = table.commits(COMMITS_MAX).await.map_err(unreadable)?;
+        let commits = table.commits(COMMITS_MAX).await?;
         rows.extend(commits.into_iter().map(|commit| (name.as_str(), commit)));
     }
     Ok(vec![
@@ -47,7 +43,7 @@ pub(super) async fn files(engine: &SqlEngine) -> Result<Vec<ArrayRef>, SqlError>
     let snapshot = all(engine).await?;
     let mut rows = Vec::new();
     for (name, table) in &snapshot.tables {
-        let files = table.files().map_err(unreadable)?;
+        let files = table.files()?;
         rows.extend(files.into_iter().map(|file| (name.as_str(), file)));
     }
     let rolled_up: BooleanArray = rows.iter().map(|r| r.1.tier.is_some().then_some(r.1.rolled_up)).collect();
@@ -70,10 +66,10 @@ pub(super) async fn all_offsets(engine: &SqlEngine) -> Result<Vec<Offset>, SqlEr
     let snapshot = all(engine).await?;
     let mut rows = Vec::new();
     for (name, table) in stored(&snapshot) {
-        let records = table.records().await.map_err(unreadable)?;
+        let records = table.records().await?;
         for (partition, &offset) in &records.offsets {
             let watermark = records.watermarks.get(partition).copied();
-            rows.push((name.clone(), partition.topic.clone(), partition.partition, offset, watermark));
+            rows.push((name.clone(), partition.topic.to_string(), partition.partition, offset, watermark));
         }
     }
     Ok(rows)
