@@ -18,6 +18,10 @@ use std::sync::Arc;
 
 /// A sort sets aside at most this part of the memory.
 const SORT_SHARE: usize = 16;
+/// A query has one row in a batch for so much memory: 8,192 rows, DataFusion's own number, from 64 MiB on.
+const BYTES_PER_ROW_OF_BATCH: usize = 8192;
+const BATCH_ROWS_MIN: usize = 256;
+const BATCH_ROWS_MAX: usize = 8192;
 /// Operators that a message about memory names.
 const CONSUMERS_NAMED: NonZeroUsize = NonZeroUsize::MIN.saturating_add(2);
 
@@ -98,7 +102,10 @@ fn config() -> SessionConfig {
     config
 }
 
-fn with_config(mut config: SessionConfig, memory: &Memory) -> Result<SessionContext> {
+fn with_config(config: SessionConfig, memory: &Memory) -> Result<SessionContext> {
+    // A batch is the least that an operator can hold: many of them fit into a small memory only when they are small.
+    let rows = (memory.bytes_max / BYTES_PER_ROW_OF_BATCH).clamp(BATCH_ROWS_MIN, BATCH_ROWS_MAX);
+    let mut config = config.with_batch_size(rows);
     let execution = &mut config.options_mut().execution;
     // Of a small memory, what a sort sets aside for its last merge must leave something to sort in.
     let share = memory.bytes_max / SORT_SHARE;
