@@ -8,14 +8,18 @@
 //! What is followed: columns, casts, rounding, scaling by a factor, choices (`coalesce`, `CASE`, `least`).
 //! What compares, adds or subtracts makes another number, of which nothing is claimed.
 
+use crate::table::RollupTable;
+use crate::tiers::chain_of;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DFSchema, Result, plan_err};
+use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::expr::{AggregateFunction, WindowFunction};
 use datafusion::logical_expr::{BinaryExpr, Distinct, Expr, LogicalPlan, Operator};
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::prelude::SessionContext;
 use std::sync::Arc;
+use tidewatch_engine::rollup::{Measure, MeasureKind};
 
 /// Lets a session refuse what has no meaning.
 pub(crate) fn install(context: &SessionContext) {
@@ -147,12 +151,16 @@ fn meanings(plan: &LogicalPlan) -> Result<Meanings> {
 
 /// `SELECT distinct(users)` is `SELECT DISTINCT (users)` to the parser: distinct bytes, not distinct users.
 fn refuse_distinct_of_states(input: &LogicalPlan) -> Result<()> {
-    match input.schema().fields().as_ref() {
-        [only] if only.data_type().is_binary() => plan_err!(
+    let (Some((scan, _)), [only]) = (chain_of(input), input.schema().fields().as_ref()) else { return Ok(()) };
+    let provider = source_as_provider(&scan.source);
+    let Some(table) = provider.as_ref().ok().and_then(|p| p.downcast_ref::<RollupTable>()) else { return Ok(()) };
+    let is_state = |m: &Measure| m.name == *only.name() && matches!(m.kind, MeasureKind::Distinct);
+    match table.rollup().measures.iter().any(is_state) {
+        true => plan_err!(
             "SELECT DISTINCT of {0} would list its bytes\n  hint: approx_distinct({0}) counts what is distinct in it",
             only.name()
         ),
-        _ => Ok(()),
+        false => Ok(()),
     }
 }
 

@@ -31,6 +31,10 @@ use std::time::Duration;
 use thiserror::Error;
 use tidewatch_storage::StorageError;
 
+/// What DataFusion says when a query may put no more on disk; it is wrapped into too many errors to be told by
+/// its kind.
+const DISK_IS_FULL: &str = "used disk space during the spilling process";
+
 /// What one query may cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SqlLimits {
@@ -335,6 +339,11 @@ impl SqlEngine {
             DataFusionError::NotImplemented(message) => SqlError::Query { message: message.clone(), hint: None },
             _ => {
                 let message = plain(&error.strip_backtrace());
+                if message.contains(DISK_IS_FULL) {
+                    let message =
+                        format!("{} bytes on disk were not enough (sql.spill_bytes_max)", self.limits.spill_bytes_max);
+                    return SqlError::Memory { limit: self.limits.memory_bytes_max, message };
+                }
                 match with_hint(&message) {
                     (_, None) => SqlError::Execution(message),
                     // What a query asked for shows only while it runs.

@@ -91,3 +91,13 @@ async fn a_view_without_a_meaning_is_a_mistake_with_a_place_and_a_hint() {
     assert!(found.starts_with("p/views.sql:2:8: view worst: avg(p) would be a percentile of percentiles"), "{found}");
     assert!(found.contains("\n  hint: quantile(duration_ms, 0.95) over the rollup's own rows"), "{found}");
 }
+
+#[tokio::test]
+async fn the_views_of_the_built_in_pack_all_have_a_meaning() {
+    let pack = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../packs/creatorflow");
+    let read = |name: &str| (name.to_owned(), std::fs::read_to_string(pack.join(name)).unwrap());
+    let catalog = tidewatch_engine::rollup::Catalog::parse(&[read("sources.yaml")], &[read("rollups.sql")]).unwrap();
+    let views = Definitions::from(&catalog).with_views(&[read("views.sql")], Checking::Plans).await;
+    let mistakes = views.err().unwrap_or_default();
+    assert!(mistakes.is_empty(), "{}", mistakes.iter().map(|m| format!("{m}\n")).collect::<String>());
+}
