@@ -19,15 +19,17 @@ use tidewatch_ingest::maintenance::MaintenanceMetrics;
 use tidewatch_ingest::metrics::IngestMetrics;
 use tidewatch_ingest::push::{self, Push, PushMetrics};
 use tidewatch_ingest::samples::{SampleMetrics, SampleReceiver};
+use tidewatch_query::gate::QueryGate;
 use tidewatch_query::http::{Checks, Endpoints, router};
 use tidewatch_query::metrics::QueryMetrics;
 use tidewatch_query::promql::PromEngine;
 use tidewatch_query::scrape::Scrape;
+use tidewatch_query::system::Surroundings;
 use tidewatch_query::{Now, Snapshots, SqlEngine};
 use tidewatch_storage::Store;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 /// A running process.
@@ -86,14 +88,19 @@ impl App {
         snapshots.define(packs.definitions);
         let metadata = Arc::new(MetadataBook::default());
         let samples = open_samples(&plant, &catalog, &metadata, SampleMetrics::register(&registry)?);
-        let engine = Arc::new(SqlEngine::new(snapshots, settings.sql_limits(), now(&clock)));
+        let surroundings = Surroundings { registry: Some(registry.clone()), limits: settings.named_limits() };
+        let engine = SqlEngine::new(snapshots, settings.sql_limits(), now(&clock))
+            .with_spill_folder(settings.spill_folder())
+            .with_metrics(&query_metrics)
+            .with_surroundings(surroundings);
+        let engine = Arc::new(engine);
         let scrape = Scrape::new(Arc::clone(&engine), registry, query_metrics.clone(), settings.scrape.series_max);
         let endpoints = Endpoints {
             engine: Arc::clone(&engine),
             promql: PromEngine::new(Arc::clone(&engine), settings.prom_limits()).with_metadata(Arc::clone(&metadata)),
             scrape: Arc::new(scrape),
             metrics: query_metrics,
-            queries: Arc::new(Semaphore::new(settings.sql.concurrency_max)),
+            queries: QueryGate::new(settings.sql.concurrency_max, settings.sql.concurrency_per_client_max),
             checks: checks(&plant),
         };
         let routes = router(endpoints).merge(push::routes(push.clone())).merge(samples.routes());
@@ -104,7 +111,8 @@ impl App {
                 // A dropped sender stops it as well.
                 let _ = stopped.await;
             };
-            axum::serve(listener, routes).with_graceful_shutdown(stopped).await
+            let service = routes.into_make_service_with_connect_info::<SocketAddr>();
+            axum::serve(listener, service).with_graceful_shutdown(stopped).await
         });
         Ok(Self { address, plant, reloads, ingestion: Some(ingestion), live, engine, push, server, stop_server })
     }

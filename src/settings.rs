@@ -1,6 +1,8 @@
 //! Settings: one TOML file, every key with a default, an explanation (`settings/default.toml`) and a
 //! strict reader. A text value `${NAME}` takes the environment variable of that name, for secrets.
 
+mod limits;
+
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap};
@@ -185,8 +187,12 @@ pub struct Sql {
     #[serde(with = "humantime_serde")]
     pub timeout: Duration,
     pub memory_bytes_max: usize,
+    pub spill_bytes_max: u64,
+    pub spill_folder: String,
     pub query_bytes_max: usize,
+    pub cache_bytes_max: u64,
     pub concurrency_max: usize,
+    pub concurrency_per_client_max: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -354,8 +360,12 @@ impl Default for Sql {
             rows_max: 100_000,
             timeout: Duration::from_secs(30),
             memory_bytes_max: 512 * MIB,
+            spill_bytes_max: 4096 * MIB as u64,
+            spill_folder: String::new(),
             query_bytes_max: 256 * 1024,
+            cache_bytes_max: 64 * MIB as u64,
             concurrency_max: 8,
+            concurrency_per_client_max: 4,
         }
     }
 }
@@ -393,6 +403,10 @@ impl Settings {
         }
         if !settings.push.path.is_empty() {
             settings.push.path = folder.join(&settings.push.path).display().to_string();
+        }
+        let spill = &mut settings.sql.spill_folder;
+        if !spill.is_empty() {
+            *spill = folder.join(&spill).display().to_string();
         }
         let location = &mut settings.storage.location;
         if !location.contains("://") {
@@ -481,6 +495,7 @@ impl Settings {
             ("sql.memory_bytes_max", self.sql.memory_bytes_max),
             ("sql.query_bytes_max", self.sql.query_bytes_max),
             ("sql.concurrency_max", self.sql.concurrency_max),
+            ("sql.concurrency_per_client_max", self.sql.concurrency_per_client_max),
             ("promql.samples_max", self.promql.samples_max),
             ("promql.points_max", self.promql.points_max),
         ];
@@ -635,8 +650,15 @@ impl Settings {
             rows_max: self.sql.rows_max,
             timeout: self.sql.timeout,
             memory_bytes_max: self.sql.memory_bytes_max,
+            spill_bytes_max: self.sql.spill_bytes_max,
             query_bytes_max: self.sql.query_bytes_max,
+            cache_bytes_max: self.sql.cache_bytes_max,
         }
+    }
+
+    /// Where queries put what does not fit into memory; `None`: where the system keeps temporary files.
+    pub fn spill_folder(&self) -> Option<PathBuf> {
+        Some(PathBuf::from(&self.sql.spill_folder)).filter(|p| !p.as_os_str().is_empty())
     }
 }
 

@@ -86,6 +86,8 @@ metrics! {
     /// All metrics of the query path.
     QUERY;
     SQL_QUERIES = Counter "tidewatch_sql_queries_total" ["outcome"] "Queries over HTTP by outcome: ok, or the code of the error.";
+    SQL_CACHE = Counter "tidewatch_sql_cache_total" ["outcome"] "Queries at the cache of answers: hit; miss; not_kept for those that depend on open windows or the time.";
+    SQL_CACHE_EVICTED = Counter "tidewatch_sql_cache_evicted_total" [] "Answers thrown out of the cache because of sql.cache_bytes_max.";
     SQL_SECONDS = Histogram "tidewatch_sql_query_duration_seconds" [] "Time from the text of a query to its last row.";
     SCRAPES_TRUNCATED = Counter "tidewatch_scrapes_truncated_total" ["rollup"] "Scrapes that left series of a rollup out because of scrape.series_max.";
 }

@@ -11,6 +11,17 @@ pub(crate) fn plain(message: &str) -> String {
     own_words(rest).replace("datafusion.public.", "")
 }
 
+/// A message and the hint that stands on a line of its own below it, as ours do.
+pub(crate) fn with_hint(message: &str) -> (&str, Option<&str>) {
+    match message.split_once(HINT) {
+        Some((message, hint)) => (message, Some(hint)),
+        None => (message, None),
+    }
+}
+
+/// What stands before a hint.
+const HINT: &str = "\n  hint: ";
+
 /// A function that refuses its arguments says why in its own words, which DataFusion wraps into
 /// others: a list of candidates that says less.
 fn own_words(message: &str) -> &str {

@@ -130,6 +130,11 @@ impl RollupTable {
         Ok(table)
     }
 
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Its rollup.
     pub fn rollup(&self) -> &RollupSchema {
         &self.rollup

@@ -10,6 +10,7 @@
 //! | what was generated is what is counted; files resume | `replay` |
 //! | copies of events, across kills | `duplicates` |
 //! | groups: handing over, and fencing a member that slept | `rebalance` |
+//! | answers as files, read by others; the `system` schema | `export` |
 //! | other packs while it runs | `reload` |
 //! | committed and uncommitted count once, while it runs | `live` |
 //! | events over HTTP: durable when answered, once through kills and copies, bounded | `push` |
@@ -39,6 +40,7 @@ mod crash;
 mod creatorflow;
 mod dead_letters;
 mod duplicates;
+mod export;
 mod live;
 mod maintain;
 mod nezha;

@@ -11,6 +11,7 @@
 //! | `POST /api/v1/events` | takes events: not here, in the ingest crate |
 //! | `GET /-/ready` | 200 when workers and store answer and what is pushed can be taken, else 503 with the reason |
 
+mod client;
 mod error;
 mod index;
 mod prometheus_api;
@@ -19,6 +20,7 @@ mod sql;
 pub use error::ApiError;
 
 use crate::exposition::Exposition;
+use crate::gate::QueryGate;
 use crate::metrics::QueryMetrics;
 use crate::promql::PromEngine;
 use crate::scrape::Scrape;
@@ -29,7 +31,6 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use std::sync::Arc;
-use tokio::sync::Semaphore;
 
 /// What the endpoints answer from. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -42,8 +43,8 @@ pub struct Endpoints {
     pub scrape: Arc<Scrape>,
     /// Our own metrics.
     pub metrics: QueryMetrics,
-    /// Queries that may run at the same time; more are refused with 429.
-    pub queries: Arc<Semaphore>,
+    /// Queries that may run at the same time, in all and of one client; more are refused with 429.
+    pub queries: Arc<QueryGate>,
     /// What else must be well for the process to be ready.
     pub checks: Checks,
 }

@@ -15,6 +15,7 @@ mod need;
 mod zone;
 
 pub use cut::{Segment, segments};
+pub(crate) use need::Folding;
 
 use crate::table::{RollupTable, Shape};
 use datafusion::common::Result;
@@ -24,18 +25,19 @@ use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, TableScan};
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 use datafusion::prelude::SessionContext;
-use need::{Folding, Need, need};
+use need::{Need, need};
 use std::sync::Arc;
 
 /// Lets a session choose tiers.
 pub fn install(context: &SessionContext) {
-    install_rule(context, ChooseTiers { is_fine: false });
+    install_first(context, Arc::new(ChooseTiers { is_fine: false }));
 }
 
-fn install_rule(context: &SessionContext, rule: ChooseTiers) {
+/// Puts a rule before all others of the optimizer.
+pub(crate) fn install_first(context: &SessionContext, rule: Arc<dyn OptimizerRule + Send + Sync>) {
     let state = context.state_ref();
     let mut state = state.write();
-    let mut rules: Vec<Arc<dyn OptimizerRule + Send + Sync>> = vec![Arc::new(rule)];
+    let mut rules = vec![rule];
     rules.extend(state.optimizers().iter().cloned());
     *state = SessionStateBuilder::new_from_existing(state.clone()).with_optimizer_rules(rules).build();
 }
@@ -70,6 +72,27 @@ impl OptimizerRule for ChooseTiers {
             })
         })
     }
+}
+
+/// The table at the end of a chain of nodes that keep rows apart, and an aggregate above it perhaps, with all
+/// of these nodes.
+pub(crate) fn chain_of(plan: &LogicalPlan) -> Option<(&TableScan, Vec<&LogicalPlan>)> {
+    let scan = match plan {
+        LogicalPlan::Aggregate(aggregate) => scan_of(&aggregate.input)?,
+        other => scan_of(other)?,
+    };
+    let (mut nodes, mut at) = (vec![plan], plan);
+    while let [below] = at.inputs().as_slice() {
+        nodes.push(below);
+        at = below;
+    }
+    Some((scan, nodes))
+}
+
+/// The windows of a table that such a chain asks for: they start in `[from, to)`, microseconds since the epoch.
+pub(crate) fn asked_of(chain: &LogicalPlan, table: &RollupTable, folding: &Folding) -> (Option<i64>, Option<i64>) {
+    let need = need(chain, table, folding);
+    (need.from, need.to)
 }
 
 /// The table at the end of a chain of nodes that keep rows apart.

@@ -30,17 +30,18 @@ pub(super) struct Need {
 }
 
 /// Computes what is constant in one query.
-pub(super) struct Folding(ExprSimplifier);
+pub(crate) struct Folding(ExprSimplifier);
 
 impl Folding {
-    pub(super) fn new(config: &dyn OptimizerConfig) -> Self {
+    pub(crate) fn new(config: &dyn OptimizerConfig) -> Self {
         let context = SimplifyContext::builder()
             .with_config_options(config.options())
             .with_query_execution_start_time(config.query_execution_start_time());
         Self(ExprSimplifier::new(context.build()))
     }
 
-    fn constant(&self, expr: &Expr) -> Option<ScalarValue> {
+    /// The value of an expression without columns.
+    pub(crate) fn constant(&self, expr: &Expr) -> Option<ScalarValue> {
         if let Expr::Literal(value, _) = expr {
             return Some(value.clone());
         }
@@ -256,6 +257,9 @@ impl Analysis<'_> {
             return false;
         }
         let classes: Vec<Class> = params.args.iter().map(|a| self.class(a, scope)).collect();
+        if let ("top_k", [Class::Free, Class::State(State::Sum), Class::Free]) = (func.name(), classes.as_slice()) {
+            return !params.distinct;
+        }
         let Some((first, others)) = classes.split_first() else { return false };
         if others.iter().any(|c| *c != Class::Free) {
             return false;
@@ -264,7 +268,7 @@ impl Analysis<'_> {
             ("sum", Class::State(State::Sum))
             | ("min", Class::State(State::Min))
             | ("max", Class::State(State::Max)) => !params.distinct,
-            ("quantile" | "hdr_merge" | "fraction_below", Class::State(State::Hdr)) => !params.distinct,
+            ("quantile" | "quantiles" | "hdr_merge" | "fraction_below", Class::State(State::Hdr)) => !params.distinct,
             ("approx_distinct" | "distinct_merge", Class::State(State::Distinct)) => !params.distinct,
             ("min" | "max", Class::Free) => true,
             ("count", Class::Free) => params.distinct,

@@ -82,8 +82,8 @@ async fn session(store: &Store, rule: ChooseTiers, live: bool) -> SessionContext
     let mut config = SessionConfig::new().with_target_partitions(2);
     config.options_mut().execution.parquet.schema_force_view_types = false;
     let context = SessionContext::new_with_config(config);
-    functions::register(&context);
-    install_rule(&context, rule);
+    functions::register(&context).unwrap();
+    install_first(&context, Arc::new(rule));
     let snapshot = snapshots.take(&["calls".to_owned()]).await.unwrap();
     context.register_table("calls", merged_table("calls", &snapshot.tables["calls"]).unwrap()).unwrap();
     context
