@@ -257,7 +257,7 @@ impl SqlEngine {
         tokio::time::timeout(timeout, rows).await.map_err(|_| SqlError::Timeout(timeout))?
     }
 
-    /// What `build` makes of one rollup of a snapshot, at most `rows_max` rows, within the time and memory of a
+    /// What `build` makes of one table of a snapshot, at most `rows_max` rows, within the time and memory of a
     /// query.
     pub(crate) async fn over(
         &self,
@@ -269,7 +269,7 @@ impl SqlEngine {
     ) -> Result<Answer, SqlError> {
         let context = self.context()?;
         let rows = async {
-            let frame = rollup_rows(&context, snapshot, table, shape).and_then(build);
+            let frame = rows_of(&context, snapshot, table, shape).and_then(build);
             self.collect(frame.map_err(|e| self.explain(e, &[]))?, rows_max).await
         };
         let timeout = self.limits.timeout;
@@ -373,15 +373,21 @@ fn register_tables(context: &SessionContext, snapshot: &Snapshot) -> Result<(), 
     Ok(())
 }
 
-fn rollup_rows(
+/// One table of a snapshot; the windows of a rollup in a shape.
+fn rows_of(
     context: &SessionContext,
     snapshot: &Snapshot,
     name: &str,
     shape: Shape,
 ) -> Result<DataFrame, DataFusionError> {
-    let table = snapshot.tables.get(name).and_then(|table| Some((table.rollup.as_ref()?, table)));
-    let (rollup, table) = table.ok_or_else(|| DataFusionError::Plan(format!("there is no rollup {name:?}")))?;
-    context.read_table(Arc::new(RollupTable::new(name, rollup, table, shape)?))
+    let table = snapshot.tables.get(name);
+    let table = table.ok_or_else(|| DataFusionError::Plan(format!("there is no table {name:?}")))?;
+    match &table.rollup {
+        Some(rollup) if rollup.pane_us.is_some() => {
+            context.read_table(Arc::new(RollupTable::new(name, rollup, table, shape)?))
+        }
+        _ => context.read_table(merged_table(name, table)?),
+    }
 }
 
 fn tables_hint(known: &[String]) -> Option<String> {

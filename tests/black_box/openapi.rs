@@ -7,8 +7,7 @@ use std::process::Command;
 
 /// Not checked: `negative_data_rejection` and `positive_data_acceptance` (Prometheus itself takes a limit of
 /// text for an error and a query of any text for possible), `unsupported_method` (`OPTIONS`).
-const CHECKS: &str =
-    "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance";
+const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance";
 
 #[test]
 fn no_answer_is_outside_of_the_description() {

@@ -82,11 +82,7 @@ pub static PANELS: &[Panel] = &[
         "1d",
         "SELECT sum(requests), sum(errors), sum(cost_micro), max(slowest_ms) FROM calls WHERE window_start >= ago(1 day)",
     ),
-    plain(
-        "last 5 minutes, one number",
-        "1m",
-        "SELECT sum(requests) FROM calls WHERE window_start >= ago(5 minutes)",
-    ),
+    plain("last 5 minutes, one number", "1m", "SELECT sum(requests) FROM calls WHERE window_start >= ago(5 minutes)"),
     plain(
         "busiest hour of the day, 30 days",
         "1h",

@@ -94,12 +94,9 @@ pub async fn fill(folder: &Path, shape: &Shape) -> Filled {
     let mut table = Table::open_rollup(&store, &rollup()).await.unwrap();
     let begin = END_US - shape.days as i64 * DAY_US;
     let pane_begin = END_US - shape.pane_hours as i64 * HOUR_US;
-    for (width, from, events) in [
-        (10 * SECOND_US, pane_begin, 5),
-        (MINUTE_US, begin, 20),
-        (HOUR_US, begin, 60),
-        (DAY_US, begin, 100),
-    ] {
+    for (width, from, events) in
+        [(10 * SECOND_US, pane_begin, 5), (MINUTE_US, begin, 20), (HOUR_US, begin, 60), (DAY_US, begin, 100)]
+    {
         let sketches = sketches(events);
         // A file per day, per month of hours, or one of days: about as maintenance makes them.
         let span = if width < HOUR_US { DAY_US } else { 30 * DAY_US };

@@ -146,7 +146,9 @@ impl Values {
                 _ => cast(column, &DataType::Float64)?.as_primitive::<Float64Type>().clone(),
             },
             state => match column.data_type() {
-                DataType::Decimal128(..) if matches!(state, MeasureKind::Sum { .. }) => column.as_primitive::<Decimal128Type>().unary(|units| units as f64),
+                DataType::Decimal128(..) if matches!(state, MeasureKind::Sum { .. }) => {
+                    column.as_primitive::<Decimal128Type>().unary(|units| units as f64)
+                }
                 _ => cast(column, &DataType::Float64)?.as_primitive::<Float64Type>().clone(),
             },
         };
@@ -284,7 +286,8 @@ impl Rows {
                     times.into_iter().zip(values).filter_map(|(time, value)| Some((time, value?))).unzip();
                 all.push(Series::histograms(labels, times, values));
             } else {
-                let (times, mut totals) = running(&moments, &floats, is_known, before.float, |total, next| total + next);
+                let (times, mut totals) =
+                    running(&moments, &floats, is_known, before.float, |total, next| total + next);
                 totals.iter_mut().for_each(|total| *total = units.apply(*total));
                 all.push(Series::floats(labels, times, totals));
             }

@@ -102,8 +102,7 @@ impl PromEngine {
             }
             Ok::<_, PromError>(counts)
         };
-        let counts =
-            tokio::time::timeout(self.limits.timeout, within).await.map_err(|_| PromError::Timeout)??;
+        let counts = tokio::time::timeout(self.limits.timeout, within).await.map_err(|_| PromError::Timeout)??;
         let mut counts: BTreeMap<String, u64> = counts.into_iter().collect();
         for labels in self.pushed_series(start_ms, end_ms).await? {
             *counts.entry(labels.metric_name().to_owned()).or_default() += 1;

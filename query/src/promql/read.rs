@@ -62,11 +62,7 @@ pub async fn read(
         matches!(selection.hints.function, Some(Func::Rate | Func::Increase)) && selection.hints.range_ms > 0;
     let before = if is_sum_of_range { ask.quiet(from).await? } else { ask.totals(from).await? };
     let rows = rows.after(before);
-    Ok(if is_sum_of_range {
-        rows.into_increments(metric)
-    } else {
-        rows.into_totals(metric, selection, width.us())
-    })
+    Ok(if is_sum_of_range { rows.into_increments(metric) } else { rows.into_totals(metric, selection, width.us()) })
 }
 
 /// A label that the metric does not have counts as empty.

@@ -2,6 +2,7 @@
 
 use super::{count, instants, numbers, texts};
 use crate::sql::{SqlEngine, SqlError};
+use crate::table::Shape;
 use arrow::array::{Array, ArrayRef};
 use arrow::compute::{cast, concat_batches};
 use datafusion::functions_aggregate::expr_fn::{count as count_of, max, min};
@@ -86,7 +87,7 @@ pub(super) async fn dead_letters(engine: &SqlEngine) -> Result<Vec<ArrayRef>, Sq
         let arrival = || ident("arrival_time");
         letters.aggregate(by.to_vec(), vec![count_of(lit(1)), min(arrival()), max(arrival())])
     };
-    let answer = engine.over(&snapshot, DEAD_LETTERS, groups, GROUPS_MAX).await?;
+    let answer = engine.over(&snapshot, DEAD_LETTERS, Shape::Windows, groups, GROUPS_MAX).await?;
     let failed = |e: arrow::error::ArrowError| SqlError::Execution(e.to_string());
     let rows = concat_batches(&answer.schema, &answer.batches).map_err(failed)?;
     let columns = rows.columns().iter().zip(schema.fields());

@@ -102,8 +102,7 @@ enum State {
 
 /// What a chain of nodes that ends in the scan of `table` asks of it. `top` is its upper end.
 pub(super) fn need(top: &LogicalPlan, table: &RollupTable, folding: &Folding) -> Need {
-    let mut analysis =
-        Analysis { folding, grain_us: 0, is_understood: true, is_by_key: true, from: None, to: None };
+    let mut analysis = Analysis { folding, grain_us: 0, is_understood: true, is_by_key: true, from: None, to: None };
     match top {
         LogicalPlan::Aggregate(aggregate) => {
             let classes = analysis.node(&aggregate.input, table);
