@@ -51,6 +51,7 @@ fn kind(measure: &Measure) -> String {
         MeasureKind::Hdr { digits } => format!("hdr, {digits} digits"),
         MeasureKind::Distinct => "approx_distinct".to_owned(),
         MeasureKind::Last { .. } => "last".to_owned(),
+        MeasureKind::Samples => "samples".to_owned(),
     }
 }
 
