@@ -84,13 +84,20 @@ impl Plant {
 
     /// Kafka or files, and what is pushed; one of them at least.
     fn sources(&self, catalog: &Catalog) -> Result<Vec<Box<dyn Source>>> {
-        let pushed = self.log.log().map(|log| LogSource::new(Arc::clone(log), &[EVENTS_TOPIC], self.until_end));
-        let mut sources = match pushed.is_some() && !has_other_source(&self.settings) {
-            true => Vec::new(),
-            false => sources(&self.settings, catalog, self.until_end)?,
+        let mut all = match has_other_source(&self.settings) {
+            true => sources(&self.settings, catalog, self.until_end)?,
+            false => Vec::new(),
         };
-        sources.extend(pushed.map(|source| Box::new(source) as Box<dyn Source>));
-        Ok(sources)
+        match &self.log {
+            LocalLog::On(log) => {
+                all.push(Box::new(LogSource::new(Arc::clone(log), &[EVENTS_TOPIC], self.until_end)));
+            }
+            LocalLog::Off { reason, hint } if all.is_empty() => bail!(
+                "no source of events, and none can be pushed: {reason}\n  hint: set \"bootstrap.servers\" in [kafka.properties], or paths in [files]; or {hint}"
+            ),
+            LocalLog::Off { .. } => {}
+        }
+        Ok(all)
     }
 
     /// Makes the tables of a catalogue that are missing and adds measures that they lack, unless another one has been counted by another

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tidewatch_engine::commit::TopicPartition;
 use tidewatch_ingest::clock::Clock;
 use tidewatch_ingest::log::{
-    EVENTS_TOPIC, EventLog, LogError, LogMetrics, log_partition, random_identity, stored_identity,
+    EVENTS_TOPIC, EventLog, LogError, LogMetrics, LogSettings, log_partition, random_identity, stored_identity,
 };
 use tidewatch_ingest::samples::LOG_TOPIC;
 
@@ -81,7 +81,7 @@ fn folder(settings: &Settings) -> Result<PathBuf, (String, String)> {
 /// The log as a replay finds it, not opened yet.
 #[derive(Debug, Clone)]
 pub struct StoredLog {
-    settings: Settings,
+    bounds: LogSettings,
     folder: PathBuf,
     identity: String,
 }
@@ -91,7 +91,7 @@ impl StoredLog {
     pub fn find(settings: &Settings) -> Result<Option<Self>> {
         let Ok(folder) = folder(settings) else { return Ok(None) };
         let identity = stored_identity(&folder).with_context(|| folder.display().to_string())?;
-        Ok(identity.map(|identity| Self { settings: settings.clone(), folder, identity }))
+        Ok(identity.map(|identity| Self { bounds: settings.log_bounds(), folder, identity }))
     }
 
     /// What it holds: the topics, each with its partition.
@@ -109,8 +109,7 @@ impl StoredLog {
     /// Errors: a process has it open.
     pub fn open(&self, clock: &Arc<dyn Clock>) -> Result<Arc<EventLog>> {
         let metrics = LogMetrics::register(&Registry::new())?;
-        let bounds = self.settings.log_bounds();
-        let opened = EventLog::open(&self.folder, bounds, random_identity, metrics, Arc::clone(clock));
+        let opened = EventLog::open(&self.folder, self.bounds, random_identity, metrics, Arc::clone(clock));
         opened.map_err(|error| match error {
             LogError::Locked(_) => anyhow::anyhow!(
                 "{}\n  hint: pushed events can be read again only while no process takes more: stop it, and start it again afterwards",

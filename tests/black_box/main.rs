@@ -12,6 +12,7 @@
 //! | groups: handing over, and fencing a member that slept | `rebalance` |
 //! | other packs while it runs | `reload` |
 //! | committed and uncommitted count once, while it runs | `live` |
+//! | events over HTTP: durable when answered, once through kills and copies, bounded | `push` |
 //! | maintenance changes no answer | `maintain` |
 //! | promtool asks in PromQL and gets the numbers of SQL | `prometheus_api` |
 //! | Prometheus, its Go client and OpenTelemetry push samples; PromQL answers as Prometheus | `remote_write` |
@@ -42,6 +43,7 @@ mod nezha;
 mod object_store;
 mod packs;
 mod prometheus_api;
+mod push;
 mod rebalance;
 mod reload;
 mod remote_write;

@@ -81,15 +81,9 @@ impl Writer {
             batch.into_iter().for_each(|append| answer(append, Err(AppendError::Failed(reason.clone()))));
             return;
         }
-        if let Err(error) = self.try_write(batch) {
-            self.fail(&error);
-        }
-    }
-
-    fn try_write(&self, batch: Vec<Append>) -> fjall::Result<()> {
         let (mut room, mut staged) = match self.prepare(&batch) {
             Ok(prepared) => prepared,
-            Err(error) => return refuse_all(batch, error),
+            Err(error) => return self.give_up(batch, &error),
         };
         let mut blocks = self.shared.database.batch().durability(Some(PersistMode::SyncData));
         let (mut taken, mut firsts) = (Vec::with_capacity(batch.len()), Vec::with_capacity(batch.len()));
@@ -114,11 +108,11 @@ impl Writer {
             taken.push(append);
         }
         if taken.is_empty() {
-            return Ok(());
+            return;
         }
         let started = self.shared.clock.monotonic();
         if let Err(error) = blocks.commit() {
-            return refuse_all(taken, error);
+            return self.give_up(taken, &error);
         }
         let seconds = self.shared.clock.monotonic().saturating_sub(started).as_secs_f64();
         self.shared.metrics.sync_seconds.observe(seconds);
@@ -134,7 +128,6 @@ impl Writer {
         self.shared.metrics.bytes.set(self.shared.bytes() as i64);
         self.shared.ring();
         taken.into_iter().zip(firsts).for_each(|(append, first)| answer(append, Ok(first)));
-        Ok(())
     }
 
     /// How many bytes there is room for, and where every topic of the batch stands.
@@ -257,6 +250,13 @@ impl Writer {
         Ok(())
     }
 
+    /// Whoever hears of it finds the log failed.
+    fn give_up(&self, batch: Vec<Append>, error: &fjall::Error) {
+        self.fail(error);
+        let reason = words(error);
+        batch.into_iter().for_each(|append| answer(append, Err(AppendError::Failed(reason.clone()))));
+    }
+
     /// Nothing is appended from here on: what the disk has of it is known only after a new start.
     fn fail(&self, error: &fjall::Error) {
         let reason = words(error);
@@ -282,10 +282,4 @@ fn gather(first: Append, inbox: &Receiver<Append>) -> Vec<Append> {
 fn answer(append: Append, answer: Result<i64, AppendError>) {
     // Whoever asked may have gone; the records lie there all the same.
     let _ = append.reply.send(answer);
-}
-
-fn refuse_all(batch: Vec<Append>, error: fjall::Error) -> fjall::Result<()> {
-    let reason = words(&error);
-    batch.into_iter().for_each(|append| answer(append, Err(AppendError::Failed(reason.clone()))));
-    Err(error)
 }

@@ -32,7 +32,8 @@ pub(super) fn to_structured(headers: &HeaderMap, body: &[u8]) -> Result<Bytes, B
     }
     let mut event = Value::Object(attributes).to_string().into_bytes();
     if !body.is_empty() {
-        let is_json = !is_too_deep(body) && sonic_rs::from_slice::<sonic_rs::LazyValue<'_>>(body).is_ok();
+        let text = std::str::from_utf8(body).ok().filter(|_| !is_too_deep(body));
+        let is_json = text.is_some_and(|text| sonic_rs::from_str::<sonic_rs::LazyValue<'_>>(text).is_ok());
         if !is_json {
             return Err(Refusal::bad_request("the body is not JSON")
                 .hint("in binary mode the body is the event's data: JSON, as content-type says"));

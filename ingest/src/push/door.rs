@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tidewatch_engine::rollup::Catalog;
 
 /// Decoders that are kept for the next request; beyond, one is made and thrown away.
-const DECODERS_KEPT: usize = 4;
+const DECODERS_KEPT: usize = 32;
 
 /// The events of one catalogue.
 pub(super) struct Door {

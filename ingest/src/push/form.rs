@@ -75,7 +75,10 @@ fn elements(body: &Bytes) -> Result<Vec<Bytes>, Box<Refusal>> {
     if is_too_deep(body) {
         return Err(Refusal::bad_request("the body is nested too deep").hint(hint));
     }
-    let elements: Vec<LazyValue<'_>> = sonic_rs::from_slice(body).map_err(|error| {
+    let text = std::str::from_utf8(body).map_err(|e| {
+        Refusal::bad_request(format!("the body is not UTF-8 after {} bytes", e.valid_up_to())).hint(hint)
+    })?;
+    let elements: Vec<LazyValue<'_>> = sonic_rs::from_str(text).map_err(|error| {
         // The library appends a picture of the text.
         let first_line = error.to_string().lines().next().unwrap_or_default().trim().to_owned();
         Refusal::bad_request(format!("the body is not an array of JSON: {first_line}")).hint(hint)
