@@ -41,7 +41,8 @@ fn vmalert_fires_what_the_numbers_say() {
     let child = Command::new(vmalert)
         .arg(format!("-rule={}", file.display()))
         .arg(format!("-datasource.url=http://{}", server.address()))
-        .args([&format!("-httpListenAddr={listen}"), "-notifier.blackhole", "-evaluationInterval=1s"])
+        // It insists on somebody to tell; nobody listens there.
+        .args([&format!("-httpListenAddr={listen}"), "-notifier.url=http://127.0.0.1:9", "-evaluationInterval=1s"])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()

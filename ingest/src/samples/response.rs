@@ -3,8 +3,10 @@
 use super::Message;
 use super::batch::Refusal;
 use crate::log::AppendError;
+use axum::Json;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use serde_json::json;
 use std::collections::BTreeMap;
 
 /// When to come again, seconds.
@@ -47,9 +49,16 @@ impl Answer {
         let written = written(message, self.samples, self.histograms);
         match self.refused.is_empty() {
             true => (StatusCode::NO_CONTENT, written).into_response(),
-            false => (StatusCode::BAD_REQUEST, written, self.refused_text() + "\n").into_response(),
+            false => (StatusCode::BAD_REQUEST, written, error_body(StatusCode::BAD_REQUEST, &self.refused_text()))
+                .into_response(),
         }
     }
+}
+
+/// An error in the shape of Prometheus' HTTP API.
+fn error_body(status: StatusCode, message: &str) -> Json<serde_json::Value> {
+    let kind = if status == StatusCode::SERVICE_UNAVAILABLE { "unavailable" } else { "bad_data" };
+    Json(json!({ "status": "error", "errorType": kind, "error": message }))
 }
 
 /// What 2.0 wants to be told; to a sender of 1.0 it would mean that we had understood 2.0.
@@ -97,7 +106,7 @@ impl Failure {
     /// As a remote write sender reads it.
     pub fn response_of_write(self, message: Message) -> Response {
         let (headers, status) = (written(message, 0, 0), self.status);
-        let mut response = (status, headers, self.message + "\n").into_response();
+        let mut response = (status, headers, error_body(status, &self.message)).into_response();
         if status == StatusCode::SERVICE_UNAVAILABLE {
             response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
         }

@@ -137,6 +137,10 @@ struct Status {
 }
 
 fn refused(failure: Failure, form: Form) -> Response {
+    if failure.status == StatusCode::UNSUPPORTED_MEDIA_TYPE {
+        // Whoever sent it does not speak OTLP.
+        return failure.response_of_write(super::Message::V1);
+    }
     // INVALID_ARGUMENT or UNAVAILABLE of gRPC.
     let code = if failure.status == StatusCode::SERVICE_UNAVAILABLE { 14 } else { 3 };
     let body = match form {

@@ -13,7 +13,7 @@ fn empty() -> [(&'static str, Json); 10] {
         ("rules", json!({ "groups": [] })),
         ("alerts", json!({ "alerts": [] })),
         ("alertmanagers", json!({ "activeAlertmanagers": [], "droppedAlertmanagers": [] })),
-        ("targets", json!({ "activeTargets": [], "droppedTargets": [] })),
+        ("targets", json!({ "activeTargets": [], "droppedTargets": [], "droppedTargetCounts": {} })),
         ("targets/metadata", json!([])),
         ("scrape_pools", json!({ "scrapePools": [] })),
         ("notifications", json!([])),
