@@ -19,6 +19,8 @@ fn no_answer_is_outside_of_the_description() {
     let output = Command::new(python.with_file_name("schemathesis"))
         .args(["run", description.to_str().unwrap(), "--url", &url, "--checks", CHECKS])
         .args(["--phases", "examples,coverage,fuzzing", "--max-examples", "12", "--seed", "7", "--no-shrink"])
+        // A build for development on a busy machine takes its time.
+        .args(["--request-timeout", "60"])
         .args(["--continue-on-failure", "--warnings", "off", "--suppress-health-check", "all"])
         .env("PYTHONWARNINGS", "ignore")
         .current_dir(folder.path())

@@ -57,6 +57,26 @@ impl PromEngine {
         tokio::time::timeout(self.limits.timeout, within).await.map_err(|_| PromError::Timeout)?
     }
 
+    /// The label sets of one metric of every rollup that has a label, and of all pushed series: all metrics of a
+    /// rollup have the same series.
+    async fn series_with(&self, label: &str, start_ms: i64, end_ms: i64) -> Result<Vec<Labels>, PromError> {
+        let within = async {
+            let (all, mut rollups) = (self.metrics(), BTreeSet::new());
+            let has = |metric: &&Metric| metric.labels.iter().any(|(name, _)| name == label);
+            let wanted: Vec<&Metric> =
+                all.values().filter(has).filter(|metric| rollups.insert(metric.rollup.as_str())).collect();
+            let snapshot = self.snapshot(wanted.iter().copied()).await?;
+            let mut found = Vec::new();
+            for metric in wanted {
+                let (within, rows_max) = ((start_ms, end_ms), self.limits.samples_max);
+                found.extend(series_within(&self.engine, &snapshot, metric, &[], within, rows_max).await?);
+            }
+            Ok::<_, PromError>(found)
+        };
+        let found = tokio::time::timeout(self.limits.timeout, within).await.map_err(|_| PromError::Timeout)??;
+        Ok([found, self.pushed_series(start_ms, end_ms).await?].concat())
+    }
+
     /// The values of a label, sorted. Names of metrics are those that are declared, whatever the time, and
     /// those that were pushed in it.
     ///
@@ -76,8 +96,10 @@ impl PromEngine {
             }
             return Ok(names);
         }
-        let every = [Vec::new()];
-        let series = self.series(if matchers.is_empty() { &every } else { matchers }, start_ms, end_ms).await?;
+        let series = match matchers.is_empty() {
+            true => self.series_with(label, start_ms, end_ms).await?,
+            false => self.series(matchers, start_ms, end_ms).await?,
+        };
         Ok(series.iter().map(|labels| labels.get(label)).filter(|v| !v.is_empty()).map(str::to_owned).collect())
     }
 
