@@ -6,6 +6,7 @@ use crate::packs::Packs;
 use crate::reload::ReloadMetrics;
 use crate::settings::{LogFormat, Settings};
 use crate::signals::{Hangup, Shutdown};
+use crate::wires::{Listeners, Wires};
 use anyhow::{Context, Result};
 use prometheus::Registry;
 use std::io::IsTerminal;
@@ -34,6 +35,7 @@ pub struct App {
     pub(crate) ingestion: Option<Ingestion>,
     pub(crate) live: Arc<Workers>,
     pub(crate) engine: Arc<SqlEngine>,
+    pub(crate) wires: Wires,
     server: JoinHandle<std::io::Result<()>>,
     stop_server: oneshot::Sender<()>,
 }
@@ -70,19 +72,22 @@ impl App {
         let listener = TcpListener::bind(settings.http.listen)
             .await
             .with_context(|| format!("http.listen {}: is another process using the port?", settings.http.listen))?;
+        let listeners = Listeners::bind(settings).await?;
         let ingestion = plant.start(&Arc::new(packs.catalog)).await?;
         let live = Arc::new(Workers::default());
         live.set(ingestion.handles());
         let snapshots = Snapshots::new(plant.store.clone(), Arc::clone(&live) as _);
         snapshots.define(packs.definitions);
         let engine = Arc::new(SqlEngine::new(snapshots, settings.sql_limits(), now(&clock)));
+        let turns = Arc::new(Semaphore::new(settings.sql.concurrency_max));
+        let wires = listeners.serve(settings, &engine, &turns, &registry)?;
         let scrape = Scrape::new(Arc::clone(&engine), registry, query_metrics.clone(), settings.scrape.series_max);
         let endpoints = Endpoints {
             engine: Arc::clone(&engine),
             promql: PromEngine::new(Arc::clone(&engine), settings.prom_limits()),
             scrape: Arc::new(scrape),
             metrics: query_metrics,
-            queries: Arc::new(Semaphore::new(settings.sql.concurrency_max)),
+            queries: turns,
         };
         let address = listener.local_addr()?;
         let (stop_server, stopped) = oneshot::channel();
@@ -93,7 +98,7 @@ impl App {
             };
             axum::serve(listener, router(endpoints)).with_graceful_shutdown(stopped).await
         });
-        Ok(Self { address, plant, reloads, ingestion: Some(ingestion), live, engine, server, stop_server })
+        Ok(Self { address, plant, reloads, ingestion: Some(ingestion), live, engine, wires, server, stop_server })
     }
 
     /// Works until a stop or a reload is requested, a worker fails, or all sources are finished. Without
@@ -129,6 +134,7 @@ impl App {
         };
         // Readers may have gone already.
         let _ = self.stop_server.send(());
+        self.wires.stop().await?;
         self.server.await??;
         Ok(result?)
     }

@@ -10,6 +10,11 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use std::fmt;
 use std::sync::Arc;
 
+/// The catalogue that all tables and views are in: what Postgres' clients know as the database.
+pub const CATALOG: &str = "tidewatch";
+/// The schema that all tables and views are in.
+pub const SCHEMA: &str = "public";
+
 /// Tells what `now()` gives in a query, microseconds since the epoch. Read once per query.
 #[derive(Clone)]
 pub struct Now(Arc<dyn Fn() -> i64 + Send + Sync>);
@@ -61,8 +66,14 @@ pub(crate) fn repeatable_context(memory_bytes_max: usize) -> Result<SessionConte
     with_config(config.with_target_partitions(1), memory_bytes_max)
 }
 
+/// A session for a client that brings its own catalogue of tables.
+pub(crate) fn guest_context(memory_bytes_max: usize) -> Result<SessionContext> {
+    with_config(config().with_information_schema(false), memory_bytes_max)
+}
+
 fn config() -> SessionConfig {
-    let mut config = SessionConfig::new().with_information_schema(true);
+    let mut config =
+        SessionConfig::new().with_information_schema(true).with_default_catalog_and_schema(CATALOG, SCHEMA);
     // Sketches are read as plain binary: views would be copied into it once more.
     config.options_mut().execution.parquet.schema_force_view_types = false;
     config.options_mut().execution.parquet.pushdown_filters = true;

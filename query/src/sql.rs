@@ -1,9 +1,13 @@
 //! SQL over a snapshot, read only, within limits of rows, time and memory.
 
+mod guest;
 mod prepared;
 mod reading;
+mod relations;
 
+pub use guest::{Furniture, Planned, Sight, Streamed};
 pub use prepared::Prepared;
+pub use relations::{Relation, RelationKind};
 
 use crate::message::plain;
 use crate::session::{self, Now};
@@ -142,14 +146,7 @@ impl SqlEngine {
     }
 
     async fn answer(&self, sql: &str) -> Result<Answer, SqlError> {
-        if sql.len() > self.limits.query_bytes_max {
-            let message = format!(
-                "the query has {} bytes, the limit is {} (sql.query_bytes_max)",
-                sql.len(),
-                self.limits.query_bytes_max
-            );
-            return Err(SqlError::Query { message, hint: None });
-        }
+        self.check_length(sql)?;
         let reading = self.read(self.context()?, sql, self.now.us()).await?;
         let snapshot = self.snapshots.take(&reading.needs.tables).await?;
         let frame = self.plan(reading, &snapshot).await?;
@@ -248,21 +245,32 @@ impl SqlEngine {
     }
 
     fn explain(&self, error: DataFusionError, known: &[String]) -> SqlError {
-        match error.find_root() {
-            DataFusionError::ResourcesExhausted(message) => {
-                SqlError::Memory { limit: self.limits.memory_bytes_max, message: message.clone() }
-            }
-            DataFusionError::SQL(..)
-            | DataFusionError::Plan(_)
-            | DataFusionError::SchemaError(..)
-            | DataFusionError::Configuration(_) => {
-                let message = plain(&error.strip_backtrace());
-                let hint = message.contains("not found").then(|| tables_hint(known)).flatten();
-                SqlError::Query { message, hint }
-            }
-            DataFusionError::NotImplemented(message) => SqlError::Query { message: message.clone(), hint: None },
-            _ => SqlError::Execution(plain(&error.strip_backtrace())),
+        explained(&self.limits, error, known)
+    }
+}
+
+impl SqlError {
+    /// What is wrong with a plan that was not run yet.
+    fn of_plan(error: DataFusionError) -> Self {
+        Self::Query { message: plain(&error.strip_backtrace()), hint: None }
+    }
+}
+
+fn explained(limits: &SqlLimits, error: DataFusionError, known: &[String]) -> SqlError {
+    match error.find_root() {
+        DataFusionError::ResourcesExhausted(message) => {
+            SqlError::Memory { limit: limits.memory_bytes_max, message: message.clone() }
         }
+        DataFusionError::SQL(..)
+        | DataFusionError::Plan(_)
+        | DataFusionError::SchemaError(..)
+        | DataFusionError::Configuration(_) => {
+            let message = plain(&error.strip_backtrace());
+            let hint = message.contains("not found").then(|| tables_hint(known)).flatten();
+            SqlError::Query { message, hint }
+        }
+        DataFusionError::NotImplemented(message) => SqlError::Query { message: message.clone(), hint: None },
+        _ => SqlError::Execution(plain(&error.strip_backtrace())),
     }
 }
 

@@ -1,0 +1,99 @@
+//! Statements that were read and described, and wait to be run.
+
+use super::parameters::{Parameter, casts, named_casts, parameters};
+use crate::catalogue::SessionFurniture;
+use crate::running::Running;
+use crate::statement::{Action, with_typed};
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::common::{DataFusionError, ScalarValue};
+use datafusion::sql::parser::Statement as Parsed;
+use datafusion::sql::sqlparser::ast::Statement;
+use datafusion_postgres::pgwire::api::Type;
+use std::sync::Arc;
+use std::time::Duration;
+use tidewatch_query::{Answer, Planned, Sight, SqlError};
+
+/// A statement of the extended protocol.
+#[derive(Debug, Clone)]
+pub(crate) struct Stored(pub Arc<Described>);
+
+/// What to do, with what, and what comes back.
+#[derive(Debug)]
+pub(crate) struct Described {
+    pub action: Action,
+    pub parameters: Vec<Parameter>,
+    /// Columns of the answer, if there is one.
+    pub schema: Option<SchemaRef>,
+}
+
+impl Described {
+    pub fn plain(action: Action) -> Self {
+        Self { action, parameters: Vec::new(), schema: None }
+    }
+}
+
+/// A query with the types of its placeholders settled.
+#[derive(Debug)]
+pub(crate) struct Settled {
+    pub statement: Statement,
+    pub parameters: Vec<Parameter>,
+    pub schema: SchemaRef,
+}
+
+/// Plans a query over columns alone. Placeholders of which the plan knows no type get the client's, or text.
+pub(crate) async fn describe(
+    running: &Running,
+    furniture: &SessionFurniture,
+    statement: &Statement,
+    named: &[Option<Type>],
+    asked: Option<Duration>,
+) -> Result<Settled, SqlError> {
+    let wrong = |e: DataFusionError| SqlError::Query { message: e.strip_backtrace(), hint: None };
+    let work = async {
+        let mut statement = statement.clone();
+        let mut planned = plan(running, furniture, &statement, Sight::Shapes).await;
+        let named_types = named_casts(named);
+        if planned.is_err() && !named_types.is_empty() {
+            statement = with_typed(&statement, &named_types);
+            planned = plan(running, furniture, &statement, Sight::Shapes).await;
+        }
+        let mut planned = planned?;
+        let mut found = parameters(planned.plan(), named).map_err(wrong)?;
+        let unknown = casts(&found);
+        if !unknown.is_empty() {
+            statement = with_typed(&statement, &unknown);
+            planned = plan(running, furniture, &statement, Sight::Shapes).await?;
+            found = parameters(planned.plan(), named).map_err(wrong)?;
+        }
+        Ok(Settled { statement, parameters: found, schema: planned.schema()? })
+    };
+    running.engine.within(asked, Box::pin(work)).await
+}
+
+/// Answers a query in its turn.
+pub(crate) async fn answer(
+    running: &Running,
+    furniture: &SessionFurniture,
+    statement: &Statement,
+    values: Vec<ScalarValue>,
+    asked: Option<Duration>,
+) -> Result<Answer, SqlError> {
+    let work = async {
+        let mut planned = plan(running, furniture, statement, Sight::Rows).await?;
+        if !values.is_empty() {
+            planned = planned.with_parameters(values)?;
+        }
+        running.engine.run_planned(planned).await
+    };
+    running.run(asked, Box::pin(work)).await
+}
+
+pub(crate) async fn plan(
+    running: &Running,
+    furniture: &SessionFurniture,
+    statement: &Statement,
+    sight: Sight,
+) -> Result<Planned, SqlError> {
+    let parsed = Parsed::Statement(Box::new(statement.clone()));
+    running.engine.plan_statement(parsed, furniture, sight).await
+}
