@@ -394,7 +394,6 @@ impl Settings {
             ("flight.password".to_owned(), &mut settings.flight.password),
         ];
         let secrets = settings.kafka.properties.iter_mut().chain(settings.storage.options.iter_mut());
-        let own = own.into_iter().map(|(key, value)| (key, value));
         for (key, value) in secrets.map(|(key, value)| (key.clone(), value)).chain(own) {
             let Some(name) = value.strip_prefix("${").and_then(|v| v.strip_suffix('}')) else { continue };
             match env(name) {

@@ -14,6 +14,8 @@
 //! | committed and uncommitted count once, while it runs | `live` |
 //! | maintenance changes no answer | `maintain` |
 //! | promtool asks in PromQL and gets the numbers of SQL | `prometheus_api` |
+//! | psql, JDBC, psycopg, SQLAlchemy, ADBC, DuckDB, Grafana's statements get the numbers of HTTP | `postgres` |
+//! | ADBC's driver for Flight SQL gets them too | `flight` |
 //! | promtool and the OpenMetrics parser accept `/metrics` | `scrape` |
 //! | every rollup and the metrics of the built-in pack, beside DuckDB over raw events | `creatorflow` |
 //! | percentiles of real spans, through a broker | `nezha` |
@@ -35,11 +37,13 @@ mod crash;
 mod creatorflow;
 mod dead_letters;
 mod duplicates;
+mod flight;
 mod live;
 mod maintain;
 mod nezha;
 mod object_store;
 mod packs;
+mod postgres;
 mod prometheus_api;
 mod rebalance;
 mod reload;

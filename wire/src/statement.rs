@@ -306,7 +306,7 @@ fn plain_value(value: &Expr) -> String {
 }
 
 fn rows_of(direction: &FetchDirection) -> Result<usize, Refused> {
-    let number = |v: &ValueWithSpan| v.to_string().parse::<usize>().ok();
+    let number = |v: &Value| v.to_string().parse::<usize>().ok();
     let backwards = || Refused::Unsupported("a cursor that goes anywhere but forward".to_owned());
     match direction {
         FetchDirection::Next | FetchDirection::Forward { limit: None } => Ok(1),

@@ -8,6 +8,7 @@ use crate::session::{self, CATALOG, SCHEMA};
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use datafusion::common::{DataFusionError, ParamValues, ScalarValue, TableReference};
+use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::{DataFrame, SessionContext};
@@ -127,13 +128,13 @@ impl SqlEngine {
         let schema = plan.schema();
         let rows = execute_stream(plan, task).map_err(failed)?;
         let limits = self.limits;
-        let next = move |(mut rows, sent): (_, usize)| async move {
-            let batch = match tokio::time::timeout_at(deadline, StreamExt::next(&mut rows)).await {
+        let next = move |(mut rows, sent): (SendableRecordBatchStream, usize)| async move {
+            let batch = match tokio::time::timeout_at(deadline, rows.next()).await {
                 Ok(None) => return Ok(None),
                 Ok(Some(batch)) => batch.map_err(|e| super::explained(&limits, e, &[]))?,
                 Err(_) => return Err(SqlError::Timeout(limits.timeout)),
             };
-            let sent = sent + RecordBatch::num_rows(&batch);
+            let sent = sent + batch.num_rows();
             match sent > limits.rows_max {
                 true => Err(SqlError::TooManyRows(limits.rows_max)),
                 false => Ok(Some((batch, (rows, sent)))),

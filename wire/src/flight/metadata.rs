@@ -30,7 +30,7 @@ pub(super) fn sql_info() -> Result<SqlInfoData> {
     builder.append(SqlInfo::SqlDdlCatalog, false);
     builder.append(SqlInfo::SqlDdlSchema, false);
     builder.append(SqlInfo::SqlDdlTable, false);
-    builder.build().map_err(Into::into)
+    builder.build()
 }
 
 pub(super) fn catalogs(query: CommandGetCatalogs) -> Result<RecordBatch> {

@@ -60,9 +60,13 @@ pub(super) async fn converse(
                 false => timeout(shared.options.idle_timeout, client.next()).await,
             }
         };
+        let stopping = async {
+            // A sender that is gone stops as well.
+            let _ = stopped.wait_for(|stopped| *stopped).await;
+        };
         let message = tokio::select! {
             message = next => message,
-            _ = stopped.wait_for(|stopped| *stopped) => {
+            () = stopping => {
                 return end(&mut client, fatal("57P01", "the server is stopping")).await;
             }
         };

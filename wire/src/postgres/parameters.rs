@@ -6,7 +6,7 @@
 use super::errors::{error, state};
 use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::common::{ParamValues, ScalarValue};
+use datafusion::common::{ParamValues, ScalarValue, plan_err};
 use datafusion::error::Result as PlanResult;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::sql::sqlparser::ast::{DataType as SqlType, ExactNumberInfo, TimezoneInfo};
@@ -18,6 +18,9 @@ use datafusion_postgres::pgwire::api::stmt::StoredStatement;
 use datafusion_postgres::pgwire::error::PgWireResult;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// As many as the protocol can count.
+const PARAMETERS_MAX: usize = 65_535;
 
 /// The type of one placeholder.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,6 +49,9 @@ pub(crate) fn parameters(plan: &LogicalPlan, named: &[Option<Type>]) -> PlanResu
     })?;
     let numbers = found.keys().filter_map(|id| id.strip_prefix('$')?.parse::<usize>().ok());
     let count = numbers.max().unwrap_or(0).max(named.len());
+    if count > PARAMETERS_MAX {
+        return plan_err!("${count}: there are at most {PARAMETERS_MAX} parameters");
+    }
     let parameter = |number: usize| {
         let planned = found.remove(&format!("${number}")).flatten().filter(|t| *t != DataType::Null);
         let named = named.get(number - 1).cloned().flatten();
