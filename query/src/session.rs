@@ -66,9 +66,12 @@ pub(crate) fn repeatable_context(memory_bytes_max: usize) -> Result<SessionConte
     with_config(config.with_target_partitions(1), memory_bytes_max)
 }
 
-/// A session for a client that brings its own catalogue of tables.
+/// A session for a client that brings its own catalogue of tables, and with it a type for instants of a zone:
+/// that zone is UTC.
 pub(crate) fn guest_context(memory_bytes_max: usize) -> Result<SessionContext> {
-    with_config(config().with_information_schema(false), memory_bytes_max)
+    let mut config = config().with_information_schema(false);
+    config.options_mut().execution.time_zone = Some("UTC".to_owned());
+    with_config(config, memory_bytes_max)
 }
 
 fn config() -> SessionConfig {

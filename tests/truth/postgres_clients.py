@@ -50,14 +50,14 @@ def types(cursor):
         SELECT TIMESTAMP '2026-03-14 12:00:00.123456' AS plain, to_timestamp(1773489600.5) AS ns,
                CAST('2026-03-14T12:00:00Z' AS TIMESTAMP WITH TIME ZONE) AS zoned, DATE '2026-03-14' AS day,
                INTERVAL '1 day 2 hours' AS step, CAST(NULL AS INTERVAL) AS no_step,
-               CAST(-12345678901234567890123456789012345.678 AS DECIMAL(38, 3)) AS money, CAST(0.05 AS DECIMAL(4, 2)) AS small,
+               CAST('-12345678901234567890123456789012345.678' AS DECIMAL(38, 3)) AS money, CAST(0.05 AS DECIMAL(4, 2)) AS small,
                9223372036854775807 AS big, 1.5e300 AS float, 'infinity'::double AS infinite, true AS yes,
                make_array(1, 2, NULL) AS list, make_array('a', 'b,c') AS texts, '\\x00ff'::bytea IS NOT NULL AS bytes
     """)
     row = cursor.fetchone()
     utc = datetime.timezone.utc
     assert row[0] == datetime.datetime(2026, 3, 14, 12, 0, 0, 123456), row[0]
-    assert row[1].replace(tzinfo=None) == datetime.datetime(2026, 3, 14, 12, 0, 0, 500000), row[1]
+    assert row[1] == datetime.datetime(2026, 3, 14, 12, 0, 0, 500000, tzinfo=utc), row[1]
     assert row[2] == datetime.datetime(2026, 3, 14, 12, tzinfo=utc), row[2]
     assert row[3] == datetime.date(2026, 3, 14), row[3]
     assert row[4:6] == (datetime.timedelta(days=1, hours=2), None), row[4:6]
@@ -249,30 +249,24 @@ def adbc_client():
 
 
 def duckdb_client():
+    import pathlib
+    import sysconfig
+
     import duckdb
-    import duckdb_ext_postgres
 
-    connection = duckdb.connect(config={"allow_unsigned_extensions": "true"})
-    load(connection, duckdb_ext_postgres)
+    folder = pathlib.Path(sysconfig.get_paths()["purelib"]) / "duckdb_ext" / "extensions"
+    extension = next(folder.glob(f"v{duckdb.__version__}/*/postgres_scanner.duckdb_extension"))
+    connection = duckdb.connect()
+    connection.execute(f"LOAD '{extension}'")
     connection.execute(f"ATTACH '{DSN}' AS tidewatch (TYPE postgres, READ_ONLY)")
-    found = connection.execute(f"SELECT * FROM postgres_query('tidewatch', $q${NUMBERS}$q$)").fetchall()
-    same([row[:7] for row in found], [row[:7] for row in ask(HTTP, NUMBERS)], "DuckDB, postgres_query")
+
+    def rows(sql):
+        return [list(row.values()) for row in connection.execute(sql).fetch_arrow_table().to_pylist()]
+
+    found = rows(f"SELECT * FROM postgres_query('tidewatch', $q${NUMBERS}$q$)")
+    same(sorted(row[:7] for row in found), [row[:7] for row in ask(HTTP, NUMBERS)], "DuckDB, postgres_query")
     sql = "SELECT provider, sum(requests) FROM {} GROUP BY provider ORDER BY provider"
-    found = connection.execute(sql.format("tidewatch.public.api_calls")).fetchall()
-    same(found, ask(HTTP, sql.format("api_calls")), "DuckDB, an attached table")
-
-
-def load(connection, package):
-    import glob
-    import os
-
-    files = glob.glob(os.path.join(os.path.dirname(package.__file__), "**", "*.duckdb_extension"), recursive=True)
-    if files:
-        connection.execute(f"LOAD '{files[0]}'")
-    else:
-        import duckdb_extensions
-
-        duckdb_extensions.import_extension("postgres", con=connection)
+    same(rows(sql.format("tidewatch.public.api_calls")), ask(HTTP, sql.format("api_calls")), "DuckDB, an attached table")
 
 
 def grafana_client():

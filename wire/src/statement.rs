@@ -4,10 +4,15 @@
 //! them. Some of its rules give another answer for what they cannot do (a correlated subquery becomes null):
 //! queries over our tables get only those that keep their meaning.
 
+mod rewrite;
+
+pub(crate) use rewrite::of_nothing;
+
+use crate::catalogue::ADDED_TABLES;
 use datafusion::sql::sqlparser::ast::{
     CloseCursor, CopyLegacyOption, CopyOption, CopySource, CopyTarget, DataType as SqlType, Declare, Expr,
-    FetchDirection, Function, Query, Reset, Set, Statement, Value, ValueWithSpan, VisitMut, VisitorMut,
-    visit_expressions, visit_relations,
+    FetchDirection, FunctionArg, FunctionArgExpr, FunctionArguments, Query, Reset, Set, Statement, Value,
+    ValueWithSpan, VisitMut, VisitorMut, visit_relations,
 };
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
@@ -18,6 +23,7 @@ use datafusion_postgres::datafusion_pg_catalog::sql::rules::{
     RewriteArrayAnyAllOperation, RewritePgCatalogOperator, SqlStatementRewriteRule, StripCallableQualifier,
     StripCollate,
 };
+use rewrite::Rewrite;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use thiserror::Error;
@@ -208,13 +214,47 @@ impl Reader {
                 &RewritePgCatalogOperator,
                 &FixVersionColumnName,
             ];
-            return Ok(rules.iter().fold(statement, |s, rule| rule.rewrite(s)));
+            let mut statement = rules.iter().fold(statement, |s, rule| rule.rewrite(s));
+            let _ = VisitMut::visit(&mut statement, &mut Habits);
+            return Ok(statement);
         }
         let mut statement = statement;
-        let _ = VisitMut::visit(&mut statement, &mut SearchPath);
+        let _ = VisitMut::visit(&mut statement, &mut Rewrite);
         let text = statement.to_string();
         let rewritten = self.library.parse(&text).map_err(|e| syntax(&text, &e))?;
         rewritten.into_iter().next().ok_or_else(|| Refused::Unsupported("this statement".to_owned()))
+    }
+}
+
+/// What clients write for Postgres' own tables, or TimescaleDB's functions, in queries over ours.
+struct Habits;
+
+impl VisitorMut for Habits {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        match expr {
+            // `time_bucket('5m', …)` has an interval in it.
+            Expr::Function(function) if function.name.to_string().eq_ignore_ascii_case("time_bucket") => {
+                if let FunctionArguments::List(list) = &mut function.args
+                    && let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(width))) = list.args.first_mut()
+                    && let Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(text), .. }) = width
+                {
+                    let sql = format!("INTERVAL '{}'", text.replace('\'', "''"));
+                    let parser = Parser::new(&PostgreSqlDialect {}).try_with_sql(&sql);
+                    if let Ok(interval) = parser.and_then(|mut p| p.parse_expr()) {
+                        *width = interval;
+                    }
+                }
+            }
+            // DuckDB reads tables by pages: all of ours is on the first one.
+            Expr::Between { expr: column, low, .. } if column.to_string().eq_ignore_ascii_case("ctid") => {
+                let is_first = low.to_string().contains("'(0,0)'");
+                *expr = Expr::Value(Value::Boolean(is_first).with_empty_span());
+            }
+            _ => {}
+        }
+        ControlFlow::Continue(())
     }
 }
 
@@ -242,43 +282,14 @@ fn asks_the_catalogue(statement: &Statement) -> bool {
         let parts: Vec<String> =
             name.0.iter().filter_map(|p| p.as_ident()).map(|i| i.value.to_ascii_lowercase()).collect();
         let is_schema = |part: &String| part == "pg_catalog" || part == "information_schema";
-        let is_bare = parts.len() == 1 && PG_CATALOG_TABLES.contains(&parts[0].as_str());
+        let is_known = |name: &str| PG_CATALOG_TABLES.contains(&name) || ADDED_TABLES.contains(&name);
+        let is_bare = parts.len() == 1 && is_known(&parts[0]);
         match is_bare || parts.iter().any(is_schema) {
             true => ControlFlow::Break(()),
             false => ControlFlow::Continue(()),
         }
     });
     found.is_break() || !names_any
-}
-
-/// Editors ask for the schemas of the search path by taking it apart, which DataFusion cannot; it is `public`.
-struct SearchPath;
-
-impl VisitorMut for SearchPath {
-    type Break = ();
-
-    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-        if let Expr::InSubquery { expr: tested, subquery, negated } = expr
-            && takes_search_path_apart(subquery)
-        {
-            let public = Value::SingleQuotedString(tidewatch_query::SCHEMA.to_owned());
-            let list = vec![Expr::Value(public.with_empty_span())];
-            *expr = Expr::InList { expr: tested.clone(), list, negated: *negated };
-        }
-        ControlFlow::Continue(())
-    }
-}
-
-fn takes_search_path_apart(query: &Query) -> bool {
-    let is_search_path = |function: &Function| {
-        function.name.to_string().eq_ignore_ascii_case("current_setting")
-            && function.args.to_string().to_ascii_lowercase().contains("'search_path'")
-    };
-    visit_expressions(query, |e: &Expr| match e {
-        Expr::Function(function) if is_search_path(function) => ControlFlow::Break(()),
-        _ => ControlFlow::Continue(()),
-    })
-    .is_break()
 }
 
 fn set_action(set: Set) -> Result<Action, Refused> {

@@ -12,6 +12,7 @@ mod pg_catalog;
 pub(crate) use functions::SERVER_VERSION;
 pub use functions::SessionValues;
 pub use listing::Listing;
+pub(crate) use pg_catalog::ADDED_TABLES;
 
 use datafusion::catalog::{SchemaProvider, TableFunctionImpl};
 use datafusion::common::{DataFusionError, Result};

@@ -4,12 +4,21 @@ use super::columns::Columns;
 use super::functions::SessionValues;
 use super::listing::{Listing, Names};
 use async_trait::async_trait;
+use datafusion::arrow::datatypes::DataType;
 use datafusion::catalog::{SchemaProvider, TableProvider};
-use datafusion::common::Result;
+use datafusion::common::{Result, ScalarValue};
+use datafusion::datasource::{ViewTable, provider_as_source};
+use datafusion::logical_expr::{LogicalPlanBuilder, ident};
+use datafusion::prelude::lit;
 use datafusion_postgres::datafusion_pg_catalog::pg_catalog::context::EmptyContextProvider;
 use datafusion_postgres::datafusion_pg_catalog::pg_catalog::{PgCatalogSchemaProvider, PgCatalogStaticTables};
+use std::iter::empty;
 use std::sync::Arc;
 use tidewatch_query::{RelationKind, SCHEMA};
+
+/// Tables that the library has not.
+pub(crate) const ADDED_TABLES: [&str; 5] =
+    ["pg_indexes", "pg_sequences", "pg_stat_activity", "pg_stat_wal_receiver", "pg_user"];
 
 type Library = PgCatalogSchemaProvider<Names, EmptyContextProvider>;
 
@@ -75,11 +84,38 @@ impl SchemaProvider for SessionPgCatalog {
                     .truth("pending_restart", values().map(|_| Some(false)));
                 columns.table().map(Some)
             }
+            "pg_indexes" => none(&["schemaname", "tablename", "indexname", "tablespace", "indexdef"]),
+            "pg_sequences" => none(&["schemaname", "sequencename", "sequenceowner", "data_type"]),
+            "pg_stat_activity" => none(&["datname", "pid", "usename", "application_name", "state", "query"]),
+            "pg_stat_wal_receiver" => none(&["pid", "status"]),
+            "pg_user" => {
+                let user = || [Some(self.values.user.as_str())];
+                let columns = Columns::default().text("usename", user()).truth("usesuper", [Some(false)]);
+                columns.table().map(Some)
+            }
+            "pg_class" => self.library.table(name).await?.map(with_options).transpose(),
             other => self.library.table(other).await,
         }
     }
 
     fn table_exist(&self, name: &str) -> bool {
-        self.library.table_exist(name)
+        ADDED_TABLES.contains(&name) || self.library.table_exist(name)
     }
+}
+
+/// A table without rows.
+fn none(names: &[&str]) -> Result<Option<Arc<dyn TableProvider>>> {
+    let columns = names.iter().fold(Columns::default(), |columns, name| columns.text(name, empty()));
+    columns.table().map(Some)
+}
+
+/// `pg_class` with columns that clients ask for and the library has not.
+fn with_options(pg_class: Arc<dyn TableProvider>) -> Result<Arc<dyn TableProvider>> {
+    let known = pg_class.schema();
+    let scan = LogicalPlanBuilder::scan("pg_class", provider_as_source(pg_class), None)?;
+    let texts = ScalarValue::try_from(&DataType::new_list(DataType::Utf8, true))?;
+    let columns = known.fields().iter().map(|f| ident(f.name()));
+    let added = [lit(texts.clone()).alias("reloptions"), lit(texts).alias("relacl"), lit(false).alias("relhasoids")];
+    let plan = scan.project(columns.chain(added).collect::<Vec<_>>())?.build()?;
+    Ok(Arc::new(ViewTable::new(plan, None)))
 }

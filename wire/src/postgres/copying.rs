@@ -11,8 +11,8 @@ use futures::stream;
 use std::sync::Arc;
 use tidewatch_query::Answer;
 
-/// What a copy in binary begins with: its signature, no flags, no more header.
-const BINARY_HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
+/// A copy in binary without rows: its signature, no flags, no more header, the end.
+const BINARY_NOTHING: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0\xff\xff";
 
 pub(super) fn copy(answer: Answer, format: CopyFormat) -> PgWireResult<CopyResponse> {
     let formats = if format == CopyFormat::Binary { Format::UnifiedBinary } else { Format::UnifiedText };
@@ -24,8 +24,13 @@ pub(super) fn copy(answer: Answer, format: CopyFormat) -> PgWireResult<CopyRespo
         CopyFormat::Csv(_) => CopyEncoder::new_csv(Arc::clone(&columns), CopyCsvOptions::default()),
     };
     // The library writes the header with the first row, and none where there is none.
+    if format == CopyFormat::Binary && answer.row_count() == 0 {
+        let all = stream::iter([Ok(CopyData::new(Bytes::from_static(BINARY_NOTHING)))]);
+        let mut nothing = CopyResponse::new(0, count, all);
+        nothing.format = 1;
+        return Ok(nothing);
+    }
     let first = match format {
-        CopyFormat::Binary if answer.row_count() == 0 => Some(Bytes::from_static(BINARY_HEADER)),
         CopyFormat::Csv(true) => {
             let names: Vec<&str> = columns.iter().map(|f| f.name()).collect();
             Some(Bytes::from(format!("{}\n", names.join(","))))

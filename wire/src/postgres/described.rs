@@ -3,12 +3,13 @@
 use super::parameters::{Parameter, casts, named_casts, parameters};
 use crate::catalogue::SessionFurniture;
 use crate::running::Running;
-use crate::statement::{Action, with_typed};
+use crate::statement::{Action, of_nothing, with_typed};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::{DataFusionError, ScalarValue};
 use datafusion::sql::parser::Statement as Parsed;
 use datafusion::sql::sqlparser::ast::Statement;
 use datafusion_postgres::pgwire::api::Type;
+use futures::future::BoxFuture;
 use std::sync::Arc;
 use std::time::Duration;
 use tidewatch_query::{Answer, Planned, Sight, SqlError};
@@ -41,15 +42,15 @@ pub(crate) struct Settled {
 }
 
 /// Plans a query over columns alone. Placeholders of which the plan knows no type get the client's, or text.
-pub(crate) async fn describe(
-    running: &Running,
-    furniture: &SessionFurniture,
-    statement: &Statement,
-    named: &[Option<Type>],
+pub(crate) fn describe<'a>(
+    running: &'a Running,
+    furniture: &'a SessionFurniture,
+    statement: &'a Statement,
+    named: &'a [Option<Type>],
     asked: Option<Duration>,
-) -> Result<Settled, SqlError> {
+) -> BoxFuture<'a, Result<Settled, SqlError>> {
     let wrong = |e: DataFusionError| SqlError::Query { message: e.strip_backtrace(), hint: None };
-    let work = async {
+    let work = async move {
         let mut statement = statement.clone();
         let mut planned = plan(running, furniture, &statement, Sight::Shapes).await;
         let named_types = named_casts(named);
@@ -67,33 +68,41 @@ pub(crate) async fn describe(
         }
         Ok(Settled { statement, parameters: found, schema: planned.schema()? })
     };
-    running.engine.within(asked, Box::pin(work)).await
+    Box::pin(running.engine.within(asked, work))
 }
 
 /// Answers a query in its turn.
-pub(crate) async fn answer(
-    running: &Running,
-    furniture: &SessionFurniture,
-    statement: &Statement,
+pub(crate) fn answer<'a>(
+    running: &'a Running,
+    furniture: &'a SessionFurniture,
+    statement: &'a Statement,
     values: Vec<ScalarValue>,
     asked: Option<Duration>,
-) -> Result<Answer, SqlError> {
-    let work = async {
+) -> BoxFuture<'a, Result<Answer, SqlError>> {
+    let work = async move {
         let mut planned = plan(running, furniture, statement, Sight::Rows).await?;
         if !values.is_empty() {
             planned = planned.with_parameters(values)?;
         }
         running.engine.run_planned(planned).await
     };
-    running.run(asked, Box::pin(work)).await
+    Box::pin(running.run(asked, work))
 }
 
-pub(crate) async fn plan(
-    running: &Running,
-    furniture: &SessionFurniture,
-    statement: &Statement,
+/// Plans a statement, or its answer of nothing where it only asks about what there is none of.
+pub(crate) fn plan<'a>(
+    running: &'a Running,
+    furniture: &'a SessionFurniture,
+    statement: &'a Statement,
     sight: Sight,
-) -> Result<Planned, SqlError> {
-    let parsed = Parsed::Statement(Box::new(statement.clone()));
-    running.engine.plan_statement(parsed, furniture, sight).await
+) -> BoxFuture<'a, Result<Planned, SqlError>> {
+    Box::pin(async move {
+        let parsed = |statement: &Statement| Parsed::Statement(Box::new(statement.clone()));
+        let planned = running.engine.plan_statement(parsed(statement), furniture, sight).await;
+        let Some(nothing) = of_nothing(statement) else { return planned };
+        match planned {
+            Ok(planned) if planned.schema().is_ok() => Ok(planned),
+            _ => running.engine.plan_statement(parsed(&nothing), furniture, sight).await,
+        }
+    })
 }

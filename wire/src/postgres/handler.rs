@@ -304,7 +304,7 @@ impl ExtendedQueryHandler for Handler {
             TARGET_TYPE_BYTE_PORTAL => client.portal_store().rm_portal(name),
             _ => {}
         }
-        client.send(PgWireBackendMessage::CloseComplete(CloseComplete)).await?;
+        client.send(PgWireBackendMessage::CloseComplete(CloseComplete::new())).await?;
         Ok(())
     }
 

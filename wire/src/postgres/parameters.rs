@@ -9,7 +9,7 @@ use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{ParamValues, ScalarValue, plan_err};
 use datafusion::error::Result as PlanResult;
 use datafusion::logical_expr::{Expr, LogicalPlan};
-use datafusion::sql::sqlparser::ast::{DataType as SqlType, ExactNumberInfo, TimezoneInfo};
+use datafusion::sql::sqlparser::ast::{ArrayElemTypeDef, DataType as SqlType, ExactNumberInfo, TimezoneInfo};
 use datafusion_postgres::arrow_pg::datatypes::df::deserialize_parameters;
 use datafusion_postgres::arrow_pg::datatypes::into_pg_type;
 use datafusion_postgres::pgwire::api::Type;
@@ -74,6 +74,7 @@ pub(crate) fn named_casts(named: &[Option<Type>]) -> BTreeMap<String, SqlType> {
 }
 
 fn sql_type(pg: &Type) -> Option<SqlType> {
+    let list = |of: SqlType| SqlType::Array(ArrayElemTypeDef::SquareBracket(Box::new(of), None));
     Some(match *pg {
         Type::BOOL => SqlType::Boolean,
         Type::INT2 => SqlType::SmallInt(None),
@@ -87,6 +88,11 @@ fn sql_type(pg: &Type) -> Option<SqlType> {
         Type::DATE => SqlType::Date,
         Type::BYTEA => SqlType::Bytea,
         Type::TEXT | Type::VARCHAR | Type::BPCHAR | Type::NAME | Type::UNKNOWN | Type::UUID => SqlType::Text,
+        Type::BOOL_ARRAY => list(SqlType::Boolean),
+        Type::INT2_ARRAY | Type::INT4_ARRAY => list(SqlType::Integer(None)),
+        Type::INT8_ARRAY => list(SqlType::BigInt(None)),
+        Type::FLOAT8_ARRAY => list(SqlType::DoublePrecision),
+        Type::TEXT_ARRAY | Type::VARCHAR_ARRAY => list(SqlType::Text),
         _ => return None,
     })
 }

@@ -108,3 +108,48 @@ fn placeholders_get_types() {
     let types = [("$2".to_owned(), SqlType::BigInt(None))].into();
     assert_eq!(with_typed(&statement, &types).to_string(), "SELECT $1, CAST($2 AS BIGINT)");
 }
+
+#[test]
+fn catalogue_statements_become_what_can_be_planned() {
+    let has = |sql: &str, expected: &str| {
+        let found = text(sql);
+        assert!(found.contains(expected), "{sql}\n  expected {expected}\n  found    {found}");
+    };
+    has("SELECT oid FROM pg_type WHERE typreceive != 0", "typreceive <> '-'");
+    has("SELECT array(SELECT rolname FROM pg_roles) FROM pg_policy", "make_array(CAST(NULL AS VARCHAR))");
+    let correlated =
+        "SELECT oid FROM pg_type t WHERE (SELECT c.relkind = 'c' FROM pg_class c WHERE c.oid = t.typrelid)";
+    has(correlated, "min(c.relkind = 'c')");
+    has("SELECT 1 FROM pg_type WHERE oid = to_regtype('hstore')", "typname = 'hstore'");
+    has(
+        "SELECT time_bucket('300.000s', window_start) FROM api_calls",
+        "time_bucket(INTERVAL '300.000s', window_start)",
+    );
+}
+
+#[test]
+fn there_is_nothing_of_some_things() {
+    let nothing = |sql: &str| {
+        let statement = Parser::parse_sql(&PostgreSqlDialect {}, sql).unwrap().remove(0);
+        of_nothing(&statement).map(|s| s.to_string())
+    };
+    assert_eq!(
+        nothing("SELECT p.polname, NULL, 1 AS one FROM pg_catalog.pg_policy p WHERE p.x = 1").unwrap(),
+        "SELECT CAST(NULL AS TEXT) AS \"polname\", CAST(NULL AS TEXT) AS \"?column?\", CAST(NULL AS TEXT) AS \"one\" WHERE false"
+    );
+    assert!(nothing("SELECT a FROM pg_class c JOIN pg_trigger t ON t.r = c.oid").is_some());
+    assert!(nothing("SELECT a FROM pg_policy UNION SELECT b FROM pg_trigger").is_some());
+    assert!(nothing("SELECT a FROM b JOIN (SELECT c FROM pg_index) d ON d.c = b.a").is_some());
+    assert!(nothing("SELECT CASE WHEN x THEN (SELECT max(y) FROM z) END FROM pg_policy").is_some());
+    let asked = nothing("SELECT a FROM pg_policy WHERE b = $2 AND c = $1").unwrap();
+    assert!(asked.ends_with("WHERE false AND CAST($1 AS TEXT) IS NULL AND CAST($2 AS TEXT) IS NULL"), "{asked}");
+    for some in [
+        "SELECT count(*) FROM pg_policy",
+        "SELECT a FROM pg_class c LEFT JOIN pg_trigger t ON t.r = c.oid",
+        "SELECT a FROM pg_policy UNION SELECT b FROM pg_class",
+        "SELECT a FROM pg_policy p RIGHT JOIN pg_class c ON true",
+        "SELECT a FROM api_calls",
+    ] {
+        assert_eq!(nothing(some), None, "{some}");
+    }
+}
