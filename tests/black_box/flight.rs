@@ -1,6 +1,6 @@
 //! ADBC's driver for Flight SQL gets the numbers of HTTP, with and without a password.
 
-use crate::postgres::{counted, settings};
+use crate::postgres::{counted, empty};
 use crate::support::{Tidewatch, python, repository, run_tool};
 
 #[test]
@@ -22,7 +22,7 @@ fn adbc_gets_the_numbers_of_http() {
 fn an_empty_store_answers() {
     let Some(python) = python() else { return };
     let folder = tempfile::tempdir().unwrap();
-    let mut process = Tidewatch::run(&settings(folder.path(), "[flight]\nlisten = \"127.0.0.1:0\"\n"));
+    let mut process = Tidewatch::run(&empty(folder.path(), "[flight]\nlisten = \"127.0.0.1:0\"\n"));
     process.address();
     let uri = format!("grpc://{}", process.named_address("flight"));
     let script = "import sys, adbc_driver_flightsql.dbapi as d\n\

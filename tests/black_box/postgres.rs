@@ -16,8 +16,14 @@ pub fn counted(folder: &Path, rest: &str) -> PathBuf {
     settings
 }
 
+/// Settings of a process that has counted nothing.
+pub fn empty(folder: &Path, rest: &str) -> PathBuf {
+    std::fs::write(folder.join("events.ndjson"), "").unwrap();
+    settings(folder, &format!("[files]\npaths = [\"events.ndjson\"]\n{rest}"))
+}
+
 /// Settings of a process that speaks everything, on free ports.
-pub fn settings(folder: &Path, rest: &str) -> PathBuf {
+fn settings(folder: &Path, rest: &str) -> PathBuf {
     let text = format!(
         "packs = [\"builtin:creatorflow\"]\n[storage]\nlocation = \"data\"\n[http]\nlisten = \"127.0.0.1:0\"\n{rest}"
     );
@@ -158,7 +164,7 @@ fn doors_have_locks_and_rooms_have_limits() {
         "{LISTEN}password = \"secret\"\ntls_certificate = \"cert.pem\"\ntls_key = \"key.pem\"\nconnections_max = 2\n\
          idle_timeout = \"2s\"\n[sql]\nquery_bytes_max = 5000\n"
     );
-    let mut process = Tidewatch::run(&settings(folder.path(), &rest));
+    let mut process = Tidewatch::run(&empty(folder.path(), &rest));
     process.address();
     let address = process.named_address("postgres");
     let with = |password: &str, sslmode: &str, statement: &str| {

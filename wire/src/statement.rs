@@ -12,7 +12,7 @@ use crate::catalogue::ADDED_TABLES;
 use datafusion::sql::sqlparser::ast::{
     CloseCursor, CopyLegacyOption, CopyOption, CopySource, CopyTarget, DataType as SqlType, Declare, Expr,
     FetchDirection, FunctionArg, FunctionArgExpr, FunctionArguments, Query, Reset, Set, Statement, Value,
-    ValueWithSpan, VisitMut, VisitorMut, visit_relations,
+    ValueWithSpan, VisitMut, VisitorMut, visit_expressions, visit_relations,
 };
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
@@ -358,6 +358,23 @@ fn syntax(sql: &str, error: &ParserError) -> Refused {
         Some(before + column)
     });
     Refused::Syntax { message: format!("syntax error: {message}"), position }
+}
+
+/// Placeholders that stand for arrays, as in `x = ANY($1)`.
+pub(crate) fn array_placeholders(statement: &Statement) -> Vec<String> {
+    let mut found = Vec::new();
+    let _: ControlFlow<()> = visit_expressions(statement, |e: &Expr| {
+        if let Expr::Function(function) = e
+            && matches!(function.name.to_string().to_ascii_lowercase().as_str(), "array_contains" | "array_has")
+            && let FunctionArguments::List(list) = &function.args
+            && let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(first)))) = list.args.first()
+            && let Value::Placeholder(name) = &first.value
+        {
+            found.push(name.clone());
+        }
+        ControlFlow::Continue(())
+    });
+    found
 }
 
 /// The same statement with `CAST($n AS type)` for the placeholders named.

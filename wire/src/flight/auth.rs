@@ -1,13 +1,18 @@
 //! Passwords and tokens: `Basic` with the password, under any name, or `Bearer` with the token that a handshake
 //! gave for it. A token is as good as the process is old.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::alphabet::STANDARD;
+use base64::engine::general_purpose::{GeneralPurpose, PAD};
+use base64::engine::{DecodePaddingMode, Engine};
 use datafusion_postgres::pgwire::api::auth::sasl::scram::random_nonce;
 use std::sync::Arc;
 use tonic::metadata::MetadataMap;
 use tonic::service::Interceptor;
 use tonic::{Request, Status};
+
+/// Go's client of Flight leaves the padding away.
+const BASE64: GeneralPurpose =
+    GeneralPurpose::new(&STANDARD, PAD.with_decode_padding_mode(DecodePaddingMode::Indifferent));
 
 /// Lets requests pass whose clients know the password.
 #[derive(Clone)]
@@ -36,7 +41,7 @@ impl Guard {
             return is_same(token.as_bytes(), secrets.token.as_bytes());
         }
         let Some(basic) = header.strip_prefix("Basic ") else { return false };
-        let Ok(bytes) = STANDARD.decode(basic) else { return false };
+        let Ok(bytes) = BASE64.decode(basic) else { return false };
         let password = bytes.splitn(2, |b| *b == b':').nth(1).unwrap_or_default();
         is_same(password, secrets.password.as_bytes())
     }
@@ -71,8 +76,9 @@ mod tests {
     #[test]
     fn passwords_and_tokens_open() {
         let guard = Guard::new(Some("pass:word"));
-        let basic = |text: &str| format!("Basic {}", STANDARD.encode(text));
+        let basic = |text: &str| format!("Basic {}", BASE64.encode(text));
         assert!(passes(&guard, Some(&basic("anyone:pass:word"))));
+        assert!(passes(&guard, Some(basic("anyone:pass:word").trim_end_matches('='))));
         assert!(passes(&guard, Some(&format!("Bearer {}", guard.token()))));
         for wrong in [basic("anyone:pass"), basic("pass:word"), "Bearer ".to_owned(), "Bearer x".to_owned()] {
             assert!(!passes(&guard, Some(&wrong)), "{wrong}");

@@ -1,9 +1,9 @@
 //! Statements that were read and described, and wait to be run.
 
-use super::parameters::{Parameter, casts, named_casts, parameters};
+use super::parameters::{Parameter, casts, named_casts, parameters, text_array};
 use crate::catalogue::SessionFurniture;
 use crate::running::Running;
-use crate::statement::{Action, of_nothing, with_typed};
+use crate::statement::{Action, array_placeholders, of_nothing, with_typed};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::{DataFusionError, ScalarValue};
 use datafusion::sql::parser::Statement as Parsed;
@@ -49,26 +49,40 @@ pub(crate) fn describe<'a>(
     named: &'a [Option<Type>],
     asked: Option<Duration>,
 ) -> BoxFuture<'a, Result<Settled, SqlError>> {
-    let wrong = |e: DataFusionError| SqlError::Query { message: e.strip_backtrace(), hint: None };
     let work = async move {
-        let mut statement = statement.clone();
-        let mut planned = plan(running, furniture, &statement, Sight::Shapes).await;
-        let named_types = named_casts(named);
-        if planned.is_err() && !named_types.is_empty() {
-            statement = with_typed(&statement, &named_types);
-            planned = plan(running, furniture, &statement, Sight::Shapes).await;
+        let settled = settle(running, furniture, statement.clone(), named).await;
+        let mut types = named_casts(named);
+        for name in array_placeholders(statement) {
+            types.entry(name).or_insert_with(text_array);
         }
-        let mut planned = planned?;
-        let mut found = parameters(planned.plan(), named).map_err(wrong)?;
-        let unknown = casts(&found);
-        if !unknown.is_empty() {
-            statement = with_typed(&statement, &unknown);
-            planned = plan(running, furniture, &statement, Sight::Shapes).await?;
-            found = parameters(planned.plan(), named).map_err(wrong)?;
+        match settled {
+            // What cannot be planned without types may be planned with those that the client names; arrays
+            // without one are of text.
+            Err(SqlError::Query { .. }) if !types.is_empty() => {
+                settle(running, furniture, with_typed(statement, &types), named).await
+            }
+            settled => settled,
         }
-        Ok(Settled { statement, parameters: found, schema: planned.schema()? })
     };
     Box::pin(running.engine.within(asked, work))
+}
+
+async fn settle(
+    running: &Running,
+    furniture: &SessionFurniture,
+    mut statement: Statement,
+    named: &[Option<Type>],
+) -> Result<Settled, SqlError> {
+    let wrong = |e: DataFusionError| SqlError::Query { message: e.strip_backtrace(), hint: None };
+    let mut planned = plan(running, furniture, &statement, Sight::Shapes).await?;
+    let mut found = parameters(planned.plan(), named).map_err(wrong)?;
+    let unknown = casts(&found);
+    if !unknown.is_empty() {
+        statement = with_typed(&statement, &unknown);
+        planned = plan(running, furniture, &statement, Sight::Shapes).await?;
+        found = parameters(planned.plan(), named).map_err(wrong)?;
+    }
+    Ok(Settled { statement, parameters: found, schema: planned.schema()? })
 }
 
 /// Answers a query in its turn.

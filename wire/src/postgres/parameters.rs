@@ -73,6 +73,11 @@ pub(crate) fn named_casts(named: &[Option<Type>]) -> BTreeMap<String, SqlType> {
     named.filter_map(|(at, t)| Some((format!("${}", at + 1), sql_type(t)?))).collect()
 }
 
+/// `TEXT[]`.
+pub(crate) fn text_array() -> SqlType {
+    SqlType::Array(ArrayElemTypeDef::SquareBracket(Box::new(SqlType::Text), None))
+}
+
 fn sql_type(pg: &Type) -> Option<SqlType> {
     let list = |of: SqlType| SqlType::Array(ArrayElemTypeDef::SquareBracket(Box::new(of), None));
     Some(match *pg {
@@ -92,7 +97,7 @@ fn sql_type(pg: &Type) -> Option<SqlType> {
         Type::INT2_ARRAY | Type::INT4_ARRAY => list(SqlType::Integer(None)),
         Type::INT8_ARRAY => list(SqlType::BigInt(None)),
         Type::FLOAT8_ARRAY => list(SqlType::DoublePrecision),
-        Type::TEXT_ARRAY | Type::VARCHAR_ARRAY => list(SqlType::Text),
+        Type::TEXT_ARRAY | Type::VARCHAR_ARRAY => text_array(),
         _ => return None,
     })
 }

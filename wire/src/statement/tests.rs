@@ -153,3 +153,9 @@ fn there_is_nothing_of_some_things() {
         assert_eq!(nothing(some), None, "{some}");
     }
 }
+
+#[test]
+fn placeholders_of_arrays_are_known() {
+    let [Action::Query(query)] = &read("SELECT * FROM a WHERE b = ANY($2) AND c = $1").unwrap()[..] else { panic!() };
+    assert_eq!(array_placeholders(query), ["$2"], "{query}");
+}
