@@ -52,8 +52,12 @@ need perl perl
 need pkg-config pkg-config
 need cmake cmake
 # The test broker and its jars; the readers in Python.
-need java openjdk-17-jre-headless
+need java openjdk-17-jdk-headless
 need mvn maven
+# Clients of Postgres' protocol; `java File.java` needs the compiler.
+need javac openjdk-17-jdk-headless
+need psql postgresql-client
+[[ -e /usr/share/java/postgresql.jar ]] || missing[libpostgresql-jdbc-java]=1
 python3 -c 'import ensurepip, venv' 2>/dev/null || missing[python3-venv]=1
 if [[ ${#missing[@]} -gt 0 ]]; then
     install "${!missing[@]}"

@@ -7,6 +7,7 @@ use crate::push::LocalLog;
 use crate::reload::ReloadMetrics;
 use crate::settings::{LogFormat, Settings};
 use crate::signals::{Hangup, Shutdown};
+use crate::wires::{Listeners, Wires};
 use anyhow::{Context, Result};
 use prometheus::Registry;
 use std::io::IsTerminal;
@@ -42,6 +43,7 @@ pub struct App {
     pub(crate) live: Arc<Workers>,
     pub(crate) engine: Arc<SqlEngine>,
     pub(crate) push: Push,
+    pub(crate) wires: Wires,
     server: JoinHandle<std::io::Result<()>>,
     stop_server: oneshot::Sender<()>,
 }
@@ -79,6 +81,7 @@ impl App {
         };
         let reloads = ReloadMetrics::register(&registry)?;
         let query_metrics = QueryMetrics::register(&registry)?;
+        let listeners = Listeners::bind(settings).await?;
         let catalog = Arc::new(packs.catalog);
         let ingestion = plant.start(&catalog).await?;
         let push = open_push(&plant, &catalog, PushMetrics::register(&registry)?);
@@ -94,13 +97,15 @@ impl App {
             .with_metrics(&query_metrics)
             .with_surroundings(surroundings);
         let engine = Arc::new(engine);
+        let queries = QueryGate::new(settings.sql.concurrency_max, settings.sql.concurrency_per_client_max);
+        let wires = listeners.serve(settings, &engine, queries.turns(), &registry)?;
         let scrape = Scrape::new(Arc::clone(&engine), registry, query_metrics.clone(), settings.scrape.series_max);
         let endpoints = Endpoints {
             engine: Arc::clone(&engine),
             promql: PromEngine::new(Arc::clone(&engine), settings.prom_limits()).with_metadata(Arc::clone(&metadata)),
             scrape: Arc::new(scrape),
             metrics: query_metrics,
-            queries: QueryGate::new(settings.sql.concurrency_max, settings.sql.concurrency_per_client_max),
+            queries,
             checks: checks(&plant),
         };
         let routes = router(endpoints).merge(push::routes(push.clone())).merge(samples.routes());
@@ -114,7 +119,8 @@ impl App {
             let service = routes.into_make_service_with_connect_info::<SocketAddr>();
             axum::serve(listener, service).with_graceful_shutdown(stopped).await
         });
-        Ok(Self { address, plant, reloads, ingestion: Some(ingestion), live, engine, push, server, stop_server })
+        let ingestion = Some(ingestion);
+        Ok(Self { address, plant, reloads, ingestion, live, engine, push, wires, server, stop_server })
     }
 
     /// Works until a stop or a reload is requested, a worker fails, or all sources are finished. Without
@@ -150,6 +156,7 @@ impl App {
         };
         // Readers may have gone already.
         let _ = self.stop_server.send(());
+        self.wires.stop().await?;
         self.server.await??;
         Ok(result?)
     }

@@ -13,6 +13,7 @@ mod reload;
 mod settings;
 mod signals;
 mod status;
+mod wires;
 
 use clap::Parser;
 use std::process::ExitCode;

@@ -24,6 +24,8 @@ use tidewatch_ingest::source::KafkaSource;
 use tidewatch_ingest::worker::{BATCH_ROWS, WorkerSettings};
 use tidewatch_query::SqlLimits;
 use tidewatch_query::promql::PromLimits;
+use tidewatch_wire::flight::FlightOptions;
+use tidewatch_wire::postgres::{PostgresOptions, TlsFiles};
 
 /// Every setting with its default, commented.
 pub const DEFAULT_TOML: &str = include_str!("settings/default.toml");
@@ -53,6 +55,8 @@ pub struct Settings {
     pub watermark: Watermark,
     pub maintenance: Maintenance,
     pub http: Http,
+    pub postgres: Postgres,
+    pub flight: Flight,
     pub sql: Sql,
     pub promql: Promql,
     pub scrape: Scrape,
@@ -182,6 +186,29 @@ pub struct Http {
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+pub struct Postgres {
+    #[serde(deserialize_with = "listen_or_off")]
+    pub listen: Option<SocketAddr>,
+    pub password: String,
+    pub tls_certificate: String,
+    pub tls_key: String,
+    pub connections_max: usize,
+    #[serde(with = "humantime_serde")]
+    pub idle_timeout: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Flight {
+    #[serde(deserialize_with = "listen_or_off")]
+    pub listen: Option<SocketAddr>,
+    pub password: String,
+    pub connections_max: usize,
+    pub prepared_max: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Sql {
     pub rows_max: usize,
     #[serde(with = "humantime_serde")]
@@ -249,6 +276,8 @@ impl Default for Settings {
             watermark: Watermark::default(),
             maintenance: Maintenance::default(),
             http: Http::default(),
+            postgres: Postgres::default(),
+            flight: Flight::default(),
             sql: Sql::default(),
             promql: Promql::default(),
             scrape: Scrape::default(),
@@ -354,6 +383,25 @@ impl Default for Http {
     }
 }
 
+impl Default for Postgres {
+    fn default() -> Self {
+        Self {
+            listen: None,
+            password: String::new(),
+            tls_certificate: String::new(),
+            tls_key: String::new(),
+            connections_max: 100,
+            idle_timeout: Duration::from_secs(3600),
+        }
+    }
+}
+
+impl Default for Flight {
+    fn default() -> Self {
+        Self { listen: None, password: String::new(), connections_max: 100, prepared_max: 1000 }
+    }
+}
+
 impl Default for Sql {
     fn default() -> Self {
         Self {
@@ -398,6 +446,11 @@ impl Settings {
         let mut settings = Self::parse(&path.display().to_string(), &text, |name| std::env::var(name).ok())?;
         let folder = path.parent().unwrap_or(Path::new(""));
         settings.files.paths.iter_mut().for_each(|p| *p = folder.join(&p));
+        for file in [&mut settings.postgres.tls_certificate, &mut settings.postgres.tls_key] {
+            if !file.is_empty() {
+                *file = folder.join(&file).display().to_string();
+            }
+        }
         for pack in settings.packs.iter_mut().filter(|p| !p.starts_with(crate::packs::BUILTIN)) {
             *pack = folder.join(&pack).display().to_string();
         }
@@ -426,14 +479,17 @@ impl Settings {
             Some(line) => format!("{file}:{line}"),
             None => file.to_owned(),
         };
-        let salt = ("personal.salt".to_owned(), &mut settings.personal.salt);
+        let own = [
+            ("personal.salt".to_owned(), &mut settings.personal.salt),
+            ("postgres.password".to_owned(), &mut settings.postgres.password),
+            ("flight.password".to_owned(), &mut settings.flight.password),
+        ];
         let secrets = settings.kafka.properties.iter_mut().chain(settings.storage.options.iter_mut());
-        let secrets = secrets.chain([(&salt.0, salt.1)]);
-        for (key, value) in secrets {
+        for (key, value) in secrets.map(|(key, value)| (key.clone(), value)).chain(own) {
             let Some(name) = value.strip_prefix("${").and_then(|v| v.strip_suffix('}')) else { continue };
             match env(name) {
                 Some(secret) => *value = secret,
-                None => mistakes.push(format!("{}: {key}: the environment variable {name} is not set", at(key))),
+                None => mistakes.push(format!("{}: {key}: the environment variable {name} is not set", at(&key))),
             }
         }
         settings.check(&mut |key, message| mistakes.push(format!("{}: {key}: {message}", at(key))));
@@ -496,6 +552,9 @@ impl Settings {
             ("sql.query_bytes_max", self.sql.query_bytes_max),
             ("sql.concurrency_max", self.sql.concurrency_max),
             ("sql.concurrency_per_client_max", self.sql.concurrency_per_client_max),
+            ("postgres.connections_max", self.postgres.connections_max),
+            ("flight.connections_max", self.flight.connections_max),
+            ("flight.prepared_max", self.flight.prepared_max),
             ("promql.samples_max", self.promql.samples_max),
             ("promql.points_max", self.promql.points_max),
         ];
@@ -514,6 +573,10 @@ impl Settings {
             let expected = format!("expected at least {LOG_BODIES_MIN} times push.body_bytes_max, {log_bytes_min}");
             mistake("push.log_bytes_max", format!("{expected}, found {}", self.push.log_bytes_max));
         }
+        if self.postgres.tls_certificate.is_empty() != self.postgres.tls_key.is_empty() {
+            let message = "a certificate and its key belong together\n  hint: set postgres.tls_certificate and postgres.tls_key, or neither";
+            mistake("postgres.tls_certificate", message.to_owned());
+        }
         let text = self.ingest.explode_max.saturating_add(BATCH_ROWS).saturating_mul(self.ingest.string_bytes_max);
         if text > i32::MAX as usize {
             let message = "a column of text would not fit into memory\n  hint: keep (explode_max + 65536) × string_bytes_max below 2 GiB";
@@ -529,6 +592,7 @@ impl Settings {
             ("watermark.idle_after", self.watermark.idle_after),
             ("maintenance.interval", self.maintenance.interval),
             ("sql.timeout", self.sql.timeout),
+            ("postgres.idle_timeout", self.postgres.idle_timeout),
         ];
         for (key, _) in durations.iter().filter(|(_, value)| value.is_zero()) {
             mistake(key, "expected more than 0s".to_owned());
@@ -644,6 +708,29 @@ impl Settings {
         }
     }
 
+    /// Who may connect by Postgres' protocol.
+    pub fn postgres(&self) -> PostgresOptions {
+        let own = &self.postgres;
+        let tls = (!own.tls_certificate.is_empty())
+            .then(|| TlsFiles { certificate: (&own.tls_certificate).into(), key: (&own.tls_key).into() });
+        PostgresOptions {
+            password: Some(own.password.clone()).filter(|p| !p.is_empty()),
+            tls,
+            connections_max: own.connections_max,
+            idle_timeout: own.idle_timeout,
+        }
+    }
+
+    /// Who may connect by Flight SQL.
+    pub fn flight(&self) -> FlightOptions {
+        let own = &self.flight;
+        FlightOptions {
+            password: Some(own.password.clone()).filter(|p| !p.is_empty()),
+            connections_max: own.connections_max,
+            prepared_max: own.prepared_max,
+        }
+    }
+
     /// What a query may cost.
     pub fn sql_limits(&self) -> SqlLimits {
         SqlLimits {
@@ -660,6 +747,17 @@ impl Settings {
     pub fn spill_folder(&self) -> Option<PathBuf> {
         Some(PathBuf::from(&self.sql.spill_folder)).filter(|p| !p.as_os_str().is_empty())
     }
+}
+
+/// An address, or nothing: off.
+fn listen_or_off<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<SocketAddr>, D::Error> {
+    let text = String::deserialize(from)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let wrong =
+        |_| serde::de::Error::custom(format!("expected an address such as \"127.0.0.1:5433\", found \"{text}\""));
+    text.parse().map(Some).map_err(wrong)
 }
 
 fn position(text: &str, offset: usize) -> (usize, usize) {

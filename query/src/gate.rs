@@ -2,20 +2,15 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Hands out permits. Queries do not wait for one: whoever asks too much is told so at once.
+/// Hands out permits. Who enters does not wait: whoever asks too much is told so at once. Who takes turns does.
 #[derive(Debug)]
 pub struct QueryGate {
-    total_max: usize,
+    turns: Arc<Semaphore>,
     per_client_max: usize,
-    running: Mutex<Running>,
-}
-
-#[derive(Debug, Default)]
-struct Running {
-    total: usize,
-    /// Clients with at least one query: never more than `total`.
-    by_client: HashMap<String, usize>,
+    /// Clients with at least one query: never more than there are queries.
+    by_client: Mutex<HashMap<String, usize>>,
 }
 
 /// A running query; dropping it lets the next one in.
@@ -23,6 +18,7 @@ struct Running {
 pub struct QueryPermit {
     gate: Arc<QueryGate>,
     client: String,
+    _turn: OwnedSemaphorePermit,
 }
 
 /// Why a query may not run now.
@@ -55,36 +51,38 @@ impl Refused {
 impl QueryGate {
     /// A gate for so many queries in all and of one client.
     pub fn new(total_max: usize, per_client_max: usize) -> Arc<Self> {
-        Arc::new(Self { total_max, per_client_max, running: Mutex::default() })
+        let turns = Arc::new(Semaphore::new(total_max.min(Semaphore::MAX_PERMITS)));
+        Arc::new(Self { turns, per_client_max, by_client: Mutex::default() })
     }
 
     /// Lets a query of a client in, or not.
     pub fn enter(self: &Arc<Self>, client: &str) -> Result<QueryPermit, Refused> {
-        let mut running = self.lock();
-        if running.total >= self.total_max {
-            return Err(Refused::Total);
-        }
-        let of_client = running.by_client.get(client).copied().unwrap_or(0);
+        let turn = Arc::clone(&self.turns).try_acquire_owned().map_err(|_| Refused::Total)?;
+        let mut by_client = self.lock();
+        let of_client = by_client.get(client).copied().unwrap_or(0);
         if of_client >= self.per_client_max {
             return Err(Refused::Client);
         }
-        running.total += 1;
-        running.by_client.insert(client.to_owned(), of_client + 1);
-        Ok(QueryPermit { gate: Arc::clone(self), client: client.to_owned() })
+        by_client.insert(client.to_owned(), of_client + 1);
+        Ok(QueryPermit { gate: Arc::clone(self), client: client.to_owned(), _turn: turn })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Running> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The turns that all queries take, for protocols whose clients wait for theirs.
+    pub fn turns(&self) -> &Arc<Semaphore> {
+        &self.turns
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, usize>> {
+        self.by_client.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for QueryPermit {
     fn drop(&mut self) {
-        let mut running = self.gate.lock();
-        running.total = running.total.saturating_sub(1);
-        match running.by_client.get_mut(&self.client) {
+        let mut by_client = self.gate.lock();
+        match by_client.get_mut(&self.client) {
             Some(count) if *count > 1 => *count -= 1,
-            _ => _ = running.by_client.remove(&self.client),
+            _ => _ = by_client.remove(&self.client),
         }
     }
 }
@@ -103,6 +101,6 @@ mod tests {
         assert_eq!(gate.enter("c").unwrap_err(), Refused::Total);
         drop(first);
         drop(gate.enter("a").unwrap());
-        assert_eq!(gate.lock().by_client.len(), 2, "clients without queries are forgotten");
+        assert_eq!(gate.lock().len(), 2, "clients without queries are forgotten");
     }
 }

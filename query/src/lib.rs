@@ -50,7 +50,9 @@ pub mod views;
 
 pub use definitions::{DeclaredTable, Definitions};
 pub use live::{LiveError, LiveStates, LiveView, NoLiveStates};
-pub use session::Now;
+pub use session::{CATALOG, Now, SCHEMA};
 pub use snapshot::{Snapshot, Snapshots};
-pub use sql::{Answer, Prepared, SqlEngine, SqlError, SqlLimits};
+pub use sql::{
+    Answer, Furniture, Planned, Prepared, Relation, RelationKind, Sight, SqlEngine, SqlError, SqlLimits, Streamed,
+};
 pub use views::Checking;

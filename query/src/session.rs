@@ -24,6 +24,10 @@ const BATCH_ROWS_MIN: usize = 256;
 const BATCH_ROWS_MAX: usize = 8192;
 /// Operators that a message about memory names.
 const CONSUMERS_NAMED: NonZeroUsize = NonZeroUsize::MIN.saturating_add(2);
+/// The catalogue that all tables and views are in: what Postgres' clients know as the database.
+pub const CATALOG: &str = "tidewatch";
+/// The schema that all tables and views are in.
+pub const SCHEMA: &str = "public";
 
 /// Tells what `now()` gives in a query, microseconds since the epoch. Read once per query.
 #[derive(Clone)]
@@ -94,8 +98,17 @@ pub(crate) fn repeatable_context(memory_bytes_max: usize) -> Result<SessionConte
     with_config(config.with_target_partitions(1), &Memory::only(memory_bytes_max))
 }
 
+/// A session for a client that brings its own catalogue of tables, and with it a type for instants of a zone:
+/// that zone is UTC.
+pub(crate) fn guest_context(memory_bytes_max: usize) -> Result<SessionContext> {
+    let mut config = config().with_information_schema(false);
+    config.options_mut().execution.time_zone = Some("UTC".to_owned());
+    with_config(config, memory_bytes_max)
+}
+
 fn config() -> SessionConfig {
-    let mut config = SessionConfig::new().with_information_schema(true);
+    let mut config =
+        SessionConfig::new().with_information_schema(true).with_default_catalog_and_schema(CATALOG, SCHEMA);
     // Sketches are read as plain binary: views would be copied into it once more.
     config.options_mut().execution.parquet.schema_force_view_types = false;
     config.options_mut().execution.parquet.pushdown_filters = true;

@@ -5,6 +5,8 @@
 //! takes pieces whole, so a piece is either in the table or not. A table that shows commits of states newer
 //! than the pieces would be ahead of the other tables: then the pieces are taken anew.
 
+mod shapes;
+
 use crate::definitions::{DeclaredTable, Definitions};
 use crate::live::{LiveError, LiveStates, LiveView};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};

@@ -3,11 +3,15 @@
 mod cache;
 mod copy;
 mod explain;
+mod guest;
 mod prepared;
 mod reading;
+mod relations;
 
 pub use copy::Export;
+pub use guest::{Furniture, Planned, Sight, Streamed};
 pub use prepared::Prepared;
+pub use relations::{Relation, RelationKind};
 
 use crate::message::{plain, with_hint};
 use crate::metrics::{CacheCounters, QueryMetrics};
@@ -191,14 +195,7 @@ impl SqlEngine {
     }
 
     async fn answer(&self, sql: &str) -> Result<Answer, SqlError> {
-        if sql.len() > self.limits.query_bytes_max {
-            let message = format!(
-                "the query has {} bytes, the limit is {} (sql.query_bytes_max)",
-                sql.len(),
-                self.limits.query_bytes_max
-            );
-            return Err(SqlError::Query { message, hint: None });
-        }
+        self.check_length(sql)?;
         let reading = self.read(self.context()?, sql, self.now.us()).await?;
         let (statement, generation) = (reading.text(), reading.generation);
         let snapshot = self.snapshots.take(&reading.needs.tables).await?;
@@ -322,33 +319,43 @@ impl SqlEngine {
     }
 
     fn explain(&self, error: DataFusionError, known: &[String]) -> SqlError {
-        match error.find_root() {
-            DataFusionError::ResourcesExhausted(message) => {
-                SqlError::Memory { limit: self.limits.memory_bytes_max, message: message.clone() }
+        explained(&self.limits, error, known)
+    }
+}
+
+impl SqlError {
+    /// What is wrong with a plan that was not run yet.
+    fn of_plan(error: DataFusionError) -> Self {
+        Self::Query { message: plain(&error.strip_backtrace()), hint: None }
+    }
+}
+
+fn explained(limits: &SqlLimits, error: DataFusionError, known: &[String]) -> SqlError {
+    match error.find_root() {
+        DataFusionError::ResourcesExhausted(message) => {
+            SqlError::Memory { limit: limits.memory_bytes_max, message: message.clone() }
+        }
+        DataFusionError::SQL(..)
+        | DataFusionError::Plan(_)
+        | DataFusionError::SchemaError(..)
+        | DataFusionError::Configuration(_) => {
+            let message = plain(&error.strip_backtrace());
+            let (own, own_hint) = with_hint(&message);
+            let tables = || message.contains("not found").then(|| tables_hint(known)).flatten();
+            let hint = own_hint.map(str::to_owned).or_else(tables);
+            SqlError::Query { message: own.to_owned(), hint }
+        }
+        DataFusionError::NotImplemented(message) => SqlError::Query { message: message.clone(), hint: None },
+        _ => {
+            let message = plain(&error.strip_backtrace());
+            if message.contains(DISK_IS_FULL) {
+                let message = format!("{} bytes on disk were not enough (sql.spill_bytes_max)", limits.spill_bytes_max);
+                return SqlError::Memory { limit: limits.memory_bytes_max, message };
             }
-            DataFusionError::SQL(..)
-            | DataFusionError::Plan(_)
-            | DataFusionError::SchemaError(..)
-            | DataFusionError::Configuration(_) => {
-                let message = plain(&error.strip_backtrace());
-                let (own, own_hint) = with_hint(&message);
-                let tables = || message.contains("not found").then(|| tables_hint(known)).flatten();
-                let hint = own_hint.map(str::to_owned).or_else(tables);
-                SqlError::Query { message: own.to_owned(), hint }
-            }
-            DataFusionError::NotImplemented(message) => SqlError::Query { message: message.clone(), hint: None },
-            _ => {
-                let message = plain(&error.strip_backtrace());
-                if message.contains(DISK_IS_FULL) {
-                    let message =
-                        format!("{} bytes on disk were not enough (sql.spill_bytes_max)", self.limits.spill_bytes_max);
-                    return SqlError::Memory { limit: self.limits.memory_bytes_max, message };
-                }
-                match with_hint(&message) {
-                    (_, None) => SqlError::Execution(message),
-                    // What a query asked for shows only while it runs.
-                    (own, Some(hint)) => SqlError::Query { message: own.to_owned(), hint: Some(hint.to_owned()) },
-                }
+            match with_hint(&message) {
+                (_, None) => SqlError::Execution(message),
+                // What a query asked for shows only while it runs.
+                (own, Some(hint)) => SqlError::Query { message: own.to_owned(), hint: Some(hint.to_owned()) },
             }
         }
     }

@@ -22,6 +22,8 @@ fn secrets_come_from_the_environment() {
     let settings = parse("[storage.options]\nkey = \"${SECRET}\"").unwrap();
     assert_eq!(settings.storage.options["key"], "s3cr3t");
     assert_eq!(parse("[personal]\nsalt = \"${SECRET}\"").unwrap().personal.salt, "s3cr3t");
+    let wires = parse("[postgres]\npassword = \"${SECRET}\"\n[flight]\npassword = \"${SECRET}\"").unwrap();
+    assert_eq!((wires.postgres.password, wires.flight.password), ("s3cr3t".to_owned(), "s3cr3t".to_owned()));
 }
 
 #[test]
@@ -52,6 +54,9 @@ fn mistakes_name_their_line() {
         ("[push]\nevents_max = 0", "t.toml:2: push.events_max: expected at least 1"),
         ("[samples]\nlabels_max = 0", "t.toml:2: samples.labels_max: expected at least 1"),
         ("packs = []", "t.toml:1: packs: at least one pack"),
+        ("[postgres]\nlisten = \"here\"", "t.toml:2:10: expected an address such as"),
+        ("[postgres]\ntls_key = \"a.pem\"", "postgres.tls_certificate: a certificate and its key belong together"),
+        ("[flight]\npassword = \"${NOWHERE}\"", "t.toml:2: flight.password: the environment variable NOWHERE"),
         ("listen = 3", "t.toml:1:1: unknown field `listen`"),
     ];
     for (text, expected) in cases {

@@ -19,6 +19,8 @@
 //! | generated requests get no 5xx and no answer outside of Prometheus' OpenAPI | `openapi` |
 //! | vmalert evaluates rules through it | `vmalert` |
 //! | Prometheus, its Go client and OpenTelemetry push samples; PromQL answers as Prometheus | `remote_write` |
+//! | psql, JDBC, psycopg, SQLAlchemy, ADBC, DuckDB, Grafana's statements get the numbers of HTTP | `postgres` |
+//! | ADBC's driver for Flight SQL gets them too | `flight` |
 //! | promtool and the OpenMetrics parser accept `/metrics` | `scrape` |
 //! | every rollup and the metrics of the built-in pack, beside DuckDB over raw events | `creatorflow` |
 //! | percentiles of real spans, through a broker | `nezha` |
@@ -41,12 +43,14 @@ mod creatorflow;
 mod dead_letters;
 mod duplicates;
 mod export;
+mod flight;
 mod live;
 mod maintain;
 mod nezha;
 mod object_store;
 mod openapi;
 mod packs;
+mod postgres;
 mod prometheus_api;
 mod push;
 mod rebalance;

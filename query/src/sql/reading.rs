@@ -13,9 +13,9 @@ use datafusion::sql::parser::Statement;
 
 /// A query that was read and waits for its tables.
 pub(super) struct Reading {
-    context: SessionContext,
-    state: SessionState,
-    statement: Statement,
+    pub context: SessionContext,
+    pub state: SessionState,
+    pub statement: Statement,
     /// What it reads.
     pub needs: Needs,
     /// Tables of the schema `system` that it names.

@@ -44,6 +44,20 @@ pub fn python() -> Component<PathBuf> {
     found("Python with duckdb, deltalake, polars", "run tests/truth/venv.sh, or set TIDEWATCH_PYTHON", named.or(usual))
 }
 
+/// Postgres' own client.
+pub fn psql() -> Component<PathBuf> {
+    let there = Command::new("psql").arg("--version").output().is_ok_and(|o| o.status.success());
+    found("psql", "install the package postgresql-client", there.then(|| PathBuf::from("psql")))
+}
+
+/// Java, and the jar of Postgres' JDBC driver.
+pub fn jdbc() -> Component<(PathBuf, PathBuf)> {
+    let jar = PathBuf::from("/usr/share/java/postgresql.jar");
+    let has_java = Command::new("javac").arg("-version").output().is_ok_and(|o| o.status.success());
+    let both = (has_java && jar.exists()).then(|| (PathBuf::from("java"), jar));
+    found("pgjdbc", "install the packages libpostgresql-jdbc-java and openjdk-17-jdk-headless", both)
+}
+
 /// Jars of a real Kafka broker, for `tests/kafka/start.sh`.
 pub fn kafka() -> Component<PathBuf> {
     let named = std::env::var("TIDEWATCH_KAFKA_LIBS").map(PathBuf::from).ok();
