@@ -100,10 +100,10 @@ pub(crate) fn repeatable_context(memory_bytes_max: usize) -> Result<SessionConte
 
 /// A session for a client that brings its own catalogue of tables, and with it a type for instants of a zone:
 /// that zone is UTC.
-pub(crate) fn guest_context(memory_bytes_max: usize) -> Result<SessionContext> {
+pub(crate) fn guest_context(memory: &Memory) -> Result<SessionContext> {
     let mut config = config().with_information_schema(false);
     config.options_mut().execution.time_zone = Some("UTC".to_owned());
-    with_config(config, memory_bytes_max)
+    with_config(config, memory)
 }
 
 fn config() -> SessionConfig {

@@ -309,13 +309,16 @@ impl SqlEngine {
         Ok(Answer { schema, batches })
     }
 
-    fn context(&self) -> Result<SessionContext, SqlError> {
-        let memory = Memory {
+    fn memory(&self) -> Memory {
+        Memory {
             bytes_max: self.limits.memory_bytes_max,
             spill_bytes_max: self.limits.spill_bytes_max,
             spill_folder: self.spill_folder.clone(),
-        };
-        session::context(&memory).map_err(|e| SqlError::Execution(e.to_string()))
+        }
+    }
+
+    fn context(&self) -> Result<SessionContext, SqlError> {
+        session::context(&self.memory()).map_err(|e| SqlError::Execution(e.to_string()))
     }
 
     fn explain(&self, error: DataFusionError, known: &[String]) -> SqlError {

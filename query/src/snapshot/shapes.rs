@@ -24,7 +24,16 @@ impl Snapshots {
                         };
                         self.remember(table).await;
                         let (completeness, version, live) = (Completeness::unknown(), None, Vec::new());
-                        SnapshotTable { rollup, schema, boundaries, version, completeness, committed, live }
+                        SnapshotTable {
+                            rollup,
+                            schema,
+                            boundaries,
+                            version,
+                            stored: None,
+                            completeness,
+                            committed,
+                            live,
+                        }
                     }
                     None => continue,
                 },

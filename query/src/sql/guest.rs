@@ -5,6 +5,7 @@
 use super::reading::Reading;
 use super::{Answer, SqlEngine, SqlError, with_yields};
 use crate::session::{self, CATALOG, SCHEMA};
+use crate::system::{self, SystemTable};
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use datafusion::common::{DataFusionError, ParamValues, ScalarValue, TableReference};
@@ -101,17 +102,21 @@ impl SqlEngine {
         sight: Sight,
     ) -> Result<Planned, SqlError> {
         let failed = |e: DataFusionError| self.explain(e, &[]);
-        let context = session::guest_context(self.limits.memory_bytes_max).map_err(failed)?;
+        let context = session::guest_context(&self.memory()).map_err(failed)?;
         furniture.furnish(&context).map_err(failed)?;
         let state = session::state_at(&context, self.now.us()).map_err(failed)?;
         let references = state.resolve_table_references(&statement).map_err(failed)?;
         let ours = references.iter().filter(|r| is_ours(r)).map(|r| r.table().to_owned());
-        let needs = self.snapshots.definitions().needs(&ours.collect::<Vec<_>>());
+        let system = references.iter().filter(|r| r.schema() == Some(system::SCHEMA));
+        let system = system.filter_map(|r| SystemTable::named(r.table())).collect();
+        let (definitions, generation) = self.snapshots.generation();
+        let needs = definitions.needs(&ours.collect::<Vec<_>>());
         let snapshot = match sight {
             Sight::Rows => self.snapshots.take(&needs.tables).await?,
             Sight::Shapes => self.snapshots.shapes(&needs.tables).await?,
         };
-        let frame = self.plan(Reading { context, state, statement, needs }, &snapshot).await?;
+        let reading = Reading { context, state, statement, needs, system, is_catalogue: false, generation };
+        let frame = self.plan(reading, &snapshot).await?;
         Ok(Planned { frame })
     }
 

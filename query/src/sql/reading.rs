@@ -19,9 +19,9 @@ pub(super) struct Reading {
     /// What it reads.
     pub needs: Needs,
     /// Tables of the schema `system` that it names.
-    system: Vec<SystemTable>,
+    pub system: Vec<SystemTable>,
     /// Are all names asked for?
-    is_catalogue: bool,
+    pub is_catalogue: bool,
     /// Of the definitions that it was read by.
     pub generation: u64,
 }

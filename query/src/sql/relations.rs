@@ -38,7 +38,7 @@ impl SqlEngine {
         let names = self.names().await?;
         let needs = self.snapshots.definitions().needs(&names);
         let shapes = self.snapshots.shapes(&needs.tables).await?;
-        let context = session::guest_context(self.limits.memory_bytes_max).map_err(failed)?;
+        let context = session::guest_context(&self.memory()).map_err(failed)?;
         let state = session::state_at(&context, self.now.us()).map_err(failed)?;
         let mut relations = Vec::new();
         for (name, table) in &shapes.tables {
