@@ -97,7 +97,7 @@ fn limits_and_mistakes_have_codes_and_hints() {
     let mut process = Tidewatch::run(&settings(
         folder.path(),
         &broker,
-        "[sql]\nrows_max = 10\ntimeout = \"4s\"\nmemory_bytes_max = 1_000_000\nquery_bytes_max = 5000",
+        "[sql]\nrows_max = 10\ntimeout = \"4s\"\nmemory_bytes_max = 1_000_000\nspill_bytes_max = 0\nquery_bytes_max = 5000",
     ));
     let address = process.address();
     let error = |sql: &str| -> (u16, Value) {
