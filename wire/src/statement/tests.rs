@@ -79,7 +79,7 @@ fn copies_have_formats() {
 
 #[test]
 fn mistakes_have_a_position() {
-    let Err(Refused::Syntax { message, position }) = read("SELECT 1\nFROM WHERE") else { panic!() };
+    let Err(Refused::Syntax { message, position }) = read("SELECT 1\nFROM )") else { panic!() };
     assert!(message.starts_with("syntax error: Expected"), "{message}");
     assert_eq!(position, Some(15), "{message}");
 }
