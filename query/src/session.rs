@@ -21,6 +21,8 @@ const SORT_SHARE: usize = 16;
 /// A query has one row in a batch for so much memory: 8,192 rows, DataFusion's own number, from 64 MiB on.
 const BYTES_PER_ROW_OF_BATCH: usize = 8192;
 const BATCH_ROWS_MIN: usize = 256;
+/// A query runs in one partition for so much memory, as far as there are processors.
+const BYTES_PER_PARTITION: usize = 32 << 20;
 const BATCH_ROWS_MAX: usize = 8192;
 /// Operators that a message about memory names.
 const CONSUMERS_NAMED: NonZeroUsize = NonZeroUsize::MIN.saturating_add(2);
@@ -118,7 +120,9 @@ fn config() -> SessionConfig {
 fn with_config(config: SessionConfig, memory: &Memory) -> Result<SessionContext> {
     // A batch is the least that an operator can hold: many of them fit into a small memory only when they are small.
     let rows = (memory.bytes_max / BYTES_PER_ROW_OF_BATCH).clamp(BATCH_ROWS_MIN, BATCH_ROWS_MAX);
-    let mut config = config.with_batch_size(rows);
+    // Sorts side by side each need room for their last merge, which cannot go to disk.
+    let partitions = config.target_partitions().min((memory.bytes_max / BYTES_PER_PARTITION).max(1));
+    let mut config = config.with_batch_size(rows).with_target_partitions(partitions);
     let execution = &mut config.options_mut().execution;
     // Of a small memory, what a sort sets aside for its last merge must leave something to sort in.
     let share = memory.bytes_max / SORT_SHARE;
