@@ -1,6 +1,7 @@
 //! Whom to trust.
 
 use serde::{Deserialize, Serialize};
+use std::error::Error;
 use std::path::PathBuf;
 
 /// Which certificates are accepted.
@@ -22,4 +23,11 @@ impl TlsSettings {
         let read = std::fs::read(path);
         read.map(Some).map_err(|error| format!("tls.ca_file: cannot read {}: {error}", path.display()))
     }
+}
+
+/// True if TLS is among the causes of an error. Several I/O errors may be wrapped around it, which keep what they
+/// wrap out of the chain of sources.
+pub(crate) fn is_tls(error: &(dyn Error + 'static)) -> bool {
+    let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    error.is::<rustls::Error>() || inner.is_some_and(|inner| is_tls(inner)) || error.source().is_some_and(is_tls)
 }

@@ -12,6 +12,7 @@ pub use settings::{Authorization, HttpSettings, Proxy};
 use crate::attempt::{Outcome, Reply, Report};
 use crate::message::HttpMessage;
 use crate::secret::{SecretUrl, clean};
+use crate::tls::is_tls;
 use reqwest::header::{DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Method, Response};
 use std::error::Error;
@@ -132,13 +133,9 @@ async fn read_bounded(response: &mut Response, bytes_max: usize) -> Result<Vec<u
 /// A request without an answer.
 fn failure(error: &reqwest::Error) -> Report {
     let mut causes = Vec::new();
-    let mut tls = false;
+    let tls = is_tls(error);
     let mut cause = error.source();
     while let Some(error) = cause {
-        tls |= error.is::<rustls::Error>();
-        // An I/O error that wraps another keeps it inside, out of the chain.
-        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        tls |= inner.is_some_and(|inner| inner.is::<rustls::Error>());
         let text = error.to_string();
         if causes.last().is_none_or(|last: &String| !last.contains(&text)) {
             causes.push(text);

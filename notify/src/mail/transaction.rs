@@ -3,12 +3,12 @@
 //! lettre's own `send` ends at the first recipient that is refused; here the others get the mail.
 
 use crate::attempt::Outcome;
+use crate::tls::is_tls;
 use lettre::Address;
 use lettre::transport::smtp::Error;
 use lettre::transport::smtp::client::AsyncSmtpConnection;
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt, Rset};
 use lettre::transport::smtp::extension::{Extension, MailBodyParameter, MailParameter};
-use std::error::Error as _;
 
 /// What the server said of a mail.
 #[derive(Debug, Default)]
@@ -55,19 +55,6 @@ impl Failure {
         let outcome = if outcome == Outcome::Deferred { Outcome::Unavailable } else { outcome };
         Self { outcome, ..failure }
     }
-}
-
-/// A broken certificate is reported as a broken connection, with the reason inside.
-fn is_tls(error: &Error) -> bool {
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        if error.is::<rustls::Error>() || inner.is_some_and(|inner| inner.is::<rustls::Error>()) {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
 }
 
 fn text(error: &Error) -> String {
