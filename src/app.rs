@@ -1,28 +1,36 @@
 //! Wiring: store, ingestion, readers and the HTTP server of one process.
 
-use crate::ingestion::{Ingestion, Plant};
+use crate::ingestion::{Ingestion, Plant, has_samples};
 use crate::live::Workers;
 use crate::packs::Packs;
+use crate::push::LocalLog;
 use crate::reload::ReloadMetrics;
 use crate::settings::{LogFormat, Settings};
 use crate::signals::{Hangup, Shutdown};
+use crate::wires::{Listeners, Wires};
 use anyhow::{Context, Result};
 use prometheus::Registry;
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use tidewatch_engine::rollup::Catalog;
+use tidewatch_engine::samples::metadata::MetadataBook;
 use tidewatch_ingest::clock::{Clock, SystemClock};
 use tidewatch_ingest::maintenance::MaintenanceMetrics;
 use tidewatch_ingest::metrics::IngestMetrics;
-use tidewatch_query::http::{Endpoints, router};
+use tidewatch_ingest::push::{self, Push, PushMetrics};
+use tidewatch_ingest::samples::{SampleMetrics, SampleReceiver};
+use tidewatch_query::gate::QueryGate;
+use tidewatch_query::http::{Checks, Endpoints, router};
 use tidewatch_query::metrics::QueryMetrics;
 use tidewatch_query::promql::PromEngine;
 use tidewatch_query::scrape::Scrape;
+use tidewatch_query::system::Surroundings;
 use tidewatch_query::{Now, Snapshots, SqlEngine};
 use tidewatch_storage::Store;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 /// A running process.
@@ -34,6 +42,8 @@ pub struct App {
     pub(crate) ingestion: Option<Ingestion>,
     pub(crate) live: Arc<Workers>,
     pub(crate) engine: Arc<SqlEngine>,
+    pub(crate) push: Push,
+    pub(crate) wires: Wires,
     server: JoinHandle<std::io::Result<()>>,
     stop_server: oneshot::Sender<()>,
 }
@@ -55,9 +65,14 @@ impl App {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         settings.check_packs(&packs.catalog)?;
         let registry = Registry::new();
+        // The port first: a second process with the same settings ends here, before it counts anything.
+        let listener = TcpListener::bind(settings.http.listen)
+            .await
+            .with_context(|| format!("http.listen {}: is another process using the port?", settings.http.listen))?;
         let plant = Plant {
             settings: settings.clone(),
             store: open_store(settings)?,
+            log: LocalLog::open(settings, &registry, &clock)?,
             metrics: IngestMetrics::register(&registry)?,
             maintenance_metrics: MaintenanceMetrics::register(&registry)?,
             clock: Arc::clone(&clock),
@@ -66,24 +81,34 @@ impl App {
         };
         let reloads = ReloadMetrics::register(&registry)?;
         let query_metrics = QueryMetrics::register(&registry)?;
-        // The port first: a second process with the same settings ends here, before it counts anything.
-        let listener = TcpListener::bind(settings.http.listen)
-            .await
-            .with_context(|| format!("http.listen {}: is another process using the port?", settings.http.listen))?;
-        let ingestion = plant.start(&Arc::new(packs.catalog)).await?;
+        let listeners = Listeners::bind(settings).await?;
+        let catalog = Arc::new(packs.catalog);
+        let ingestion = plant.start(&catalog).await?;
+        let push = open_push(&plant, &catalog, PushMetrics::register(&registry)?);
         let live = Arc::new(Workers::default());
         live.set(ingestion.handles());
         let snapshots = Snapshots::new(plant.store.clone(), Arc::clone(&live) as _);
         snapshots.define(packs.definitions);
-        let engine = Arc::new(SqlEngine::new(snapshots, settings.sql_limits(), now(&clock)));
+        let metadata = Arc::new(MetadataBook::default());
+        let samples = open_samples(&plant, &catalog, &metadata, SampleMetrics::register(&registry)?);
+        let surroundings = Surroundings { registry: Some(registry.clone()), limits: settings.named_limits() };
+        let engine = SqlEngine::new(snapshots, settings.sql_limits(), now(&clock))
+            .with_spill_folder(settings.spill_folder())
+            .with_metrics(&query_metrics)
+            .with_surroundings(surroundings);
+        let engine = Arc::new(engine);
+        let queries = QueryGate::new(settings.sql.concurrency_max, settings.sql.concurrency_per_client_max);
+        let wires = listeners.serve(settings, &engine, queries.turns(), &registry)?;
         let scrape = Scrape::new(Arc::clone(&engine), registry, query_metrics.clone(), settings.scrape.series_max);
         let endpoints = Endpoints {
             engine: Arc::clone(&engine),
-            promql: PromEngine::new(Arc::clone(&engine), settings.prom_limits()),
+            promql: PromEngine::new(Arc::clone(&engine), settings.prom_limits()).with_metadata(Arc::clone(&metadata)),
             scrape: Arc::new(scrape),
             metrics: query_metrics,
-            queries: Arc::new(Semaphore::new(settings.sql.concurrency_max)),
+            queries,
+            checks: checks(&plant),
         };
+        let routes = router(endpoints).merge(push::routes(push.clone())).merge(samples.routes());
         let address = listener.local_addr()?;
         let (stop_server, stopped) = oneshot::channel();
         let server = tokio::spawn(async move {
@@ -91,9 +116,11 @@ impl App {
                 // A dropped sender stops it as well.
                 let _ = stopped.await;
             };
-            axum::serve(listener, router(endpoints)).with_graceful_shutdown(stopped).await
+            let service = routes.into_make_service_with_connect_info::<SocketAddr>();
+            axum::serve(listener, service).with_graceful_shutdown(stopped).await
         });
-        Ok(Self { address, plant, reloads, ingestion: Some(ingestion), live, engine, server, stop_server })
+        let ingestion = Some(ingestion);
+        Ok(Self { address, plant, reloads, ingestion, live, engine, push, wires, server, stop_server })
     }
 
     /// Works until a stop or a reload is requested, a worker fails, or all sources are finished. Without
@@ -129,9 +156,46 @@ impl App {
         };
         // Readers may have gone already.
         let _ = self.stop_server.send(());
+        self.wires.stop().await?;
         self.server.await??;
         Ok(result?)
     }
+}
+
+/// What takes events over HTTP, as the settings and the log allow.
+fn open_push(plant: &Plant, catalog: &Arc<Catalog>, metrics: PushMetrics) -> Push {
+    let (bounds, clock) = (plant.settings.push_bounds(), Arc::clone(&plant.clock));
+    match &plant.log {
+        LocalLog::On(log) => {
+            let worker = plant.settings.worker();
+            Push::on(Arc::clone(log), catalog, (worker.decode, worker.hash_key), bounds, metrics, clock)
+        }
+        LocalLog::Off { reason, hint } => Push::off((reason.clone(), hint.clone()), bounds, metrics, clock),
+    }
+}
+
+/// What takes samples over HTTP, as the packs and the log allow.
+fn open_samples(
+    plant: &Plant,
+    catalog: &Catalog,
+    metadata: &Arc<MetadataBook>,
+    metrics: SampleMetrics,
+) -> SampleReceiver {
+    let log = match &plant.log {
+        _ if !has_samples(catalog) => {
+            Err("no pack keeps pushed samples\n  hint: add \"builtin:prometheus\" to packs and start again".to_owned())
+        }
+        LocalLog::On(log) => Ok(Arc::clone(log)),
+        LocalLog::Off { reason, hint } => Err(format!("{reason}\n  hint: {hint}")),
+    };
+    let (limits, clock) = (plant.settings.samples_bounds(), Arc::clone(&plant.clock));
+    SampleReceiver::new(log, limits, Arc::clone(metadata), metrics, clock)
+}
+
+/// What else must be well for the process to be ready.
+fn checks(plant: &Plant) -> Checks {
+    let log = plant.log.log().cloned();
+    Checks::new([Box::new(move || log.as_ref().map_or(Ok(()), |l| l.health().map_err(|e| e.to_string()))) as _])
 }
 
 /// What `now()` gives in queries.

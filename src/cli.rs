@@ -148,11 +148,14 @@ pub struct Maintain {
 
 #[derive(Debug, Args)]
 pub struct Sql {
-    /// The query.
+    /// The query, or COPY (SELECT …) TO 'file' [STORED AS csv|json|ndjson|parquet|arrow|xlsx].
     pub query: String,
     /// How to print the answer.
     #[arg(long, value_enum, default_value_t = SqlFormat::Table)]
     pub format: SqlFormat,
+    /// CSV for a spreadsheet: text that it would compute, such as =1+1, gets an apostrophe before it.
+    #[arg(long)]
+    pub spreadsheet: bool,
     /// Folder or URL of the tables, instead of that in the settings.
     #[arg(long, value_name = "LOCATION")]
     pub data: Option<String>,
@@ -169,7 +172,10 @@ pub enum SqlFormat {
     Table,
     Csv,
     Json,
+    Ndjson,
     Parquet,
+    Arrow,
+    Xlsx,
 }
 
 #[derive(Debug, Args)]

@@ -1,13 +1,16 @@
 //! What counts events by one catalogue: the workers of this process, and the maintenance of their tables.
 
+use crate::push::LocalLog;
 use crate::settings::{MissingRecords, Settings};
 use anyhow::{Result, bail};
 use std::sync::Arc;
-use tidewatch_engine::rollup::Catalog;
+use tidewatch_engine::rollup::{Catalog, SourcePlan};
 use tidewatch_ingest::clock::Clock;
+use tidewatch_ingest::log::{EVENTS_TOPIC, EventLog, is_source_topic};
 use tidewatch_ingest::maintenance::{Maintenance, MaintenanceMetrics};
 use tidewatch_ingest::metrics::IngestMetrics;
-use tidewatch_ingest::source::{FileSource, KafkaSettings, KafkaSource, Source};
+use tidewatch_ingest::samples::{LOG_TOPIC, SAMPLES_TOPIC};
+use tidewatch_ingest::source::{FileSource, KafkaSettings, KafkaSource, LogSource, Source};
 use tidewatch_ingest::worker::{WorkerError, WorkerHandle};
 use tidewatch_ingest::{Pipeline, WorkerThread, prepare};
 use tidewatch_storage::{StorageError, Store};
@@ -20,6 +23,8 @@ use tokio::task::JoinHandle;
 pub struct Plant {
     pub settings: Settings,
     pub store: Store,
+    /// What is pushed to this process.
+    pub log: LocalLog,
     pub metrics: IngestMetrics,
     pub maintenance_metrics: MaintenanceMetrics,
     pub clock: Arc<dyn Clock>,
@@ -47,8 +52,11 @@ impl Plant {
             runtime: self.commits.clone(),
         };
         let mut workers = Vec::new();
-        for source in sources(&self.settings, catalog, self.until_end)? {
+        for source in self.sources(catalog)? {
             workers.push(pipeline.start(source).await?);
+        }
+        if let Some(log) = self.log.log().filter(|_| has_samples(catalog)) {
+            workers.push(self.start_samples(&pipeline, log).await?);
         }
         // Beside commits: neither can be starved by queries, and a worker's commit waits for no task.
         let maintenance = self.settings.maintenance.enabled.then(|| {
@@ -59,6 +67,37 @@ impl Plant {
             (stop, self.commits.spawn(maintenance.run(stopped)))
         });
         Ok(Ingestion { workers, maintenance })
+    }
+
+    /// Counts pushed samples, beside events: they are committed more seldom.
+    async fn start_samples(&self, pipeline: &Pipeline, log: &Arc<EventLog>) -> Result<WorkerThread> {
+        let is_samples = |source: &&Arc<SourcePlan>| source.def.topic == SAMPLES_TOPIC;
+        let sources = pipeline.catalog.sources.iter().filter(is_samples).cloned().collect();
+        let pipeline = Pipeline {
+            catalog: Arc::new(Catalog { sources, ..Catalog::default() }),
+            settings: self.settings.samples_worker(),
+            ..pipeline.clone()
+        };
+        let source = LogSource::new(Arc::clone(log), &[LOG_TOPIC], self.until_end);
+        Ok(pipeline.start(Box::new(source)).await?)
+    }
+
+    /// Kafka or files, and what is pushed; one of them at least.
+    fn sources(&self, catalog: &Catalog) -> Result<Vec<Box<dyn Source>>> {
+        let mut all = match has_other_source(&self.settings) {
+            true => sources(&self.settings, catalog, self.until_end)?,
+            false => Vec::new(),
+        };
+        match &self.log {
+            LocalLog::On(log) => {
+                all.push(Box::new(LogSource::new(Arc::clone(log), &[EVENTS_TOPIC], self.until_end)));
+            }
+            LocalLog::Off { reason, hint } if all.is_empty() => bail!(
+                "no source of events, and none can be pushed: {reason}\n  hint: set \"bootstrap.servers\" in [kafka.properties], or paths in [files]; or {hint}"
+            ),
+            LocalLog::Off { .. } => {}
+        }
+        Ok(all)
     }
 
     /// Makes the tables of a catalogue that are missing and adds measures that they lack, unless another one has been counted by another
@@ -115,12 +154,25 @@ impl Ingestion {
     }
 }
 
+/// Does some pack keep pushed samples?
+pub fn has_samples(catalog: &Catalog) -> bool {
+    catalog.topics().contains(SAMPLES_TOPIC)
+}
+
+/// Do the settings name Kafka or files?
+pub fn has_other_source(settings: &Settings) -> bool {
+    !settings.kafka.properties.is_empty() || !settings.files.paths.is_empty()
+}
+
 /// How Kafka is read; an error when the settings do not say.
 pub fn kafka_settings(settings: &Settings, catalog: &Catalog, until_end: bool) -> Result<KafkaSettings> {
     if settings.kafka.properties.is_empty() {
-        bail!("no source of events\n  hint: set \"bootstrap.servers\" in [kafka.properties], or paths in [files]");
+        bail!(
+            "no source of events\n  hint: set \"bootstrap.servers\" in [kafka.properties], or paths in [files], or leave [push] enabled"
+        );
     }
-    let topics = catalog.topics().into_iter().map(str::to_owned).collect();
+    // Those of the local log are none of Kafka's.
+    let topics = catalog.topics().into_iter().filter(|t| !is_source_topic(t)).map(str::to_owned).collect();
     let skip_missing = settings.kafka.missing_records == MissingRecords::Skip;
     Ok(KafkaSettings { topics, skip_missing, properties: settings.kafka.properties.clone(), until_end })
 }

@@ -8,10 +8,12 @@ mod ingestion;
 mod live;
 mod pack_tests;
 mod packs;
+mod push;
 mod reload;
 mod settings;
 mod signals;
 mod status;
+mod wires;
 
 use clap::Parser;
 use std::process::ExitCode;

@@ -87,7 +87,9 @@ impl App {
             }
         }
         // From here until the new workers have begun, what is committed is all there is.
-        let ingestion = self.plant.start(&Arc::new(packs.catalog)).await?;
+        let catalog = Arc::new(packs.catalog);
+        let ingestion = self.plant.start(&catalog).await?;
+        self.push.define(&catalog);
         self.live.set(ingestion.handles());
         self.engine.snapshots().define(packs.definitions);
         self.ingestion = Some(ingestion);

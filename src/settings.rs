@@ -1,6 +1,8 @@
 //! Settings: one TOML file, every key with a default, an explanation (`settings/default.toml`) and a
 //! strict reader. A text value `${NAME}` takes the environment variable of that name, for secrets.
 
+mod limits;
+
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap};
@@ -13,18 +15,26 @@ use tidewatch_engine::rollup::Catalog;
 use tidewatch_engine::source::PersonalAction;
 use tidewatch_engine::watermark::WatermarkSettings;
 use tidewatch_ingest::decode::DecodeLimits;
+use tidewatch_ingest::log::LogSettings;
 use tidewatch_ingest::maintenance::MaintenanceSettings;
 use tidewatch_ingest::personal::HashKey;
+use tidewatch_ingest::push::PushSettings;
+use tidewatch_ingest::samples::SampleLimits;
 use tidewatch_ingest::source::KafkaSource;
 use tidewatch_ingest::worker::{BATCH_ROWS, WorkerSettings};
 use tidewatch_query::SqlLimits;
 use tidewatch_query::promql::PromLimits;
+use tidewatch_wire::flight::FlightOptions;
+use tidewatch_wire::postgres::{PostgresOptions, TlsFiles};
 
 /// Every setting with its default, commented.
 pub const DEFAULT_TOML: &str = include_str!("settings/default.toml");
 
 /// Panes of arrival time are told apart by so many hours, with room to spare.
 const HORIZON_MAX: Duration = Duration::from_secs(365 * 86_400);
+
+/// So many of the largest requests must fit into the log: it is dropped in parts, and is of no use with few.
+const LOG_BODIES_MIN: u64 = 4;
 
 const MIB: usize = 1024 * 1024;
 const DAY_S: u64 = 86_400;
@@ -37,12 +47,16 @@ pub struct Settings {
     pub storage: Storage,
     pub kafka: Kafka,
     pub files: Files,
+    pub push: Push,
+    pub samples: Samples,
     pub ingest: Ingest,
     pub personal: Personal,
     pub dedupe: Dedupe,
     pub watermark: Watermark,
     pub maintenance: Maintenance,
     pub http: Http,
+    pub postgres: Postgres,
+    pub flight: Flight,
     pub sql: Sql,
     pub promql: Promql,
     pub scrape: Scrape,
@@ -68,6 +82,38 @@ pub struct Kafka {
 #[serde(default, deny_unknown_fields)]
 pub struct Files {
     pub paths: Vec<PathBuf>,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Push {
+    pub enabled: bool,
+    pub path: String,
+    pub log_bytes_max: u64,
+    #[serde(with = "humantime_serde")]
+    pub log_retention: Duration,
+    pub body_bytes_max: usize,
+    pub events_max: usize,
+    pub concurrency_max: usize,
+    pub queue_max: usize,
+    #[serde(with = "humantime_serde")]
+    pub body_timeout: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Samples {
+    #[serde(with = "humantime_serde")]
+    pub flush_interval: Duration,
+    pub body_bytes_max: usize,
+    pub message_bytes_max: usize,
+    pub samples_max: usize,
+    pub labels_max: usize,
+    pub label_bytes_max: usize,
+    pub series_max_per_tenant: usize,
+    pub requests_max: usize,
+    #[serde(with = "humantime_serde")]
+    pub future_max: Duration,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -140,13 +186,40 @@ pub struct Http {
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+pub struct Postgres {
+    #[serde(deserialize_with = "listen_or_off")]
+    pub listen: Option<SocketAddr>,
+    pub password: String,
+    pub tls_certificate: String,
+    pub tls_key: String,
+    pub connections_max: usize,
+    #[serde(with = "humantime_serde")]
+    pub idle_timeout: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Flight {
+    #[serde(deserialize_with = "listen_or_off")]
+    pub listen: Option<SocketAddr>,
+    pub password: String,
+    pub connections_max: usize,
+    pub prepared_max: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Sql {
     pub rows_max: usize,
     #[serde(with = "humantime_serde")]
     pub timeout: Duration,
     pub memory_bytes_max: usize,
+    pub spill_bytes_max: u64,
+    pub spill_folder: String,
     pub query_bytes_max: usize,
+    pub cache_bytes_max: u64,
     pub concurrency_max: usize,
+    pub concurrency_per_client_max: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -191,16 +264,20 @@ pub enum MissingRecords {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            packs: vec!["builtin:creatorflow".to_owned()],
+            packs: vec!["builtin:creatorflow".to_owned(), "builtin:prometheus".to_owned()],
             storage: Storage::default(),
             kafka: Kafka::default(),
             files: Files::default(),
+            push: Push::default(),
+            samples: Samples::default(),
             ingest: Ingest::default(),
             personal: Personal::default(),
             dedupe: Dedupe::default(),
             watermark: Watermark::default(),
             maintenance: Maintenance::default(),
             http: Http::default(),
+            postgres: Postgres::default(),
+            flight: Flight::default(),
             sql: Sql::default(),
             promql: Promql::default(),
             scrape: Scrape::default(),
@@ -218,6 +295,38 @@ impl Default for Storage {
 impl Default for Kafka {
     fn default() -> Self {
         Self { workers: 1, missing_records: MissingRecords::Fail, properties: BTreeMap::new() }
+    }
+}
+
+impl Default for Push {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            path: String::new(),
+            log_bytes_max: 4096 * MIB as u64,
+            log_retention: Duration::from_secs(7 * DAY_S),
+            body_bytes_max: 4 * MIB,
+            events_max: 10_000,
+            concurrency_max: 64,
+            queue_max: 256,
+            body_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Default for Samples {
+    fn default() -> Self {
+        Self {
+            flush_interval: Duration::from_secs(60),
+            body_bytes_max: 16 * MIB,
+            message_bytes_max: 64 * MIB,
+            samples_max: 200_000,
+            labels_max: 128,
+            label_bytes_max: 16 * 1024,
+            series_max_per_tenant: 500_000,
+            requests_max: 64,
+            future_max: Duration::from_secs(600),
+        }
     }
 }
 
@@ -274,14 +383,37 @@ impl Default for Http {
     }
 }
 
+impl Default for Postgres {
+    fn default() -> Self {
+        Self {
+            listen: None,
+            password: String::new(),
+            tls_certificate: String::new(),
+            tls_key: String::new(),
+            connections_max: 100,
+            idle_timeout: Duration::from_secs(3600),
+        }
+    }
+}
+
+impl Default for Flight {
+    fn default() -> Self {
+        Self { listen: None, password: String::new(), connections_max: 100, prepared_max: 1000 }
+    }
+}
+
 impl Default for Sql {
     fn default() -> Self {
         Self {
             rows_max: 100_000,
             timeout: Duration::from_secs(30),
             memory_bytes_max: 512 * MIB,
+            spill_bytes_max: 4096 * MIB as u64,
+            spill_folder: String::new(),
             query_bytes_max: 256 * 1024,
+            cache_bytes_max: 64 * MIB as u64,
             concurrency_max: 8,
+            concurrency_per_client_max: 4,
         }
     }
 }
@@ -314,8 +446,20 @@ impl Settings {
         let mut settings = Self::parse(&path.display().to_string(), &text, |name| std::env::var(name).ok())?;
         let folder = path.parent().unwrap_or(Path::new(""));
         settings.files.paths.iter_mut().for_each(|p| *p = folder.join(&p));
+        for file in [&mut settings.postgres.tls_certificate, &mut settings.postgres.tls_key] {
+            if !file.is_empty() {
+                *file = folder.join(&file).display().to_string();
+            }
+        }
         for pack in settings.packs.iter_mut().filter(|p| !p.starts_with(crate::packs::BUILTIN)) {
             *pack = folder.join(&pack).display().to_string();
+        }
+        if !settings.push.path.is_empty() {
+            settings.push.path = folder.join(&settings.push.path).display().to_string();
+        }
+        let spill = &mut settings.sql.spill_folder;
+        if !spill.is_empty() {
+            *spill = folder.join(&spill).display().to_string();
         }
         let location = &mut settings.storage.location;
         if !location.contains("://") {
@@ -335,14 +479,17 @@ impl Settings {
             Some(line) => format!("{file}:{line}"),
             None => file.to_owned(),
         };
-        let salt = ("personal.salt".to_owned(), &mut settings.personal.salt);
+        let own = [
+            ("personal.salt".to_owned(), &mut settings.personal.salt),
+            ("postgres.password".to_owned(), &mut settings.postgres.password),
+            ("flight.password".to_owned(), &mut settings.flight.password),
+        ];
         let secrets = settings.kafka.properties.iter_mut().chain(settings.storage.options.iter_mut());
-        let secrets = secrets.chain([(&salt.0, salt.1)]);
-        for (key, value) in secrets {
+        for (key, value) in secrets.map(|(key, value)| (key.clone(), value)).chain(own) {
             let Some(name) = value.strip_prefix("${").and_then(|v| v.strip_suffix('}')) else { continue };
             match env(name) {
                 Some(secret) => *value = secret,
-                None => mistakes.push(format!("{}: {key}: the environment variable {name} is not set", at(key))),
+                None => mistakes.push(format!("{}: {key}: the environment variable {name} is not set", at(&key))),
             }
         }
         settings.check(&mut |key, message| mistakes.push(format!("{}: {key}: {message}", at(key))));
@@ -384,6 +531,16 @@ impl Settings {
         }
         let positive = [
             ("kafka.workers", self.kafka.workers),
+            ("push.body_bytes_max", self.push.body_bytes_max),
+            ("push.events_max", self.push.events_max),
+            ("push.concurrency_max", self.push.concurrency_max),
+            ("push.queue_max", self.push.queue_max),
+            ("samples.body_bytes_max", self.samples.body_bytes_max),
+            ("samples.message_bytes_max", self.samples.message_bytes_max),
+            ("samples.samples_max", self.samples.samples_max),
+            ("samples.labels_max", self.samples.labels_max),
+            ("samples.label_bytes_max", self.samples.label_bytes_max),
+            ("samples.requests_max", self.samples.requests_max),
             ("ingest.flush_rows", self.ingest.flush_rows),
             ("ingest.flush_bytes", self.ingest.flush_bytes),
             ("ingest.record_bytes_max", self.ingest.record_bytes_max),
@@ -394,6 +551,10 @@ impl Settings {
             ("sql.memory_bytes_max", self.sql.memory_bytes_max),
             ("sql.query_bytes_max", self.sql.query_bytes_max),
             ("sql.concurrency_max", self.sql.concurrency_max),
+            ("sql.concurrency_per_client_max", self.sql.concurrency_per_client_max),
+            ("postgres.connections_max", self.postgres.connections_max),
+            ("flight.connections_max", self.flight.connections_max),
+            ("flight.prepared_max", self.flight.prepared_max),
             ("promql.samples_max", self.promql.samples_max),
             ("promql.points_max", self.promql.points_max),
         ];
@@ -407,6 +568,15 @@ impl Settings {
         for (key, _) in positive.iter().filter(|(_, value)| *value == 0) {
             mistake(key, "expected at least 1, found 0".to_owned());
         }
+        let log_bytes_min = (self.push.body_bytes_max as u64).saturating_mul(LOG_BODIES_MIN);
+        if self.push.log_bytes_max < log_bytes_min {
+            let expected = format!("expected at least {LOG_BODIES_MIN} times push.body_bytes_max, {log_bytes_min}");
+            mistake("push.log_bytes_max", format!("{expected}, found {}", self.push.log_bytes_max));
+        }
+        if self.postgres.tls_certificate.is_empty() != self.postgres.tls_key.is_empty() {
+            let message = "a certificate and its key belong together\n  hint: set postgres.tls_certificate and postgres.tls_key, or neither";
+            mistake("postgres.tls_certificate", message.to_owned());
+        }
         let text = self.ingest.explode_max.saturating_add(BATCH_ROWS).saturating_mul(self.ingest.string_bytes_max);
         if text > i32::MAX as usize {
             let message = "a column of text would not fit into memory\n  hint: keep (explode_max + 65536) × string_bytes_max below 2 GiB";
@@ -417,9 +587,12 @@ impl Settings {
         }
         let durations = [
             ("ingest.flush_interval", self.ingest.flush_interval),
+            ("push.body_timeout", self.push.body_timeout),
+            ("samples.flush_interval", self.samples.flush_interval),
             ("watermark.idle_after", self.watermark.idle_after),
             ("maintenance.interval", self.maintenance.interval),
             ("sql.timeout", self.sql.timeout),
+            ("postgres.idle_timeout", self.postgres.idle_timeout),
         ];
         for (key, _) in durations.iter().filter(|(_, value)| value.is_zero()) {
             mistake(key, "expected more than 0s".to_owned());
@@ -468,6 +641,38 @@ impl Settings {
         }
     }
 
+    /// What the worker of pushed samples needs of it.
+    pub fn samples_worker(&self) -> WorkerSettings {
+        WorkerSettings { flush_interval: self.samples.flush_interval, ..self.worker() }
+    }
+
+    /// Bounds of remote write and OTLP.
+    pub fn samples_bounds(&self) -> SampleLimits {
+        let own = &self.samples;
+        SampleLimits {
+            body_bytes_max: own.body_bytes_max,
+            message_bytes_max: own.message_bytes_max,
+            samples_max: own.samples_max,
+            labels_max: own.labels_max,
+            label_bytes_max: own.label_bytes_max,
+            series_max: own.series_max_per_tenant,
+            requests_max: own.requests_max,
+            future_max_ms: i64::try_from(own.future_max.as_millis()).unwrap_or(i64::MAX / 4),
+        }
+    }
+
+    /// Bounds of the local log.
+    pub fn log_bounds(&self) -> LogSettings {
+        let Push { log_bytes_max, log_retention, queue_max, .. } = self.push;
+        LogSettings { bytes_max: log_bytes_max, retention: log_retention, queue_max }
+    }
+
+    /// Bounds of `POST /api/v1/events`.
+    pub fn push_bounds(&self) -> PushSettings {
+        let Push { body_bytes_max, events_max, concurrency_max, body_timeout, .. } = self.push;
+        PushSettings { body_bytes_max, events_max, concurrency_max, body_timeout }
+    }
+
     /// When and how tables are maintained.
     pub fn maintenance(&self) -> MaintenanceSettings {
         let (own, defaults) = (&self.maintenance, MaintenanceSettings::default());
@@ -503,15 +708,56 @@ impl Settings {
         }
     }
 
+    /// Who may connect by Postgres' protocol.
+    pub fn postgres(&self) -> PostgresOptions {
+        let own = &self.postgres;
+        let tls = (!own.tls_certificate.is_empty())
+            .then(|| TlsFiles { certificate: (&own.tls_certificate).into(), key: (&own.tls_key).into() });
+        PostgresOptions {
+            password: Some(own.password.clone()).filter(|p| !p.is_empty()),
+            tls,
+            connections_max: own.connections_max,
+            idle_timeout: own.idle_timeout,
+        }
+    }
+
+    /// Who may connect by Flight SQL.
+    pub fn flight(&self) -> FlightOptions {
+        let own = &self.flight;
+        FlightOptions {
+            password: Some(own.password.clone()).filter(|p| !p.is_empty()),
+            connections_max: own.connections_max,
+            prepared_max: own.prepared_max,
+        }
+    }
+
     /// What a query may cost.
     pub fn sql_limits(&self) -> SqlLimits {
         SqlLimits {
             rows_max: self.sql.rows_max,
             timeout: self.sql.timeout,
             memory_bytes_max: self.sql.memory_bytes_max,
+            spill_bytes_max: self.sql.spill_bytes_max,
             query_bytes_max: self.sql.query_bytes_max,
+            cache_bytes_max: self.sql.cache_bytes_max,
         }
     }
+
+    /// Where queries put what does not fit into memory; `None`: where the system keeps temporary files.
+    pub fn spill_folder(&self) -> Option<PathBuf> {
+        Some(PathBuf::from(&self.sql.spill_folder)).filter(|p| !p.as_os_str().is_empty())
+    }
+}
+
+/// An address, or nothing: off.
+fn listen_or_off<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<SocketAddr>, D::Error> {
+    let text = String::deserialize(from)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let wrong =
+        |_| serde::de::Error::custom(format!("expected an address such as \"127.0.0.1:5433\", found \"{text}\""));
+    text.parse().map(Some).map_err(wrong)
 }
 
 fn position(text: &str, offset: usize) -> (usize, usize) {

@@ -53,6 +53,9 @@ impl Completeness {
     pub fn of(committed: &BTreeMap<TopicPartition, Option<i64>>, live: &[LiveProgress]) -> Self {
         let mut laggard: Option<(i64, &TopicPartition, bool)> = None;
         let mut newest = i64::MIN;
+        // A worker whose partitions are all idle holds nobody back either: the others have gone on without it.
+        let active = live.iter().filter(|p| !p.is_idle).filter_map(|p| p.watermark).min();
+        let beside_idle = active.or_else(|| live.iter().filter_map(|p| p.watermark).max());
         for (partition, recorded) in committed {
             let own = live.iter().find(|p| p.watermarks.contains_key(partition));
             let watermark = own.and_then(|p| p.watermarks.get(partition).copied().flatten()).or(*recorded);
@@ -60,7 +63,10 @@ impl Completeness {
             newest = newest.max(watermark);
             let until = match own {
                 // An idle partition holds nobody back: its worker has gone on without it.
-                Some(progress) => progress.watermark.map_or(watermark, |w| w.max(watermark)),
+                Some(progress) => {
+                    let beside = beside_idle.filter(|_| progress.is_idle);
+                    [progress.watermark, beside].into_iter().flatten().fold(watermark, i64::max)
+                }
                 None => watermark,
             };
             if laggard.is_none_or(|(least, ..)| until < least) {

@@ -1,4 +1,4 @@
-//! SQL functions of rollup definitions: `tumble`, `hdr`, `last`, `status_class`.
+//! SQL functions of rollup definitions: `tumble`, `hdr`, `last`, `samples`, `status_class`.
 
 use arrow::array::{Array, AsArray, StringBuilder};
 use arrow::datatypes::{DataType, FieldRef, Int64Type};
@@ -19,6 +19,8 @@ pub const TUMBLE: &str = "tumble";
 pub const HDR: &str = "hdr";
 /// Name of the aggregate of rollup definitions that keeps the newest value.
 pub const LAST: &str = "last";
+/// Name of the aggregate of rollup definitions that keeps every value with its time.
+pub const SAMPLES: &str = "samples";
 
 /// Registers everything a rollup definition may use beyond DataFusion's own functions.
 pub fn register_definition_functions(context: &SessionContext) {
@@ -33,6 +35,7 @@ pub fn register_definition_functions(context: &SessionContext) {
         ),
     }));
     context.register_udaf(AggregateUDF::from(Last { signature: Signature::any(1, Volatility::Immutable) }));
+    context.register_udaf(AggregateUDF::from(Samples { signature: Signature::any(1, Volatility::Immutable) }));
     context.register_udf(status_class());
 }
 
@@ -107,6 +110,30 @@ impl AggregateUDFImpl for Last {
     }
     fn accumulator(&self, _args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
         plan_err!("last belongs into a rollup definition; queries use last_value(x ORDER BY y)")
+    }
+    fn state_fields(&self, _args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
+        Ok(Vec::new())
+    }
+}
+
+/// Stands for the samples while a definition is planned; [`crate::aggregate`] does the work.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Samples {
+    signature: Signature,
+}
+
+impl AggregateUDFImpl for Samples {
+    fn name(&self) -> &str {
+        SAMPLES
+    }
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+    fn return_type(&self, _arg_types: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Binary)
+    }
+    fn accumulator(&self, _args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
+        plan_err!("samples belongs into a rollup definition; queries use samples_merge(column) or PromQL")
     }
     fn state_fields(&self, _args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
         Ok(Vec::new())

@@ -38,6 +38,7 @@ pub mod live;
 pub mod metrics;
 pub mod open;
 pub mod rollup;
+pub mod samples;
 pub mod series;
 pub mod sketch;
 pub mod source;

@@ -86,8 +86,43 @@ metrics! {
     /// All metrics of the query path.
     QUERY;
     SQL_QUERIES = Counter "tidewatch_sql_queries_total" ["outcome"] "Queries over HTTP by outcome: ok, or the code of the error.";
+    SQL_CACHE = Counter "tidewatch_sql_cache_total" ["outcome"] "Queries at the cache of answers: hit; miss; not_kept for those that depend on open windows or the time.";
+    SQL_CACHE_EVICTED = Counter "tidewatch_sql_cache_evicted_total" [] "Answers thrown out of the cache because of sql.cache_bytes_max.";
     SQL_SECONDS = Histogram "tidewatch_sql_query_duration_seconds" [] "Time from the text of a query to its last row.";
     SCRAPES_TRUNCATED = Counter "tidewatch_scrapes_truncated_total" ["rollup"] "Scrapes that left series of a rollup out because of scrape.series_max.";
+}
+
+metrics! {
+    /// All metrics of the local log and of what is pushed to it.
+    PUSH;
+    LOG_RECORDS = Counter "tidewatch_log_records_total" ["topic"] "Records appended to the local log and synced to disk.";
+    LOG_BYTES = Gauge "tidewatch_log_bytes" [] "Bytes of records that the local log keeps; its bound is push.log_bytes_max.";
+    LOG_SYNC_SECONDS = Histogram "tidewatch_log_sync_duration_seconds" [] "Time to write and sync what several requests append together.";
+    LOG_REFUSED = Counter "tidewatch_log_appends_refused_total" ["reason"] "Appends that were refused: full (push.log_bytes_max of records that tables do not have yet), busy (too many wait for the disk).";
+    LOG_DROPPED = Counter "tidewatch_log_records_dropped_total" ["topic", "reason"] "Records dropped from the local log once every table had them: retention (push.log_retention has passed) or bound (push.log_bytes_max was reached before).";
+    LOG_FAILED = Gauge "tidewatch_log_failed" [] "1 when the local log cannot be written until the process is started again.";
+    PUSH_REQUESTS = Counter "tidewatch_push_requests_total" ["outcome"] "Requests to POST /api/v1/events by outcome: accepted, or the code of the error.";
+    PUSH_EVENTS = Counter "tidewatch_push_events_total" ["outcome"] "Events of accepted requests: accepted, dead_letter, ignored (of a type that no pack declares).";
+    PUSH_SECONDS = Histogram "tidewatch_push_request_duration_seconds" [] "Time from the head of a request until its events are durable or refused.";
+}
+
+metrics! {
+    /// All metrics of samples that others push.
+    SAMPLES;
+    SAMPLES_ACCEPTED = Counter "tidewatch_samples_accepted_total" ["protocol"] "Samples that were pushed and are durable, those that were sent before included; protocol is remote_write_1, remote_write_2 or otlp.";
+    SAMPLES_REFUSED = Counter "tidewatch_samples_refused_total" ["reason"] "Pushed samples that are not kept: no_name, labels (nameless or double), labels_max, series_max (of the tenant and day), time (in the future or before 1970), histogram (contradicts itself), delta (OTLP temporality).";
+    SAMPLES_EXEMPLARS_DROPPED = Counter "tidewatch_samples_exemplars_dropped_total" [] "Exemplars of pushed samples, which are accepted and not kept.";
+    SAMPLES_METADATA_DROPPED = Counter "tidewatch_samples_metadata_dropped_total" [] "Metadata of pushed metrics that was not remembered because there is too much of it.";
+    SAMPLES_SERIES = Gauge "tidewatch_samples_series" [] "Series that were pushed today (UTC) since the process started; their bound per tenant is samples.series_max_per_tenant. 0 without a bound.";
+}
+
+metrics! {
+    /// All metrics of the protocols of SQL clients.
+    WIRE;
+    WIRE_CONNECTIONS = Gauge "tidewatch_wire_connections" ["protocol"] "Open connections of SQL clients; protocol is postgres or flight.";
+    WIRE_REFUSED = Counter "tidewatch_wire_refused_total" ["protocol", "reason"] "Clients turned away by reason: connections (there are too many), password, idle (silent for idle_timeout), message (longer than any query may be), prepared (too many prepared statements).";
+    WIRE_QUERIES = Counter "tidewatch_wire_queries_total" ["protocol", "outcome"] "Queries of SQL clients by outcome: ok, cancelled, or the code of the error.";
+    WIRE_SECONDS = Histogram "tidewatch_wire_query_duration_seconds" ["protocol"] "Time from the text of a query to its last row, waiting for its turn included.";
 }
 
 metrics! {

@@ -8,6 +8,9 @@
 //! | to understand | read |
 //! |---|---|
 //! | Kafka, rebalances, replay of files | [`source`] |
+//! | the local log that pushed records lie in | [`log`] |
+//! | samples that others push | [`samples`] |
+//! | events over HTTP | [`push`] |
 //! | CloudEvents to columns, what is refused | [`decode`], [`dead_letter`] |
 //! | what personal data leaves behind | [`personal`] |
 //! | how dead letters are read and put back | [`letters`] |
@@ -26,14 +29,18 @@ pub mod dead_letter;
 pub mod decode;
 pub mod event_ids;
 pub mod letters;
+pub mod log;
 pub mod maintenance;
 pub mod metrics;
 pub mod personal;
 pub mod piece;
 mod pipeline;
+pub mod push;
+pub mod samples;
 pub mod source;
 mod tables;
 pub mod worker;
 
+pub use piece::reads;
 pub use pipeline::{Pipeline, PipelineError, WorkerThread};
 pub use tables::prepare;

@@ -2,6 +2,7 @@
 
 use crate::dead_letter::DEAD_LETTERS;
 use crate::event_ids::{self, EVENT_IDS, NewIds};
+use crate::log::{self, EVENTS_TOPIC, is_source_topic};
 use crate::source::{FILE_TOPIC, JOURNAL_TOPIC};
 use arrow::compute::concat_batches;
 use arrow::record_batch::RecordBatch;
@@ -109,7 +110,8 @@ impl WorkerPiece {
 pub(crate) enum Reads {
     /// Those of every topic.
     All,
-    /// Those of these topics, every replayed file, and the journal of letters that are put back.
+    /// Those of these topics, here or in a local log, every replayed file, the events that are pushed, and the
+    /// journal of letters that are put back.
     Topics(BTreeSet<String>),
 }
 
@@ -122,13 +124,21 @@ impl Reads {
     pub(crate) fn covers(&self, partition: &TopicPartition) -> bool {
         match self {
             Self::All => true,
-            Self::Topics(topics) => {
-                topics.contains(&*partition.topic)
-                    || partition.topic.starts_with(FILE_TOPIC)
-                    || *partition.topic == *JOURNAL_TOPIC
-            }
+            Self::Topics(topics) => reads(topics.iter().map(String::as_str), partition),
         }
     }
+}
+
+/// Does a table whose sources come from these topics read a partition? Files, pushed events and the journal may
+/// hold events of any type, but no samples.
+pub fn reads<'t>(topics: impl IntoIterator<Item = &'t str>, partition: &TopicPartition) -> bool {
+    let local = log::source_topic_of(partition);
+    let holds_events = log::topic_of(partition) == Some(EVENTS_TOPIC)
+        || partition.topic.starts_with(FILE_TOPIC)
+        || *partition.topic == *JOURNAL_TOPIC;
+    topics
+        .into_iter()
+        .any(|topic| topic == &*partition.topic || local == Some(topic) || (holds_events && !is_source_topic(topic)))
 }
 
 impl Piece for WorkerPiece {

@@ -106,7 +106,7 @@ pub fn anchored(expression: &str) -> Result<Regex, regex::Error> {
 
 /// Rewrites what means something else in RE2: `\d`, `\s`, `\w` and `\b` know ASCII only, `\Q…\E` is literal, and
 /// within brackets `[`, `&&`, `--` and `~~` are plain characters.
-fn from_re2(expression: &str) -> String {
+pub fn from_re2(expression: &str) -> String {
     let mut out = String::with_capacity(expression.len());
     let (mut rest, mut in_class) = (expression, false);
     while let Some(first) = rest.chars().next() {

@@ -106,7 +106,7 @@ async fn scan(
     mut each: impl FnMut(&RecordBatch, &dyn Fn(usize) -> Option<i64>) -> Result<(), CompareError>,
 ) -> Result<(), CompareError> {
     let Some(table) = snapshot.tables.get(name) else { return Ok(()) };
-    let context = session::context(memory_bytes_max)?;
+    let context = session::context(&session::Memory::only(memory_bytes_max))?;
     context.register_table(name, merged_table(name, table)?)?;
     let mut stream = context.table(name).await?.execute_stream().await?;
     while let Some(batch) = stream.next().await {

@@ -1,11 +1,17 @@
-//! Answers as text or bytes: table, CSV, JSON, Parquet, Arrow stream.
+//! Answers as text or bytes: table, CSV, JSON, NDJSON, Excel, Parquet, Arrow stream.
 //!
 //! Numbers are written as they are: integers and decimals exact (decimals as JSON numbers with all
 //! their digits), instants as RFC 3339 in UTC, sketches and other bytes as lowercase hex.
 
+mod json;
+mod spreadsheet;
+mod xlsx;
+
+pub use spreadsheet::TextCells;
+
 use crate::sql::Answer;
-use arrow::array::{Array, AsArray};
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::array::{Array, ArrayRef, StringArray};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
@@ -13,6 +19,7 @@ use datafusion::parquet::arrow::ArrowWriter;
 use datafusion::parquet::errors::ParquetError;
 use std::fmt::Write as _;
 use std::str::FromStr;
+use std::sync::Arc;
 use thiserror::Error;
 
 /// How an answer is written.
@@ -24,15 +31,19 @@ pub enum Format {
     Csv,
     /// `{"columns": […], "rows": [[…]], "row_count": n}`.
     Json,
+    /// An object per row and line.
+    Ndjson,
     /// A Parquet file.
     Parquet,
     /// An Arrow IPC stream.
     Arrow,
+    /// An Excel workbook.
+    Xlsx,
 }
 
 /// Not the name of a format.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("unknown format `{0}`; one of table, csv, json, parquet, arrow")]
+#[error("unknown format `{0}`; one of table, csv, json, ndjson, parquet, arrow, xlsx")]
 pub struct UnknownFormat(String);
 
 impl FromStr for Format {
@@ -42,6 +53,8 @@ impl FromStr for Format {
             "table" => Self::Table,
             "csv" => Self::Csv,
             "json" => Self::Json,
+            "ndjson" | "jsonl" => Self::Ndjson,
+            "xlsx" => Self::Xlsx,
             "parquet" => Self::Parquet,
             "arrow" => Self::Arrow,
             other => return Err(UnknownFormat(other.to_owned())),
@@ -58,6 +71,27 @@ pub enum FormatError {
     /// Parquet refused.
     #[error(transparent)]
     Parquet(#[from] ParquetError),
+    /// The writer of Excel files refused.
+    #[error("{0}")]
+    Xlsx(Box<rust_xlsxwriter::XlsxError>),
+    /// The format has no room for the answer.
+    #[error("{message}")]
+    Limit {
+        /// What the format has room for, and what there is.
+        message: String,
+        /// What to do instead.
+        hint: &'static str,
+    },
+}
+
+impl FormatError {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Limit { hint, .. } => Some(hint),
+            _ => None,
+        }
+    }
 }
 
 impl Format {
@@ -67,17 +101,34 @@ impl Format {
             Self::Table => "text/plain; charset=utf-8",
             Self::Csv => "text/csv; charset=utf-8; header=present",
             Self::Json => "application/json",
+            Self::Ndjson => "application/x-ndjson",
+            Self::Xlsx => "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
             Self::Parquet => "application/vnd.apache.parquet",
             Self::Arrow => "application/vnd.apache.arrow.stream",
         }
     }
 
-    /// Writes an answer.
+    /// Is it text?
+    pub fn is_text(self) -> bool {
+        matches!(self, Self::Table | Self::Csv | Self::Json | Self::Ndjson)
+    }
+
+    /// Writes an answer; text cells as they are, except in Excel workbooks.
     pub fn write(self, answer: &Answer) -> Result<Vec<u8>, FormatError> {
+        self.write_with(answer, TextCells::AsTheyAre)
+    }
+
+    /// Writes an answer. What becomes of text cells is said for CSV; Excel workbooks have them neutralised.
+    pub fn write_with(self, answer: &Answer, cells: TextCells) -> Result<Vec<u8>, FormatError> {
         match self {
             Self::Table => Ok(table(answer)?.into_bytes()),
-            Self::Csv => csv(answer),
-            Self::Json => Ok(json(answer)?.into_bytes()),
+            Self::Csv => match cells {
+                TextCells::AsTheyAre => csv(&flat(answer)?),
+                TextCells::Neutralised => csv(&spreadsheet::neutralise(&flat(answer)?)?),
+            },
+            Self::Json => Ok(json::document(answer)?.into_bytes()),
+            Self::Ndjson => Ok(json::lines(answer)?.into_bytes()),
+            Self::Xlsx => xlsx::write(&flat(answer)?),
             Self::Parquet => {
                 let mut writer = ArrowWriter::try_new(Vec::new(), answer.schema.clone(), None)?;
                 answer.batches.iter().try_for_each(|b| writer.write(b))?;
@@ -163,6 +214,31 @@ fn table(answer: &Answer) -> Result<String, ArrowError> {
     Ok(text)
 }
 
+/// Lists and structs as JSON, for formats that have none.
+fn flat(answer: &Answer) -> Result<Answer, ArrowError> {
+    let is_nested = |t: &DataType| matches!(t, DataType::List(_) | DataType::Struct(_));
+    if !answer.schema.fields().iter().any(|f| is_nested(f.data_type())) {
+        return Ok(answer.clone());
+    }
+    let fields = answer.schema.fields().iter().map(|f| match is_nested(f.data_type()) {
+        true => Arc::new(Field::new(f.name(), DataType::Utf8, true)),
+        false => Arc::clone(f),
+    });
+    let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+    let column = |column: &ArrayRef| -> Result<ArrayRef, ArrowError> {
+        if !is_nested(column.data_type()) {
+            return Ok(Arc::clone(column));
+        }
+        let cell = |row| (!column.is_null(row)).then(|| json::text_of(column, row)).transpose();
+        Ok(Arc::new((0..column.len()).map(cell).collect::<Result<StringArray, _>>()?))
+    };
+    let batches = answer.batches.iter().map(|batch| {
+        let columns = batch.columns().iter().map(column).collect::<Result<Vec<_>, _>>()?;
+        RecordBatch::try_new(Arc::clone(&schema), columns)
+    });
+    Ok(Answer { schema: Arc::clone(&schema), batches: batches.collect::<Result<_, _>>()? })
+}
+
 fn csv(answer: &Answer) -> Result<Vec<u8>, FormatError> {
     let mut writer = arrow::csv::WriterBuilder::new()
         .with_header(true)
@@ -174,53 +250,6 @@ fn csv(answer: &Answer) -> Result<Vec<u8>, FormatError> {
     }
     answer.batches.iter().try_for_each(|b| writer.write(b))?;
     Ok(writer.into_inner())
-}
-
-fn json(answer: &Answer) -> Result<String, ArrowError> {
-    let options = options();
-    let mut text = String::from("{\"columns\":[");
-    for (index, field) in answer.schema.fields().iter().enumerate() {
-        text.push_str(if index == 0 { "" } else { "," });
-        let _ =
-            write!(text, "{{\"name\":{},\"type\":{}}}", quoted(field.name()), quoted(&type_name(field.data_type())));
-    }
-    text.push_str("],\"rows\":[");
-    let mut is_first = true;
-    for batch in &answer.batches {
-        let cells = Cells::of(batch, &options)?;
-        for row in 0..batch.num_rows() {
-            text.push_str(if is_first { "\n[" } else { ",\n[" });
-            is_first = false;
-            for (index, cell) in cells.iter().enumerate() {
-                text.push_str(if index == 0 { "" } else { "," });
-                json_cell(cell, row, &mut text);
-            }
-            text.push(']');
-        }
-    }
-    let _ = write!(text, "],\"row_count\":{}}}", answer.row_count());
-    text.push('\n');
-    Ok(text)
-}
-
-fn json_cell(cell: &Cells<'_>, row: usize, text: &mut String) {
-    let Some(value) = cell.text(row) else { return text.push_str("null") };
-    match cell.column.data_type() {
-        DataType::Boolean => text.push_str(&value),
-        // JSON has no infinities: they are not numbers there, and null says so.
-        DataType::Float64 if !cell.column.as_primitive::<arrow::datatypes::Float64Type>().value(row).is_finite() => {
-            text.push_str("null")
-        }
-        DataType::Float32 if !cell.column.as_primitive::<arrow::datatypes::Float32Type>().value(row).is_finite() => {
-            text.push_str("null")
-        }
-        data_type if is_numeric(data_type) => text.push_str(&value),
-        _ => text.push_str(&quoted(&value)),
-    }
-}
-
-fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
 }
 
 /// Name of a type as in SQL.

@@ -18,6 +18,9 @@
 //! | `quantile`, `approx_distinct` and the like | [`functions`] |
 //! | limits of a query, its errors | [`sql`] |
 //! | table, CSV, JSON, Parquet, Arrow | [`format`] |
+//! | buckets without rows | [`gapfill`] |
+//! | tables about the tables: `system.commits`, … | [`system`] |
+//! | how many queries run at once | [`gate`] |
 //! | `/metrics` | [`scrape`], [`exposition`] |
 //! | the endpoints | [`http`] |
 
@@ -26,7 +29,10 @@ pub mod definitions;
 pub mod exposition;
 pub mod format;
 pub mod functions;
+pub mod gapfill;
+pub mod gate;
 pub mod http;
+mod lineage;
 pub mod live;
 mod message;
 pub mod metrics;
@@ -35,6 +41,7 @@ pub mod scrape;
 mod session;
 pub mod snapshot;
 pub mod sql;
+pub mod system;
 pub mod table;
 #[cfg(test)]
 mod testing;
@@ -43,7 +50,9 @@ pub mod views;
 
 pub use definitions::{DeclaredTable, Definitions};
 pub use live::{LiveError, LiveStates, LiveView, NoLiveStates};
-pub use session::Now;
+pub use session::{CATALOG, Now, SCHEMA};
 pub use snapshot::{Snapshot, Snapshots};
-pub use sql::{Answer, Prepared, SqlEngine, SqlError, SqlLimits};
+pub use sql::{
+    Answer, Furniture, Planned, Prepared, Relation, RelationKind, Sight, SqlEngine, SqlError, SqlLimits, Streamed,
+};
 pub use views::Checking;

@@ -8,8 +8,19 @@ pub(crate) fn plain(message: &str) -> String {
     while let Some(stripped) = prefixes.iter().find_map(|p| rest.strip_prefix(p)) {
         rest = stripped;
     }
-    own_words(rest).replace("datafusion.public.", "")
+    own_words(rest).replace("tidewatch.public.", "")
 }
+
+/// A message and the hint that stands on a line of its own below it, as ours do.
+pub(crate) fn with_hint(message: &str) -> (&str, Option<&str>) {
+    match message.split_once(HINT) {
+        Some((message, hint)) => (message, Some(hint)),
+        None => (message, None),
+    }
+}
+
+/// What stands before a hint.
+const HINT: &str = "\n  hint: ";
 
 /// A function that refuses its arguments says why in its own words, which DataFusion wraps into
 /// others: a list of candidates that says less.
@@ -39,7 +50,7 @@ mod tests {
     fn what_a_function_says_is_left() {
         let wrapped = "Error during planning: Function 'quantile' user-defined coercion failed with: Error during planning: quantile takes two things. No function matches the given name and argument types 'quantile(Int64)'. You might need to add explicit type casts.\n\tCandidate functions:\n\tquantile(UserDefined)";
         assert_eq!(plain(wrapped), "quantile takes two things.");
-        assert_eq!(plain("Error during planning: table 'datafusion.public.a' not found"), "table 'a' not found");
+        assert_eq!(plain("Error during planning: table 'tidewatch.public.a' not found"), "table 'a' not found");
     }
 
     #[test]

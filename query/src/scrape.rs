@@ -5,6 +5,7 @@
 
 use crate::exposition::{Family, Kind, Sample, bound, families_of};
 use crate::metrics::QueryMetrics;
+use crate::promql::is_pushed;
 use crate::promql::metrics::{base_unit, label_name, sanitized};
 use crate::snapshot::Snapshot;
 use crate::sql::{SqlEngine, SqlError};
@@ -72,8 +73,9 @@ impl Scrape {
         let rollups: Vec<String> = snapshots
             .definitions()
             .rollups()
-            // Keyed tables have no newest window, and digests say nothing to a person.
-            .filter(|r| r.pane_us.is_some() && r.name != DIGESTS)
+            // Keyed tables have no newest window, digests say nothing to a person, and pushed samples are
+            // metrics of others: `/federate` has them.
+            .filter(|r| r.pane_us.is_some() && r.name != DIGESTS && !is_pushed(r))
             .map(|r| r.name.clone())
             .collect();
         let snapshot = snapshots.take(&rollups).await?;

@@ -1,14 +1,35 @@
 //! What a query runs in: our functions, our memory limit, and a moment that is its `now()`.
 
 use crate::functions;
+use crate::gapfill;
+use crate::lineage;
 use crate::tiers;
 use chrono::DateTime;
 use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::SessionState;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use std::fmt;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::Arc;
+
+/// A sort sets aside at most this part of the memory.
+const SORT_SHARE: usize = 16;
+/// A query has one row in a batch for so much memory: 8,192 rows, DataFusion's own number, from 64 MiB on.
+const BYTES_PER_ROW_OF_BATCH: usize = 8192;
+const BATCH_ROWS_MIN: usize = 256;
+/// A query runs in one partition for so much memory, as far as there are processors.
+const BYTES_PER_PARTITION: usize = 32 << 20;
+const BATCH_ROWS_MAX: usize = 8192;
+/// Operators that a message about memory names.
+const CONSUMERS_NAMED: NonZeroUsize = NonZeroUsize::MIN.saturating_add(2);
+/// The catalogue that all tables and views are in: what Postgres' clients know as the database.
+pub const CATALOG: &str = "tidewatch";
+/// The schema that all tables and views are in.
+pub const SCHEMA: &str = "public";
 
 /// Tells what `now()` gives in a query, microseconds since the epoch. Read once per query.
 #[derive(Clone)]
@@ -36,9 +57,27 @@ impl fmt::Debug for Now {
     }
 }
 
+/// What the operators of a query may hold.
+#[derive(Debug, Clone)]
+pub(crate) struct Memory {
+    /// In memory.
+    pub bytes_max: usize,
+    /// On disk, of what sorts, aggregates and joins do not keep in memory; 0: nothing.
+    pub spill_bytes_max: u64,
+    /// Where on disk; `None`: where the system keeps temporary files.
+    pub spill_folder: Option<PathBuf>,
+}
+
+impl Memory {
+    /// Memory alone.
+    pub fn only(bytes_max: usize) -> Self {
+        Self { bytes_max, spill_bytes_max: 0, spill_folder: None }
+    }
+}
+
 /// A session of its own for one query. It has no tables yet.
-pub(crate) fn context(memory_bytes_max: usize) -> Result<SessionContext> {
-    with_config(config(), memory_bytes_max)
+pub(crate) fn context(memory: &Memory) -> Result<SessionContext> {
+    with_config(config(), memory)
 }
 
 /// A session for checking definitions: its errors know where in the text they are.
@@ -46,7 +85,7 @@ pub(crate) fn checking_context(memory_bytes_max: usize) -> Result<SessionContext
     let mut config = config();
     config.options_mut().sql_parser.collect_spans = true;
     // Nothing runs in it: more partitions would only be more to plan.
-    with_config(config.with_target_partitions(1), memory_bytes_max)
+    with_config(config.with_target_partitions(1), &Memory::only(memory_bytes_max))
 }
 
 /// A session whose plans may run again and again, over few rows.
@@ -58,22 +97,52 @@ pub(crate) fn repeatable_context(memory_bytes_max: usize) -> Result<SessionConte
     optimizer.enable_join_dynamic_filter_pushdown = false;
     optimizer.enable_topk_dynamic_filter_pushdown = false;
     optimizer.enable_aggregate_dynamic_filter_pushdown = false;
-    with_config(config.with_target_partitions(1), memory_bytes_max)
+    with_config(config.with_target_partitions(1), &Memory::only(memory_bytes_max))
+}
+
+/// A session for a client that brings its own catalogue of tables, and with it a type for instants of a zone:
+/// that zone is UTC.
+pub(crate) fn guest_context(memory: &Memory) -> Result<SessionContext> {
+    let mut config = config().with_information_schema(false);
+    config.options_mut().execution.time_zone = Some("UTC".to_owned());
+    with_config(config, memory)
 }
 
 fn config() -> SessionConfig {
-    let mut config = SessionConfig::new().with_information_schema(true);
+    let mut config =
+        SessionConfig::new().with_information_schema(true).with_default_catalog_and_schema(CATALOG, SCHEMA);
     // Sketches are read as plain binary: views would be copied into it once more.
     config.options_mut().execution.parquet.schema_force_view_types = false;
     config.options_mut().execution.parquet.pushdown_filters = true;
     config
 }
 
-fn with_config(config: SessionConfig, memory_bytes_max: usize) -> Result<SessionContext> {
-    let runtime = RuntimeEnvBuilder::new().with_memory_limit(memory_bytes_max, 1.0).build_arc()?;
+fn with_config(config: SessionConfig, memory: &Memory) -> Result<SessionContext> {
+    // A batch is the least that an operator can hold: many of them fit into a small memory only when they are small.
+    let rows = (memory.bytes_max / BYTES_PER_ROW_OF_BATCH).clamp(BATCH_ROWS_MIN, BATCH_ROWS_MAX);
+    // Sorts side by side each need room for their last merge, which cannot go to disk.
+    let partitions = config.target_partitions().min((memory.bytes_max / BYTES_PER_PARTITION).max(1));
+    let mut config = config.with_batch_size(rows).with_target_partitions(partitions);
+    let execution = &mut config.options_mut().execution;
+    // Of a small memory, what a sort sets aside for its last merge must leave something to sort in.
+    let share = memory.bytes_max / SORT_SHARE;
+    execution.sort_spill_reservation_bytes = execution.sort_spill_reservation_bytes.min(share);
+    execution.sort_in_place_threshold_bytes = execution.sort_in_place_threshold_bytes.min(share);
+    let disk = match (memory.spill_bytes_max, &memory.spill_folder) {
+        (0, _) => DiskManagerMode::Disabled,
+        (_, Some(folder)) => DiskManagerMode::Directories(vec![folder.clone()]),
+        (_, None) => DiskManagerMode::OsTmpDirectory,
+    };
+    let disk = DiskManagerBuilder::default().with_mode(disk).with_max_temp_directory_size(memory.spill_bytes_max);
+    // Fair to those that can spill: one of them does not take what the others need.
+    let pool = TrackConsumersPool::new(FairSpillPool::new(memory.bytes_max), CONSUMERS_NAMED);
+    let runtime =
+        RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool)).with_disk_manager_builder(disk).build_arc()?;
     let context = SessionContext::new_with_config_rt(config, runtime);
-    functions::register(&context);
+    functions::register(&context)?;
     tiers::install(&context);
+    gapfill::install(&context);
+    lineage::install(&context);
     Ok(context)
 }
 

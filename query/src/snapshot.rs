@@ -5,6 +5,8 @@
 //! takes pieces whole, so a piece is either in the table or not. A table that shows commits of states newer
 //! than the pieces would be ahead of the other tables: then the pieces are taken anew.
 
+mod shapes;
+
 use crate::definitions::{DeclaredTable, Definitions};
 use crate::live::{LiveError, LiveStates, LiveView};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -17,8 +19,8 @@ use thiserror::Error;
 use tidewatch_engine::commit::TopicPartition;
 use tidewatch_engine::completeness::Completeness;
 use tidewatch_engine::life_cycle::tiers_of;
-use tidewatch_engine::rollup::RollupSchema;
-use tidewatch_storage::{ROLLED_UP, StorageError, Store, TIER, Table};
+use tidewatch_engine::rollup::{RollupSchema, WINDOW_START};
+use tidewatch_storage::{DataFile, ROLLED_UP, StorageError, Store, TIER, Table};
 use tokio::sync::Mutex;
 
 /// Views taken for one snapshot before a table that was overtaken by commits is accepted.
@@ -29,7 +31,7 @@ const ATTEMPTS_MAX: u32 = 5;
 pub struct Snapshots {
     store: Store,
     live: Arc<dyn LiveStates>,
-    definitions: RwLock<Arc<Definitions>>,
+    definitions: RwLock<(Arc<Definitions>, u64)>,
     tables: Mutex<BTreeMap<String, Table>>,
 }
 
@@ -53,6 +55,8 @@ pub struct SnapshotTable {
     pub boundaries: Vec<Option<i64>>,
     /// Version of the committed part; `None` while nothing was ever committed.
     pub version: Option<u64>,
+    /// The committed part as the store has it; `None` while nothing was ever committed.
+    pub stored: Option<Table>,
     /// Which windows are all there.
     pub completeness: Completeness,
     /// Scan of the committed part.
@@ -80,12 +84,29 @@ impl Snapshots {
 
     /// Declares tables and views, instead of those that were declared before.
     pub fn define(&self, definitions: impl Into<Arc<Definitions>>) {
-        *self.definitions.write().unwrap_or_else(PoisonError::into_inner) = definitions.into();
+        let mut known = self.definitions.write().unwrap_or_else(PoisonError::into_inner);
+        *known = (definitions.into(), known.1 + 1);
     }
 
     /// What is declared now.
     pub fn definitions(&self) -> Arc<Definitions> {
-        Arc::clone(&self.definitions.read().unwrap_or_else(PoisonError::into_inner))
+        self.generation().0
+    }
+
+    /// What is declared now, and how many times something else was before.
+    pub(crate) fn generation(&self) -> (Arc<Definitions>, u64) {
+        let known = self.definitions.read().unwrap_or_else(PoisonError::into_inner);
+        (Arc::clone(&known.0), known.1)
+    }
+
+    /// The store that the tables are in.
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// What the workers of this process say.
+    pub(crate) async fn live(&self) -> Result<LiveView, SnapshotError> {
+        Ok(self.live.view().await?)
     }
 
     /// Names of all tables that exist or are declared, sorted.
@@ -147,13 +168,14 @@ impl Snapshots {
             let schema = rollup.as_ref().map_or_else(|| table.schema(), RollupSchema::arrow_schema);
             let version = Some(table.version());
             let completeness = completeness(&table, name, view).with(table.unfilled().await?);
+            let stored = Some(table.clone());
             self.remember(table).await;
             if is_behind && !accept {
                 return Ok(None);
             }
             tables.insert(
                 name.clone(),
-                SnapshotTable { rollup, schema, boundaries, version, completeness, committed, live },
+                SnapshotTable { rollup, schema, boundaries, version, stored, completeness, committed, live },
             );
         }
         Ok(Some(Snapshot { tables, watermark: view.watermark() }))
@@ -184,7 +206,16 @@ impl SnapshotTable {
         let stored = windowed.map_or_else(|| Arc::clone(&schema), stored_schema);
         let committed = Arc::new(EmptyTable::new(stored));
         let boundaries = vec![None; windowed.map_or(0, |r| tiers_of(r).len())];
-        Self { rollup: declared.rollup.clone(), schema, boundaries, version: None, completeness, committed, live }
+        let rollup = declared.rollup.clone();
+        Self { rollup, schema, boundaries, version: None, stored: None, completeness, committed, live }
+    }
+
+    /// The live files of the committed part.
+    pub(crate) fn files(&self) -> Result<Vec<DataFile>, StorageError> {
+        match &self.stored {
+            Some(table) => table.files(self.rollup.as_ref().and_then(|r| r.pane_us).map(|_| WINDOW_START)),
+            None => Ok(Vec::new()),
+        }
     }
 }
 

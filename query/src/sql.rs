@@ -1,16 +1,27 @@
 //! SQL over a snapshot, read only, within limits of rows, time and memory.
 
+mod cache;
+mod copy;
+mod explain;
+mod guest;
 mod prepared;
 mod reading;
+mod relations;
 
+pub use copy::Export;
+pub use guest::{Furniture, Planned, Sight, Streamed};
 pub use prepared::Prepared;
+pub use relations::{Relation, RelationKind};
 
-use crate::message::plain;
-use crate::session::{self, Now};
+use crate::message::{plain, with_hint};
+use crate::metrics::{CacheCounters, QueryMetrics};
+use crate::session::{self, Memory, Now};
 use crate::snapshot::{Snapshot, SnapshotError, Snapshots};
-use crate::table::merged_table;
+use crate::system::Surroundings;
+use crate::table::{RollupTable, Shape, merged_table};
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
+use cache::ResultCache;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{DataFusionError, TableReference};
 use datafusion::execution::TaskContext;
@@ -18,9 +29,15 @@ use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::{DataFrame, Expr, SessionContext};
 use futures::StreamExt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
+use tidewatch_storage::StorageError;
+
+/// What DataFusion says when a query may put no more on disk; it is wrapped into too many errors to be told by
+/// its kind.
+const DISK_IS_FULL: &str = "used disk space during the spilling process";
 
 /// What one query may cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,8 +48,12 @@ pub struct SqlLimits {
     pub timeout: Duration,
     /// Memory of sorts, joins and aggregates; beyond it they spill to disk where they can, or fail.
     pub memory_bytes_max: usize,
+    /// Bytes on disk of what does not fit into memory; 0: none.
+    pub spill_bytes_max: u64,
     /// Bytes of the text of a query.
     pub query_bytes_max: usize,
+    /// Bytes of the answers that are kept, of all queries together; 0: none are.
+    pub cache_bytes_max: u64,
 }
 
 /// A finished query.
@@ -84,6 +105,12 @@ pub enum SqlError {
     Execution(String),
 }
 
+impl From<StorageError> for SqlError {
+    fn from(error: StorageError) -> Self {
+        Self::Snapshot(SnapshotError::Storage(error))
+    }
+}
+
 impl SqlError {
     /// Stable name for programs.
     pub fn code(&self) -> &'static str {
@@ -102,7 +129,10 @@ impl SqlError {
         match self {
             Self::Query { hint, .. } => hint.as_deref(),
             Self::TooManyRows(_) => Some("aggregate, filter by window_start, or add LIMIT"),
-            Self::Timeout(_) | Self::Memory { .. } => Some("filter by window_start or group by fewer columns"),
+            Self::Timeout(_) => Some("filter by window_start or group by fewer columns"),
+            Self::Memory { .. } => {
+                Some("filter by window_start or group by fewer columns; sql.spill_bytes_max bounds what goes to disk")
+            }
             Self::Snapshot(_) => Some("try again in a moment"),
             Self::Execution(_) => None,
         }
@@ -114,13 +144,36 @@ impl SqlError {
 pub struct SqlEngine {
     snapshots: Snapshots,
     limits: SqlLimits,
+    spill_folder: Option<PathBuf>,
     now: Now,
+    cache: ResultCache,
+    surroundings: Surroundings,
 }
 
 impl SqlEngine {
     /// Answers from `snapshots` within `limits`; `now` is what `now()` gives in a query.
     pub fn new(snapshots: Snapshots, limits: SqlLimits, now: Now) -> Self {
-        Self { snapshots, limits, now }
+        let cache = ResultCache::new(limits.cache_bytes_max, CacheCounters::default());
+        Self { snapshots, limits, spill_folder: None, now, cache, surroundings: Surroundings::default() }
+    }
+
+    /// Puts what does not fit into memory into this folder instead of the system's.
+    pub fn with_spill_folder(self, spill_folder: Option<PathBuf>) -> Self {
+        Self { spill_folder, ..self }
+    }
+
+    /// Counts what the cache of answers does.
+    pub fn with_metrics(self, metrics: &QueryMetrics) -> Self {
+        Self { cache: ResultCache::new(self.limits.cache_bytes_max, metrics.cache.clone()), ..self }
+    }
+
+    /// Lets the tables of the schema `system` know what the process knows.
+    pub fn with_surroundings(self, surroundings: Surroundings) -> Self {
+        Self { surroundings, ..self }
+    }
+
+    pub(crate) fn surroundings(&self) -> &Surroundings {
+        &self.surroundings
     }
 
     /// Where the answers come from.
@@ -142,18 +195,31 @@ impl SqlEngine {
     }
 
     async fn answer(&self, sql: &str) -> Result<Answer, SqlError> {
-        if sql.len() > self.limits.query_bytes_max {
-            let message = format!(
-                "the query has {} bytes, the limit is {} (sql.query_bytes_max)",
-                sql.len(),
-                self.limits.query_bytes_max
-            );
-            return Err(SqlError::Query { message, hint: None });
-        }
+        self.check_length(sql)?;
         let reading = self.read(self.context()?, sql, self.now.us()).await?;
+        let (statement, generation) = (reading.text(), reading.generation);
         let snapshot = self.snapshots.take(&reading.needs.tables).await?;
         let frame = self.plan(reading, &snapshot).await?;
-        self.collect(frame, self.limits.rows_max).await
+        if let Some(answer) = self.explanation(&frame, &snapshot).await? {
+            return Ok(answer);
+        }
+        let identity = match self.cache.is_on() {
+            true => {
+                let (state, plan) = frame.clone().into_parts();
+                cache::identity(&statement, &plan, &state, &snapshot, generation)?
+            }
+            false => None,
+        };
+        let Some(identity) = identity else {
+            self.cache.not_kept();
+            return self.collect(frame, self.limits.rows_max).await;
+        };
+        if let Some(answer) = self.cache.get(&identity) {
+            return Ok(answer.as_ref().clone());
+        }
+        let answer = self.collect(frame, self.limits.rows_max).await?;
+        self.cache.keep(identity, &answer);
+        Ok(answer)
     }
 
     /// Names of all tables and views, sorted.
@@ -194,13 +260,13 @@ impl SqlEngine {
         &self,
         snapshot: &Snapshot,
         table: &str,
+        shape: Shape,
         build: impl FnOnce(DataFrame) -> datafusion::error::Result<DataFrame>,
         rows_max: usize,
     ) -> Result<Answer, SqlError> {
         let context = self.context()?;
         let rows = async {
-            register_tables(&context, snapshot).map_err(|e| self.explain(e, &[]))?;
-            let frame = context.table(TableReference::bare(table)).await.and_then(build);
+            let frame = rows_of(&context, snapshot, table, shape).and_then(build);
             self.collect(frame.map_err(|e| self.explain(e, &[]))?, rows_max).await
         };
         let timeout = self.limits.timeout;
@@ -243,25 +309,57 @@ impl SqlEngine {
         Ok(Answer { schema, batches })
     }
 
+    fn memory(&self) -> Memory {
+        Memory {
+            bytes_max: self.limits.memory_bytes_max,
+            spill_bytes_max: self.limits.spill_bytes_max,
+            spill_folder: self.spill_folder.clone(),
+        }
+    }
+
     fn context(&self) -> Result<SessionContext, SqlError> {
-        session::context(self.limits.memory_bytes_max).map_err(|e| SqlError::Execution(e.to_string()))
+        session::context(&self.memory()).map_err(|e| SqlError::Execution(e.to_string()))
     }
 
     fn explain(&self, error: DataFusionError, known: &[String]) -> SqlError {
-        match error.find_root() {
-            DataFusionError::ResourcesExhausted(message) => {
-                SqlError::Memory { limit: self.limits.memory_bytes_max, message: message.clone() }
+        explained(&self.limits, error, known)
+    }
+}
+
+impl SqlError {
+    /// What is wrong with a plan that was not run yet.
+    fn of_plan(error: DataFusionError) -> Self {
+        Self::Query { message: plain(&error.strip_backtrace()), hint: None }
+    }
+}
+
+fn explained(limits: &SqlLimits, error: DataFusionError, known: &[String]) -> SqlError {
+    match error.find_root() {
+        DataFusionError::ResourcesExhausted(message) => {
+            SqlError::Memory { limit: limits.memory_bytes_max, message: message.clone() }
+        }
+        DataFusionError::SQL(..)
+        | DataFusionError::Plan(_)
+        | DataFusionError::SchemaError(..)
+        | DataFusionError::Configuration(_) => {
+            let message = plain(&error.strip_backtrace());
+            let (own, own_hint) = with_hint(&message);
+            let tables = || message.contains("not found").then(|| tables_hint(known)).flatten();
+            let hint = own_hint.map(str::to_owned).or_else(tables);
+            SqlError::Query { message: own.to_owned(), hint }
+        }
+        DataFusionError::NotImplemented(message) => SqlError::Query { message: message.clone(), hint: None },
+        _ => {
+            let message = plain(&error.strip_backtrace());
+            if message.contains(DISK_IS_FULL) {
+                let message = format!("{} bytes on disk were not enough (sql.spill_bytes_max)", limits.spill_bytes_max);
+                return SqlError::Memory { limit: limits.memory_bytes_max, message };
             }
-            DataFusionError::SQL(..)
-            | DataFusionError::Plan(_)
-            | DataFusionError::SchemaError(..)
-            | DataFusionError::Configuration(_) => {
-                let message = plain(&error.strip_backtrace());
-                let hint = message.contains("not found").then(|| tables_hint(known)).flatten();
-                SqlError::Query { message, hint }
+            match with_hint(&message) {
+                (_, None) => SqlError::Execution(message),
+                // What a query asked for shows only while it runs.
+                (own, Some(hint)) => SqlError::Query { message: own.to_owned(), hint: Some(hint.to_owned()) },
             }
-            DataFusionError::NotImplemented(message) => SqlError::Query { message: message.clone(), hint: None },
-            _ => SqlError::Execution(plain(&error.strip_backtrace())),
         }
     }
 }
@@ -283,6 +381,23 @@ fn register_tables(context: &SessionContext, snapshot: &Snapshot) -> Result<(), 
         context.register_table(TableReference::bare(name.as_str()), merged_table(name, table)?)?;
     }
     Ok(())
+}
+
+/// One table of a snapshot; the windows of a rollup in a shape.
+fn rows_of(
+    context: &SessionContext,
+    snapshot: &Snapshot,
+    name: &str,
+    shape: Shape,
+) -> Result<DataFrame, DataFusionError> {
+    let table = snapshot.tables.get(name);
+    let table = table.ok_or_else(|| DataFusionError::Plan(format!("there is no table {name:?}")))?;
+    match &table.rollup {
+        Some(rollup) if rollup.pane_us.is_some() => {
+            context.read_table(Arc::new(RollupTable::new(name, rollup, table, shape)?))
+        }
+        _ => context.read_table(merged_table(name, table)?),
+    }
 }
 
 fn tables_hint(known: &[String]) -> Option<String> {

@@ -7,7 +7,7 @@
 //! A table of windows is a [`RollupTable`]: which of its tiers answer is decided for each query, by
 //! [`crate::tiers`], which puts the plan in the place of the table.
 
-use crate::functions::{distinct_merge, hdr_merge};
+use crate::functions::{distinct_merge, hdr_merge, samples_merge};
 use crate::snapshot::SnapshotTable;
 use crate::tiers::{Segment, segments};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -36,10 +36,22 @@ const COMPLETENESS_REASON: &str = "completeness_reason";
 /// Columns of a table of windows that are computed, not stored.
 pub(crate) const COMPUTED: [&str; 3] = [WINDOW_END, COMPLETENESS, COMPLETENESS_REASON];
 
+/// How the rows of a window come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// One row per window and series.
+    Windows,
+    /// As they are stored: several rows of one window and series, whose states are yet to be merged. Averages
+    /// and newest values of such rows mean nothing.
+    Partials,
+}
+
 /// The table that queries see.
 pub fn merged_table(name: &str, table: &SnapshotTable) -> Result<Arc<dyn TableProvider>> {
     let plan = match &table.rollup {
-        Some(rollup) if rollup.pane_us.is_some() => return Ok(Arc::new(RollupTable::new(name, rollup, table)?)),
+        Some(rollup) if rollup.pane_us.is_some() => {
+            return Ok(Arc::new(RollupTable::new(name, rollup, table, Shape::Windows)?));
+        }
         Some(rollup) => {
             let rows = all_rows(name, table, &rollup.arrow_schema())?;
             merged(rollup, rows, Vec::new(), &table.committed.schema())?
@@ -95,12 +107,14 @@ pub struct RollupTable {
     completeness: Completeness,
     committed: Arc<dyn TableProvider>,
     live: Vec<RecordBatch>,
+    shape: Shape,
     /// What queries see.
     schema: SchemaRef,
 }
 
 impl RollupTable {
-    fn new(name: &str, rollup: &RollupSchema, table: &SnapshotTable) -> Result<Self> {
+    /// Rows of `table` in a shape.
+    pub fn new(name: &str, rollup: &RollupSchema, table: &SnapshotTable, shape: Shape) -> Result<Self> {
         let mut table = Self {
             name: name.to_owned(),
             rollup: rollup.clone(),
@@ -109,10 +123,16 @@ impl RollupTable {
             completeness: table.completeness.clone(),
             committed: Arc::clone(&table.committed),
             live: table.live.clone(),
+            shape,
             schema: Arc::clone(&table.schema),
         };
-        table.schema = Arc::clone(table.plan(&[])?.schema().inner());
+        table.schema = Arc::clone(table.plan(&[], Shape::Windows)?.schema().inner());
         Ok(table)
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Its rollup.
@@ -130,8 +150,13 @@ impl RollupTable {
         &self.boundaries
     }
 
-    /// The merged rows of these stretches of time, each in the width of its tier.
-    pub fn plan(&self, segments: &[Segment]) -> Result<LogicalPlan> {
+    /// How rows come that nothing above them merges.
+    pub fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// The rows of these stretches of time, each in the width of its tier.
+    pub fn plan(&self, segments: &[Segment], shape: Shape) -> Result<LogicalPlan> {
         let mut rows: Option<LogicalPlanBuilder> = None;
         let mut add = |part: LogicalPlanBuilder| -> Result<()> {
             rows = Some(match rows.take() {
@@ -154,7 +179,27 @@ impl RollupTable {
                 self.cut(scan(&self.name, &self.committed)?.filter(lit(false))?, &everything)?
             }
         };
-        merged(&self.rollup, rows, self.computed(segments)?, &self.committed.schema())
+        let (computed, stored) = (self.computed(segments)?, self.committed.schema());
+        match shape {
+            Shape::Windows => merged(&self.rollup, rows, computed, &stored),
+            Shape::Partials => self.partials(rows, computed, &stored),
+        }
+    }
+
+    /// Rows as they are, with the columns and types of merged ones.
+    fn partials(&self, rows: LogicalPlanBuilder, computed: Vec<Expr>, stored: &Schema) -> Result<LogicalPlan> {
+        let rows = rows.project(seen(&self.rollup, computed, stored))?;
+        let typed = |field: &Arc<Field>| {
+            let column = ident(field.name());
+            match rows.schema().field_with_unqualified_name(field.name()) {
+                Ok(found) if found.data_type() != field.data_type() => {
+                    cast(column, field.data_type().clone()).alias(field.name())
+                }
+                _ => column,
+            }
+        };
+        let columns: Vec<Expr> = self.schema.fields().iter().map(typed).collect();
+        rows.project(columns)?.build()
     }
 
     /// Columns that are no state: computed from the start of each window, after the key and before the measures.
@@ -225,8 +270,8 @@ impl RollupTable {
     }
 
     /// All rows, each in the finest width that is still kept for its time.
-    pub fn finest(&self) -> Result<LogicalPlan> {
-        self.plan(&segments(&self.tiers, &self.boundaries, 0, None, None))
+    pub fn finest(&self, shape: Shape) -> Result<LogicalPlan> {
+        self.plan(&segments(&self.tiers, &self.boundaries, 0, None, None), shape)
     }
 }
 
@@ -256,7 +301,7 @@ impl TableProvider for RollupTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        ViewTable::new(self.finest()?, None).scan(state, projection, filters, limit).await
+        ViewTable::new(self.finest(self.shape)?, None).scan(state, projection, filters, limit).await
     }
 }
 
@@ -269,10 +314,13 @@ fn merged(
 ) -> Result<LogicalPlan> {
     let keys: Vec<String> = rollup.key_fields().iter().map(|f| f.name().clone()).collect();
     let merges = rollup.measures.iter().flat_map(merges_of);
-    let plan = rows.aggregate(keys.iter().map(ident), merges)?;
-    let columns =
-        keys.iter().map(ident).chain(computed).chain(rollup.measures.iter().flat_map(|m| columns_of(m, stored)));
-    plan.project(columns)?.build()
+    rows.aggregate(keys.iter().map(ident), merges)?.project(seen(rollup, computed, stored))?.build()
+}
+
+/// The columns that a query sees.
+fn seen(rollup: &RollupSchema, computed: Vec<Expr>, stored: &Schema) -> Vec<Expr> {
+    let keys = rollup.key_fields().into_iter().map(|f| ident(f.name()));
+    keys.chain(computed).chain(rollup.measures.iter().flat_map(|m| columns_of(m, stored))).collect()
 }
 
 /// How the state columns of a measure merge.
@@ -285,6 +333,7 @@ fn merges_of(measure: &Measure) -> Vec<Expr> {
         MeasureKind::Max { .. } => merge(max),
         MeasureKind::Hdr { .. } => merge(hdr_merge),
         MeasureKind::Distinct => merge(distinct_merge),
+        MeasureKind::Samples => merge(samples_merge),
         MeasureKind::Last { .. } => newest(&columns),
     }
 }

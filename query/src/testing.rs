@@ -158,7 +158,9 @@ pub fn engine(store: &Store, live: Arc<dyn LiveStates>) -> SqlEngine {
         rows_max: 1000,
         timeout: Duration::from_secs(20),
         memory_bytes_max: 64 << 20,
+        spill_bytes_max: 64 << 20,
         query_bytes_max: 10_000,
+        cache_bytes_max: 16 << 20,
     };
     SqlEngine::new(Snapshots::new(store.clone(), live), limits, Now::fixed(NOW_US))
 }

@@ -37,10 +37,11 @@ pub async fn backfill(options: cli::Backfill, commits: Handle) -> Result<ExitCod
     let origin = block_in_place(|| Origin::of(&options, &settings, &catalog))?;
     let measure = options.measure.as_deref();
     let records = declare(&mut table, &origin, measure).await?;
+    let pushed = Origin::pushed(&options, &settings)?;
     // Letters that were put back count as well, in the windows of their events.
     let put_back = Origin::put_back(&store, commits.clone()).await?;
     let jobs = |origin: &Origin| records.jobs(measure, |p| origin.has(p));
-    if [&origin, &put_back].into_iter().all(|origin| jobs(origin).is_empty()) {
+    if [&origin, &pushed, &put_back].into_iter().all(|origin| jobs(origin).is_empty()) {
         println!("{}: nothing to fill", options.rollup);
     }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
@@ -54,7 +55,7 @@ pub async fn backfill(options: cli::Backfill, commits: Handle) -> Result<ExitCod
         clock: Arc::clone(&clock),
         runtime: commits,
     };
-    for origin in [&origin, &put_back] {
+    for origin in [&origin, &pushed, &put_back] {
         for job in jobs(origin) {
             if !run(&backfill, &table, &records, &job, origin, &mut shutdown).await? {
                 eprintln!("stopped; what was read is committed, and the same command goes on from there");

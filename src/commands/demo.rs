@@ -4,10 +4,11 @@ use super::run::finish;
 use crate::app::{App, Ended, start_log};
 use crate::cli::Demo;
 use crate::packs;
-use crate::settings::{Http, Ingest, Log, Personal, Settings, Storage};
+use crate::settings::{Flight, Http, Ingest, Log, Personal, Postgres, Settings, Storage};
 use crate::signals::{Hangup, Shutdown};
 use crate::status::Status;
 use anyhow::{Context, Result};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -18,6 +19,8 @@ use tidewatch_simulate::{self as simulation, DemoBroker, Generator, KafkaTarget,
 use tokio::runtime::Handle;
 
 const PARTITIONS: i32 = 4;
+const POSTGRES_PORT: u16 = 5433;
+const FLIGHT_PORT: u16 = 9891;
 /// On a local disk a commit is cheap: fresh files are worth more than few ones.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -62,10 +65,17 @@ fn folder_name(now_us: i64) -> String {
         .map_or_else(|| now_us.to_string(), |t| t.format("%Y%m%dT%H%M%SZ").to_string())
 }
 
+/// Another port of the same host; any free one where HTTP takes any free one.
+fn beside(http: SocketAddr, port: u16) -> SocketAddr {
+    SocketAddr::new(http.ip(), if http.port() == 0 { 0 } else { port })
+}
+
 fn settings(options: &Demo, data: &Path, bootstrap_servers: &str) -> Settings {
     let mut settings = Settings {
         storage: Storage { location: data.display().to_string(), ..Storage::default() },
         http: Http { listen: options.listen },
+        postgres: Postgres { listen: Some(beside(options.listen, POSTGRES_PORT)), ..Postgres::default() },
+        flight: Flight { listen: Some(beside(options.listen, FLIGHT_PORT)), ..Flight::default() },
         ingest: Ingest { flush_interval: FLUSH_INTERVAL, ..Ingest::default() },
         // The demo's people are made up.
         personal: Personal { salt: "tidewatch-demo".to_owned() },
@@ -111,6 +121,10 @@ impl Producer {
     }
 }
 
+fn psql_command(address: SocketAddr) -> String {
+    format!("psql -h {} -p {} -U tidewatch tidewatch", address.ip(), address.port())
+}
+
 fn sql_command(data: &Path) -> String {
     let program = std::env::args().next().unwrap_or_else(|| "tidewatch".to_owned());
     format!(
@@ -131,6 +145,8 @@ fn print_welcome(options: &Demo, settings: &Settings, app: &App, data: &Path) {
   engine     pack {packs}, a commit every {flush} s
   data       {data}   (Delta Lake tables: Parquet files and a log)
   HTTP       {http}
+  Postgres   {postgres}
+  Flight SQL {flight}
 
 Look at
   {http}/metrics
@@ -154,6 +170,8 @@ Ctrl-C commits what was read and stops.
         packs = settings.packs.join(", "),
         flush = FLUSH_INTERVAL.as_secs(),
         data = data.display(),
+        postgres = app.wires.postgres.map_or_else(String::new, psql_command),
+        flight = app.wires.flight.map_or_else(String::new, |a| format!("grpc://{a}")),
         sql = sql_command(data),
     );
 }

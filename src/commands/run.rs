@@ -7,6 +7,7 @@ use crate::settings::Settings;
 use crate::signals::{Hangup, Shutdown};
 use crate::status::Status;
 use anyhow::Result;
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use tokio::runtime::Handle;
 
@@ -16,7 +17,9 @@ pub async fn run(options: Run, commits: Handle) -> Result<ExitCode> {
     start_log(&settings)?;
     let (mut shutdown, mut hangup) = (Shutdown::listen()?, Hangup::listen()?);
     let mut app = App::start(&settings, packs, &commits, options.until_caught_up).await?;
-    tracing::info!(address = %app.address, data = settings.storage.location, "listening");
+    let shown = |address: Option<SocketAddr>| address.map(tracing::field::display);
+    let (postgres, flight) = (shown(app.wires.postgres), shown(app.wires.flight));
+    tracing::info!(address = %app.address, data = settings.storage.location, postgres, flight, "listening");
     let status = tokio::spawn(Status::new(app.plant.metrics.clone(), app.plant.clock.clone()).run());
     let ended = loop {
         match app.work(&mut shutdown, &mut hangup, options.until_caught_up).await? {

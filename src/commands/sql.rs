@@ -10,8 +10,10 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use tidewatch_ingest::clock::{Clock, SystemClock};
-use tidewatch_query::format::Format;
-use tidewatch_query::{NoLiveStates, Snapshots, SqlEngine};
+use tidewatch_query::format::{Format, TextCells};
+use tidewatch_query::sql::Export;
+use tidewatch_query::system::Surroundings;
+use tidewatch_query::{NoLiveStates, Snapshots, SqlEngine, SqlError};
 use tidewatch_storage::Store;
 
 const DEFAULT_CONFIG: &str = "tidewatch.toml";
@@ -26,33 +28,62 @@ pub async fn sql(options: Sql) -> Result<ExitCode> {
         false => definitions.over_existing(&store.table_names().await?),
     });
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let engine = SqlEngine::new(snapshots, settings.sql_limits(), now(&clock));
-    let answer = match engine.query(&options.query).await {
+    let surroundings = Surroundings { registry: None, limits: settings.named_limits() };
+    let engine = SqlEngine::new(snapshots, settings.sql_limits(), now(&clock))
+        .with_spill_folder(settings.spill_folder())
+        .with_surroundings(surroundings);
+    let export = match Export::parse(&options.query) {
+        Ok(export) => export,
+        Err(error) => bail!("{}", told(&error)),
+    };
+    let query = export.as_ref().map_or(&options.query, |e| &e.query);
+    let answer = match engine.query(query).await {
         Ok(answer) => answer,
         Err(error) => {
-            let hint = error.hint().map(|h| format!("\n  hint: {h}")).unwrap_or_default();
             let nothing = match store.table_names().await {
                 Ok(names) if names.is_empty() => format!("\n  hint: there are no tables in {} yet", store.url()),
                 _ => String::new(),
             };
-            bail!("{error}{hint}{nothing}");
+            bail!("{}{nothing}", told(&error));
         }
     };
-    let format = match options.format {
-        SqlFormat::Table => Format::Table,
-        SqlFormat::Csv => Format::Csv,
-        SqlFormat::Json => Format::Json,
-        SqlFormat::Parquet => Format::Parquet,
+    let (format, asked) = match &export {
+        Some(export) => (export.format, export.cells),
+        None => (format_of(options.format), TextCells::AsTheyAre),
     };
-    let bytes = format.write(&answer)?;
-    match &options.output {
+    let cells = if options.spreadsheet { TextCells::Neutralised } else { asked };
+    let bytes = format.write_with(&answer, cells).map_err(|e| match e.hint() {
+        Some(hint) => anyhow::anyhow!("{e}\n  hint: {hint}"),
+        None => e.into(),
+    })?;
+    let file = export.as_ref().map(|e| &e.path).or(options.output.as_ref());
+    match file {
         Some(path) => std::fs::write(path, bytes).with_context(|| path.display().to_string())?,
-        None if format == Format::Parquet && std::io::stdout().is_terminal() => {
-            bail!("Parquet is not for a terminal\n  hint: add --output FILE, or redirect");
+        None if !format.is_text() && std::io::stdout().is_terminal() => {
+            bail!("this format is not for a terminal\n  hint: add --output FILE, or redirect");
         }
         None => std::io::stdout().write_all(&bytes)?,
     }
+    if let Some(export) = export {
+        eprintln!("{} rows written to {}", answer.row_count(), export.path.display());
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+fn told(error: &SqlError) -> String {
+    format!("{error}{}", error.hint().map(|h| format!("\n  hint: {h}")).unwrap_or_default())
+}
+
+fn format_of(format: SqlFormat) -> Format {
+    match format {
+        SqlFormat::Table => Format::Table,
+        SqlFormat::Csv => Format::Csv,
+        SqlFormat::Json => Format::Json,
+        SqlFormat::Ndjson => Format::Ndjson,
+        SqlFormat::Parquet => Format::Parquet,
+        SqlFormat::Arrow => Format::Arrow,
+        SqlFormat::Xlsx => Format::Xlsx,
+    }
 }
 
 /// The settings, the store that `location` or the settings name, and whether the settings are somebody's or

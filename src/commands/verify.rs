@@ -5,8 +5,9 @@
 
 use crate::app::{open_store, start_log};
 use crate::cli::Verify;
-use crate::ingestion::kafka_settings;
+use crate::ingestion::{has_other_source, kafka_settings};
 use crate::packs;
+use crate::push::StoredLog;
 use crate::settings::Settings;
 use anyhow::{Context, Result, bail};
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,9 +22,9 @@ use tidewatch_ingest::clock::{Clock, SystemClock};
 use tidewatch_ingest::letters::{Journal, JournalReader};
 use tidewatch_ingest::metrics::IngestMetrics;
 use tidewatch_ingest::source::{
-    FileSource, JOURNAL_TOPIC, JournalSource, KafkaSettings, KafkaSource, Source, Until, journal_partition,
+    FileSource, JournalSource, KafkaSettings, KafkaSource, LogSource, Source, Until, journal_partition,
 };
-use tidewatch_ingest::{Pipeline, admitted};
+use tidewatch_ingest::{Pipeline, WorkerThread, admitted};
 use tidewatch_query::compare::{Comparison, compare};
 use tidewatch_query::{NoLiveStates, Snapshots};
 use tidewatch_storage::Store;
@@ -44,6 +45,8 @@ pub async fn verify(options: Verify, commits: Handle) -> Result<ExitCode> {
     let mut partitions = partitions(&settings, &catalog)?;
     let journal = Journal::open(&stored).await?;
     partitions.push(journal_partition());
+    let pushed = StoredLog::find(&settings)?;
+    partitions.extend(pushed.iter().flat_map(|log| log.topics().map(|(_, partition)| partition)));
     let ends = common_positions(&stored, &catalog, &partitions).await?;
     if ends.is_empty() {
         println!("nothing to verify: no table has counted anything of {}", origin(&settings));
@@ -53,7 +56,7 @@ pub async fn verify(options: Verify, commits: Handle) -> Result<ExitCode> {
     let scratch = Scratch::new(options.scratch.as_deref())?;
     let replayed = Store::open(&scratch.0.display().to_string(), Default::default())?;
     admitted::copy(&stored, &replayed).await?;
-    replay(&settings, &catalog, &replayed, ends, journal.reader(), commits).await?;
+    replay(&settings, &catalog, &replayed, ends, (pushed.as_ref(), journal.reader()), commits).await?;
     report(&catalog, &stored, &replayed, settings.sql.memory_bytes_max).await
 }
 
@@ -90,7 +93,11 @@ impl Drop for Scratch {
 }
 
 fn origin(settings: &Settings) -> &'static str {
-    if settings.files.paths.is_empty() { "these topics" } else { "these files" }
+    match settings.files.paths.is_empty() {
+        true if settings.kafka.properties.is_empty() => "what was pushed",
+        true => "these topics",
+        false => "these files",
+    }
 }
 
 fn kafka(settings: &Settings, catalog: &Catalog) -> Result<KafkaSettings> {
@@ -98,6 +105,9 @@ fn kafka(settings: &Settings, catalog: &Catalog) -> Result<KafkaSettings> {
 }
 
 fn partitions(settings: &Settings, catalog: &Catalog) -> Result<Vec<TopicPartition>> {
+    if !has_other_source(settings) && StoredLog::find(settings)?.is_some() {
+        return Ok(Vec::new());
+    }
     Ok(match settings.files.paths.is_empty() {
         true => KafkaSource::partitions(&kafka(settings, catalog)?)?,
         false => files(settings).partitions(),
@@ -120,9 +130,7 @@ async fn common_positions(
         differing.clear();
         for plan in catalog.tables() {
             let Some(mut table) = store.table(&plan.schema.name).await? else { continue };
-            let is_read = |p: &&TopicPartition| {
-                plan.topics.contains(&*p.topic) || p.topic.starts_with("file:") || *p.topic == *JOURNAL_TOPIC
-            };
+            let is_read = |p: &&TopicPartition| tidewatch_ingest::reads(plan.topics.iter().copied(), p);
             let read: Vec<TopicPartition> = partitions.iter().filter(is_read).cloned().collect();
             for (partition, position) in table.positions(&read).await? {
                 let known = *common.entry(partition.clone()).or_insert(position);
@@ -147,16 +155,20 @@ async fn replay(
     catalog: &Arc<Catalog>,
     store: &Store,
     mut ends: BTreeMap<TopicPartition, i64>,
-    journal: &JournalReader,
+    (pushed, journal): (Option<&StoredLog>, &JournalReader),
     commits: Handle,
 ) -> Result<()> {
+    let of_log: Vec<_> = pushed.iter().flat_map(|log| log.topics()).collect();
+    let of_log: Vec<_> =
+        of_log.into_iter().filter_map(|(topic, partition)| Some((topic, ends.remove_entry(&partition)?))).collect();
     let put_back = ends.remove_entry(&journal_partition());
     let topics: BTreeSet<Arc<str>> = ends.keys().map(|p| Arc::clone(&p.topic)).collect();
     let total: i64 = ends.values().map(|end| end + 1).sum();
-    let inner: Box<dyn Source> = match settings.files.paths.is_empty() {
+    let inner: Option<Box<dyn Source>> = match settings.files.paths.is_empty() {
+        _ if ends.is_empty() => None,
         // Outside of the group: the replay must not take partitions from the workers that count.
-        true => Box::new(KafkaSource::assigned(&kafka(settings, catalog)?, ends.keys().cloned().collect())?),
-        false => Box::new(files(settings)),
+        true => Some(Box::new(KafkaSource::assigned(&kafka(settings, catalog)?, ends.keys().cloned().collect())?)),
+        false => Some(Box::new(files(settings))),
     };
     let metrics = IngestMetrics::register(&prometheus::Registry::new())?;
     let pipeline = Pipeline {
@@ -167,7 +179,35 @@ async fn replay(
         clock: Arc::new(SystemClock::new()),
         runtime: commits,
     };
-    let mut worker = pipeline.start(Box::new(Until::new(inner, ends))).await?;
+    if let Some(inner) = inner {
+        let worker = pipeline.start(Box::new(Until::new(inner, ends))).await?;
+        follow(worker, &metrics, &topics, total).await?;
+    }
+    if let Some(log) = pushed.filter(|_| !of_log.is_empty()) {
+        let names: Vec<&str> = of_log.iter().map(|(topic, _)| *topic).collect();
+        let ends: BTreeMap<TopicPartition, i64> = of_log.into_iter().map(|(_, end)| end).collect();
+        let topics = ends.keys().map(|p| Arc::clone(&p.topic)).collect();
+        let total = ends.values().map(|end| end + 1).sum();
+        let source = Box::new(LogSource::replay(log.open(&pipeline.clock)?, &names));
+        let worker = pipeline.start(Box::new(Until::new(source, ends))).await?;
+        follow(worker, &metrics, &topics, total).await?;
+    }
+    // Letters that were put back count as well, in the windows of their events.
+    if let Some(put_back) = put_back {
+        let source = Box::new(JournalSource::new(journal.clone(), pipeline.runtime.clone()));
+        let until = Until::new(source, BTreeMap::from([put_back]));
+        pipeline.start(Box::new(until)).await?.ended().await?;
+    }
+    Ok(())
+}
+
+/// Waits for a replay of these topics, and shows how far it has come.
+async fn follow(
+    mut worker: WorkerThread,
+    metrics: &IngestMetrics,
+    topics: &BTreeSet<Arc<str>>,
+    total: i64,
+) -> Result<()> {
     let clock = SystemClock::new();
     let mut ticks = tokio::time::interval(PROGRESS_EVERY);
     let show = |end: &str| {
@@ -183,14 +223,7 @@ async fn replay(
         }
     };
     show("\n");
-    ended?;
-    // Letters that were put back count as well, in the windows of their events.
-    if let Some(put_back) = put_back {
-        let source = Box::new(JournalSource::new(journal.clone(), pipeline.runtime.clone()));
-        let until = Until::new(source, BTreeMap::from([put_back]));
-        pipeline.start(Box::new(until)).await?.ended().await?;
-    }
-    Ok(())
+    Ok(ended?)
 }
 
 async fn report(catalog: &Catalog, stored: &Store, replayed: &Store, memory_bytes_max: usize) -> Result<ExitCode> {

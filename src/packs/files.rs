@@ -11,12 +11,20 @@ const VIEWS: &str = "views.sql";
 const RULES: &str = "rules.yaml";
 
 /// Packs that are compiled in.
-const BUILTINS: [Builtin; 1] = [Builtin {
-    name: "creatorflow",
-    sources: include_str!("../../packs/creatorflow/sources.yaml"),
-    rollups: include_str!("../../packs/creatorflow/rollups.sql"),
-    views: include_str!("../../packs/creatorflow/views.sql"),
-}];
+const BUILTINS: [Builtin; 2] = [
+    Builtin {
+        name: "creatorflow",
+        sources: include_str!("../../packs/creatorflow/sources.yaml"),
+        rollups: include_str!("../../packs/creatorflow/rollups.sql"),
+        views: include_str!("../../packs/creatorflow/views.sql"),
+    },
+    Builtin {
+        name: "prometheus",
+        sources: include_str!("../../packs/prometheus/sources.yaml"),
+        rollups: include_str!("../../packs/prometheus/rollups.sql"),
+        views: "",
+    },
+];
 
 struct Builtin {
     name: &'static str,

@@ -17,6 +17,10 @@ async fn the_built_in_packs_are_without_mistakes() {
     let packs = load(&["builtin:creatorflow".to_owned()], Checking::Names).await.unwrap();
     assert!(packs.catalog.tables().len() > 5);
     assert!(packs.definitions.table("dead_letters").is_some());
+    let samples = load(&["builtin:prometheus".to_owned()], Checking::Names).await.unwrap();
+    let tables = samples.catalog.tables();
+    let samples = tables.iter().find(|t| t.schema.name == "samples").unwrap();
+    assert_eq!(samples.topics.iter().copied().collect::<Vec<_>>(), [tidewatch_ingest::samples::SAMPLES_TOPIC]);
     let unknown = mistakes(&["builtin:nothing".to_owned()]).await;
     assert!(unknown.contains("there is creatorflow"), "{unknown}");
 }

@@ -14,7 +14,7 @@ fn the_printed_defaults_are_the_defaults() {
 fn every_setting_is_explained() {
     let default: toml::Table = DEFAULT_TOML.parse().unwrap();
     let sections: Vec<&String> = default.keys().collect();
-    assert_eq!(sections.len(), 14, "a section is missing in default.toml: {sections:?}");
+    assert_eq!(sections.len(), 16, "a section is missing in default.toml: {sections:?}");
 }
 
 #[test]
@@ -22,6 +22,8 @@ fn secrets_come_from_the_environment() {
     let settings = parse("[storage.options]\nkey = \"${SECRET}\"").unwrap();
     assert_eq!(settings.storage.options["key"], "s3cr3t");
     assert_eq!(parse("[personal]\nsalt = \"${SECRET}\"").unwrap().personal.salt, "s3cr3t");
+    let wires = parse("[postgres]\npassword = \"${SECRET}\"\n[flight]\npassword = \"${SECRET}\"").unwrap();
+    assert_eq!((wires.postgres.password, wires.flight.password), ("s3cr3t".to_owned(), "s3cr3t".to_owned()));
 }
 
 #[test]
@@ -48,7 +50,13 @@ fn mistakes_name_their_line() {
         ("[files]\npaths = [\"a/x\", \"b/x\"]", "t.toml:2: files.paths: two files are named x"),
         ("[ingest]\nexplode_max = 1000000", "t.toml:2: ingest.explode_max: a column of text would not fit"),
         ("[personal]\nsalt = \"${NOWHERE}\"", "t.toml:2: personal.salt: the environment variable NOWHERE is not set"),
+        ("[push]\nlog_bytes_max = 1000", "t.toml:2: push.log_bytes_max: expected at least 4 times push.body_bytes_max"),
+        ("[push]\nevents_max = 0", "t.toml:2: push.events_max: expected at least 1"),
+        ("[samples]\nlabels_max = 0", "t.toml:2: samples.labels_max: expected at least 1"),
         ("packs = []", "t.toml:1: packs: at least one pack"),
+        ("[postgres]\nlisten = \"here\"", "t.toml:2:10: expected an address such as"),
+        ("[postgres]\ntls_key = \"a.pem\"", "postgres.tls_certificate: a certificate and its key belong together"),
+        ("[flight]\npassword = \"${NOWHERE}\"", "t.toml:2: flight.password: the environment variable NOWHERE"),
         ("listen = 3", "t.toml:1:1: unknown field `listen`"),
     ];
     for (text, expected) in cases {

@@ -17,4 +17,4 @@ mod transaction;
 
 pub use error::StorageError;
 pub use store::Store;
-pub use table::{AppendOutcome, DataFile, Part, ROLLED_UP, ReplaceOutcome, Replacement, Rows, TIER, Table};
+pub use table::{AppendOutcome, Commit, DataFile, Part, ROLLED_UP, ReplaceOutcome, Replacement, Rows, TIER, Table};

@@ -1,9 +1,10 @@
 //! One Delta table: create it, read it. Its parts: [`append`] (rows and their offsets), [`evolve`] (more
-//! measures), [`fill`] (backfills), [`replace`] (maintenance), [`files`] (what it consists of), [`recorded`]
+//! measures), [`fill`] (backfills), [`replace`] (maintenance), [`files`] (what it consists of), [`commits`] (how it came to that), [`recorded`]
 //! (positions, watermarks, boundaries), [`records`] (everything about offsets), [`upkeep`] (checkpoints, old
 //! log entries, files that nobody needs).
 
 mod append;
+mod commits;
 mod evolve;
 mod files;
 mod fill;
@@ -14,6 +15,7 @@ mod upkeep;
 mod write;
 
 pub use append::{AppendOutcome, Rows};
+pub use commits::Commit;
 pub use files::DataFile;
 pub use replace::{Part, ReplaceOutcome, Replacement};
 

@@ -2,6 +2,7 @@
 //! run with the new definitions from the start, and the live path never goes back.
 
 use crate::live::{broker, events, send};
+use crate::rebalance::partitions;
 use crate::support::{
     Csv, RealKafka, Tidewatch, repository, sql, tidewatch, tidewatch_fails, wait_until, write_settings,
 };
@@ -331,9 +332,7 @@ fn a_process_with_the_old_definition_goes_on_beside_one_with_the_new() {
     wait_until("the old process has counted", SOON, || requests(1));
     let mut after = Tidewatch::run(&folder.path().join("tidewatch.toml"));
     after.address();
-    wait_until("both have partitions", SOON, || {
-        [&mut before, &mut after].into_iter().all(|p| p.metric("tidewatch_ingest_partitions") > 0.0)
-    });
+    wait_until("both have partitions", SOON, || [&mut before, &mut after].into_iter().all(|p| partitions(p) > 0.0));
     send(&broker, parts[1]);
     wait_until("both have counted", SOON, || requests(2));
     assert!(before.sql("SELECT sum(requests) AS n, sum(slow) AS slow FROM calls").contains(','));

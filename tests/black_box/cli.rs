@@ -42,9 +42,15 @@ fn mistakes_in_settings_and_packs_name_file_line_and_a_hint() {
 #[test]
 fn run_without_a_source_says_what_to_set() {
     let folder = tempfile::tempdir().unwrap();
-    let settings = write_settings(folder.path(), "[http]\nlisten = \"127.0.0.1:0\"\n");
-    let said = tidewatch_fails(&["run", "-c", settings.to_str().unwrap()]);
-    assert!(said.contains("bootstrap.servers"), "{said}");
+    // Pushed events are a source; without a disk for them there is none.
+    for (rest, expected) in [
+        ("[push]\nenabled = false\n", "enabled = true"),
+        ("[storage]\nlocation = \"s3://bucket/t\"\n", "set path in [push]"),
+    ] {
+        let settings = write_settings(folder.path(), &format!("[http]\nlisten = \"127.0.0.1:0\"\n{rest}"));
+        let said = tidewatch_fails(&["run", "-c", settings.to_str().unwrap()]);
+        assert!(said.contains("bootstrap.servers") && said.contains(expected), "{said}");
+    }
 }
 
 #[test]

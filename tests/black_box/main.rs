@@ -10,10 +10,17 @@
 //! | what was generated is what is counted; files resume | `replay` |
 //! | copies of events, across kills | `duplicates` |
 //! | groups: handing over, and fencing a member that slept | `rebalance` |
+//! | answers as files, read by others; the `system` schema | `export` |
 //! | other packs while it runs | `reload` |
 //! | committed and uncommitted count once, while it runs | `live` |
+//! | events over HTTP: durable when answered, once through kills and copies, bounded | `push` |
 //! | maintenance changes no answer | `maintain` |
 //! | promtool asks in PromQL and gets the numbers of SQL | `prometheus_api` |
+//! | generated requests get no 5xx and no answer outside of Prometheus' OpenAPI | `openapi` |
+//! | vmalert evaluates rules through it | `vmalert` |
+//! | Prometheus, its Go client and OpenTelemetry push samples; PromQL answers as Prometheus | `remote_write` |
+//! | psql, JDBC, psycopg, SQLAlchemy, ADBC, DuckDB, Grafana's statements get the numbers of HTTP | `postgres` |
+//! | ADBC's driver for Flight SQL gets them too | `flight` |
 //! | promtool and the OpenMetrics parser accept `/metrics` | `scrape` |
 //! | every rollup and the metrics of the built-in pack, beside DuckDB over raw events | `creatorflow` |
 //! | percentiles of real spans, through a broker | `nezha` |
@@ -35,17 +42,24 @@ mod crash;
 mod creatorflow;
 mod dead_letters;
 mod duplicates;
+mod export;
+mod flight;
 mod live;
 mod maintain;
 mod nezha;
 mod object_store;
+mod openapi;
 mod packs;
+mod postgres;
 mod prometheus_api;
+mod push;
 mod rebalance;
 mod reload;
+mod remote_write;
 mod replay;
 mod retail;
 mod scrape;
 mod support;
 mod transactions;
 mod verify;
+mod vmalert;

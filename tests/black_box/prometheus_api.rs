@@ -1,43 +1,36 @@
 //! Prometheus' own tool asks for what was counted, and gets the numbers that SQL gives.
 
-use crate::support::{Csv, Tidewatch, skipped, sql, tidewatch, write_settings};
+use crate::support::{Csv, Tidewatch, program, sql, tidewatch, write_settings};
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-const START: &str = "2026-03-14T12:00:00Z";
+/// Where the simulated time begins.
+pub const START: &str = "2026-03-14T12:00:00Z";
 /// An hour after the start: everything lies before it.
-const LATER: &str = "2026-03-14T13:00:00Z";
+pub const LATER: &str = "2026-03-14T13:00:00Z";
+
+/// A server over twenty simulated minutes, all committed.
+pub fn served(folder: &Path) -> Tidewatch {
+    let events = folder.join("events.ndjson").display().to_string();
+    let what = ["--start", START, "--duration", "20m", "--rate", "20", "--seed", "3"];
+    tidewatch(&[&["simulate", "--to", "file", "--path", &events], &what[..]].concat());
+    let text = "packs = [\"builtin:creatorflow\"]\n[storage]\nlocation = \"data\"\n[files]\npaths = [\"events.ndjson\"]\n\
+                [http]\nlisten = \"127.0.0.1:0\"\n";
+    let settings = write_settings(folder, text);
+    Tidewatch::start(&["run", "-c", settings.to_str().unwrap(), "--until-caught-up"]).wait(Duration::from_secs(300));
+    Tidewatch::run(&settings)
+}
 
 #[test]
 fn promtool_gets_the_numbers_of_sql() {
-    if Command::new("promtool").arg("--version").output().is_err() {
-        assert!(std::env::var("CI").as_deref() != Ok("true"), "promtool is missing and CI=true");
-        return skipped("promtool", "install the package prometheus");
+    if program("promtool", "prometheus").is_none() {
+        return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let events = folder.path().join("events.ndjson").display().to_string();
-    tidewatch(&[
-        "simulate",
-        "--to",
-        "file",
-        "--path",
-        &events,
-        "--start",
-        START,
-        "--duration",
-        "20m",
-        "--rate",
-        "20",
-        "--seed",
-        "3",
-    ]);
-    let text = "packs = [\"builtin:creatorflow\"]\n[storage]\nlocation = \"data\"\n[files]\npaths = [\"events.ndjson\"]\n\
-                [http]\nlisten = \"127.0.0.1:0\"\n";
-    let settings = write_settings(folder.path(), text);
-    Tidewatch::start(&["run", "-c", settings.to_str().unwrap(), "--until-caught-up"]).wait(Duration::from_secs(300));
+    let mut server = served(folder.path());
     let data = folder.path().join("data");
-    let mut server = Tidewatch::run(&settings);
     let server_at = format!("http://{}", server.address());
     let ask = |query: &str| by_provider(&promtool(&["query", "instant", "--time", LATER, &server_at, query]));
     let truth = |column: &str| {

@@ -98,7 +98,7 @@ fn a_rollup_that_is_added_counts_and_the_others_lose_nothing() {
     wait_until("the new rollup and its view", SOON, || {
         number(&mut process, "SELECT coalesce(sum(orders), 0) FROM usd") == 75
     });
-    assert!(process.get("/metrics").text().contains("tidewatch_ingest_partitions 2\n"), "gauges go with their workers");
+    assert!(process.get("/metrics").text().contains("tidewatch_ingest_partitions 3\n"), "gauges go with their workers");
     process.stop();
     let committed = |table: &str| sql(&folder.path().join("data"), &format!("SELECT sum(orders) AS n FROM {table}"));
     assert_eq!([committed("orders"), committed("by_currency")], ["n\n150\n", "n\n150\n"]);

@@ -10,6 +10,7 @@ mod distinct;
 mod extreme;
 mod hdr;
 mod last;
+mod samples;
 mod scalar;
 mod sum;
 
@@ -106,6 +107,7 @@ pub fn new_states(kind: MeasureKind) -> Box<dyn States> {
         MeasureKind::Hdr { digits } => Box::new(hdr::HdrStates::new(digits)),
         MeasureKind::Distinct => Box::new(distinct::DistinctStates::default()),
         MeasureKind::Last { value } => Box::new(last::LastStates::new(value)),
+        MeasureKind::Samples => Box::<samples::SampleStates>::default(),
     }
 }
 

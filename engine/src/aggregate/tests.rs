@@ -21,6 +21,8 @@ enum Input {
     Decimal,
     Utf8,
     Boolean,
+    /// A value with an event time that is a function of the value, with many ties.
+    Timed,
     /// A value with an event time and a sequence, both functions of the value with many ties.
     Ordered(Ordered),
 }
@@ -53,6 +55,7 @@ const KINDS: &[(MeasureKind, Input)] = &[
     (MeasureKind::Distinct, Input::Int64),
     (MeasureKind::Min { value: ValueType::Utf8 }, Input::Utf8),
     (MeasureKind::Max { value: ValueType::Boolean }, Input::Boolean),
+    (MeasureKind::Samples, Input::Timed),
     (MeasureKind::Last { value: ValueType::Int64 }, Input::Ordered(Ordered::Int64)),
     (MeasureKind::Last { value: ValueType::Utf8 }, Input::Ordered(Ordered::Utf8)),
     (MeasureKind::Last { value: ValueType::Boolean }, Input::Ordered(Ordered::Boolean)),
@@ -70,6 +73,11 @@ struct Event {
 const GROUPS: u32 = 3;
 
 fn values(input: Input, events: &[Event]) -> Vec<ArrayRef> {
+    if let Input::Timed = input {
+        let times =
+            events.iter().map(|e| e.value.map(|v| v.rem_euclid(5) * 1000)).collect::<TimestampMicrosecondArray>();
+        return vec![column(Input::Float64, events).unwrap(), Arc::new(times.with_timezone("UTC"))];
+    }
     let Input::Ordered(ordered) = input else { return column(input, events).into_iter().collect() };
     let value = match ordered {
         Ordered::Int64 => column(Input::Int64, events),
@@ -87,7 +95,7 @@ fn column(input: Input, events: &[Event]) -> Option<ArrayRef> {
     let values = events.iter().map(|e| e.value);
     let decimals = |v: i64| i128::from(v) * 1_000_003;
     Some(match input {
-        Input::None | Input::Ordered(_) => return None,
+        Input::None | Input::Timed | Input::Ordered(_) => return None,
         Input::Boolean => Arc::new(values.map(|v| v.map(|v| v % 2 == 0)).collect::<BooleanArray>()),
         Input::Int64 => Arc::new(values.collect::<Int64Array>()),
         Input::Timestamp => Arc::new(values.collect::<TimestampMicrosecondArray>().with_timezone("UTC")),
@@ -301,7 +309,11 @@ fn the_bytes_on_the_format_page_are_ours() {
     let mut distinct = DistinctSketch::new();
     distinct.insert_hash(crate::sketch::distinct::hash_value(b"a"));
     distinct.insert_hash(crate::sketch::distinct::hash_value(&5i64.to_le_bytes()));
-    assert_eq!(examples, [hex(&histogram.to_v2()), hex(&distinct.to_bytes())]);
+    let mut samples = crate::samples::SampleSet::new();
+    for (time_ms, value) in [(1000, 1.0), (2000, 2.5), (3500, f64::from_bits(crate::samples::STALE_BITS))] {
+        samples.insert(time_ms, value);
+    }
+    assert_eq!(examples, [hex(&histogram.to_v2()), hex(&distinct.to_bytes()), hex(&samples.to_bytes())]);
 }
 
 #[test]
@@ -357,7 +369,7 @@ fn columns_of_another_type_and_damaged_sketches_are_errors() {
         }
         assert!(states.merge(&rows, &[wrong.clone(), wrong.clone()]).is_err(), "{kind:?}");
         assert!(states.merge(&rows, &[]).is_err(), "{kind:?}");
-        if matches!(kind, MeasureKind::Hdr { .. } | MeasureKind::Distinct) {
+        if matches!(kind, MeasureKind::Hdr { .. } | MeasureKind::Distinct | MeasureKind::Samples) {
             assert!(
                 matches!(states.merge(&rows, std::slice::from_ref(&damaged)), Err(AggregateError::Sketch(_))),
                 "{kind:?}"

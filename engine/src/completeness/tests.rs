@@ -42,6 +42,20 @@ fn an_idle_partition_holds_nobody_back() {
 }
 
 #[test]
+fn an_idle_worker_holds_nobody_back() {
+    let beside = [live(&[(1, Some(25))], Some(25)), LiveProgress { is_idle: true, ..live(&[(0, Some(1))], Some(1)) }];
+    let idle = Completeness::of(&committed(&[Some(1), Some(20)]), &beside);
+    assert_eq!(story(&idle), "10 complete | 20 complete | 30 partial: event time has come to 1970-01-01T00:00:25Z");
+    // All are idle: the latest of them speaks.
+    let all = beside.map(|progress| LiveProgress { is_idle: true, ..progress });
+    assert_eq!(Completeness::of(&committed(&[Some(1), Some(20)]), &all), idle);
+    // One that has begun and not caught up still holds the others back.
+    let active = [live(&[(1, Some(25))], Some(25)), live(&[(0, Some(1))], Some(1))];
+    let active = Completeness::of(&committed(&[Some(1), Some(20)]), &active);
+    assert!(story(&active).starts_with("10 partial: orders/0 has come to"), "{}", story(&active));
+}
+
+#[test]
 fn what_another_process_reads_is_known_as_far_as_it_is_committed() {
     let other = Completeness::of(&committed(&[Some(10), Some(20)]), &[live(&[(1, Some(25))], Some(25))]);
     assert_eq!(

@@ -283,7 +283,7 @@ fn arithmetic_that_overflows_has_no_value_either() {
 const EVERY_AGGREGATE: &str = "
 CREATE ROLLUP windows AS
 SELECT api, count(*) AS n, sum(ms) AS total, avg(ms) FILTER (WHERE ok) AS good_ms, min(ms) AS least, max(ms) AS most,
-       hdr(ms) AS ms, approx_distinct(shop) AS shops, last(ok) AS ok
+       hdr(ms) AS ms, approx_distinct(shop) AS shops, last(ok) AS ok, samples(ms) AS values
 FROM call GROUP BY tumble(INTERVAL '10 seconds'), api;
 CREATE ROLLUP keys AS
 SELECT api, shop, count(*) AS n, last(ms) AS ms, last(text) FILTER (WHERE ok) AS text, min(ms) AS least

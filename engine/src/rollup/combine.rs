@@ -115,7 +115,9 @@ fn folding(definition: &Definition, schema: &mut RollupSchema) -> Result<Option<
             })
             .collect(),
     };
-    if schema.pane_us.is_none() || folded.is_empty() {
+    // Samples of several series make no series: whoever lets them in bounds their number instead.
+    let keeps_samples = schema.measures.iter().any(|m| m.kind == MeasureKind::Samples);
+    if schema.pane_us.is_none() || folded.is_empty() || keeps_samples {
         return Ok(None);
     }
     let tenant = index_of(TENANT);

@@ -294,7 +294,7 @@ fn explain(statement: &Statement, error: &DataFusionError) -> DefinitionError {
 }
 
 const FUNCTIONS: &str =
-    "any DataFusion scalar function; aggregates: count, sum, min, max, avg, hdr, approx_distinct, last";
+    "any DataFusion scalar function; aggregates: count, sum, min, max, avg, hdr, approx_distinct, last, samples";
 
 fn compile(
     context: &SessionContext,

@@ -129,6 +129,8 @@ pub enum MeasureKind {
     },
     /// Distinct values as `Binary` (see FORMAT.md), null when no value was seen.
     Distinct,
+    /// Every value with its time as `Binary` (see FORMAT.md), null when no value was seen, merged by union.
+    Samples,
     /// The value of the newest event that has one: greatest by sequence, then event time, then value.
     /// `<name>`, `<name>_at` (event time) and `<name>_seq` (sequence), null when none was seen.
     Last {
@@ -208,7 +210,7 @@ impl Measure {
                 Field::new(format!("{name}{}", Self::SUM_SUFFIX), decimal(scale), true),
                 Field::new(format!("{name}{}", Self::COUNT_SUFFIX), DataType::Int64, false),
             ],
-            MeasureKind::Hdr { .. } | MeasureKind::Distinct => {
+            MeasureKind::Hdr { .. } | MeasureKind::Distinct | MeasureKind::Samples => {
                 vec![Field::new(name, DataType::Binary, true)]
             }
             MeasureKind::Last { value } => vec![

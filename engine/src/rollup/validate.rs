@@ -2,7 +2,7 @@
 
 use super::statement::Statement;
 use super::{DefinitionError, Dimension, DimensionType, Measure, MeasureKind, UPDATED_AT, ValueType, WINDOW_START};
-use crate::functions::{HDR, LAST, TUMBLE};
+use crate::functions::{HDR, LAST, SAMPLES, TUMBLE};
 use crate::time::{PANE_MAX_US, PANE_MIN_US};
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
@@ -105,6 +105,11 @@ pub(super) fn validate(statement: &Statement, plan: &LogicalPlan) -> Result<Vali
             return Err(statement
                 .error("group", "neither a window nor a key in GROUP BY")
                 .hint("add tumble(INTERVAL '10 seconds') for windows, or the columns that one row each is kept for"));
+        }
+        if let Some((measure, _)) = measures.iter().find(|(m, _)| m.kind == MeasureKind::Samples) {
+            return Err(statement
+                .error(SAMPLES, format!("`{}` would grow without end: a keyed table has no windows", measure.name))
+                .hint("add tumble(INTERVAL '15 minutes') to GROUP BY, or keep last(x)"));
         }
         measures.retain(|(m, _)| m.name != UPDATED_AT);
         measures.push(updated_at());
@@ -268,6 +273,7 @@ fn measure(
         "min" => MeasureKind::Min { value: value_type(statement, function, argument.as_ref(), schema)? },
         "max" => MeasureKind::Max { value: value_type(statement, function, argument.as_ref(), schema)? },
         HDR => MeasureKind::Hdr { digits: digits(statement, args.get(1))? },
+        SAMPLES => samples_kind(statement, argument.as_ref(), schema)?,
         LAST => MeasureKind::Last { value: last_type(statement, argument.as_ref(), schema)? },
         "approx_distinct" => MeasureKind::Distinct,
         other => return Err(unknown_aggregate(statement, other)),
@@ -275,8 +281,10 @@ fn measure(
     // `count(*)` and `count(1)` count rows: a literal is never null.
     let argument = argument.filter(|a| !matches!((kind, a), (MeasureKind::Count, Expr::Literal(v, _)) if !v.is_null()));
     let mut arguments: Vec<Expr> = argument.map(|a| cast_argument(kind, a, schema)).into_iter().collect();
-    if let MeasureKind::Last { .. } = kind {
-        arguments.extend([ident(EVENT_TIME), ident(SEQUENCE)]);
+    match kind {
+        MeasureKind::Last { .. } => arguments.extend([ident(EVENT_TIME), ident(SEQUENCE)]),
+        MeasureKind::Samples => arguments.push(ident(EVENT_TIME)),
+        _ => {}
     }
     Ok((kind, ValidatedMeasure { arguments, filter }))
 }
@@ -338,6 +346,16 @@ fn last_type(statement: &Statement, argument: Option<&Expr>, schema: &DFSchema) 
     }
 }
 
+fn samples_kind(statement: &Statement, argument: Option<&Expr>, schema: &DFSchema) -> Result<MeasureKind> {
+    match argument_type(argument, schema) {
+        t if t.is_numeric() => Ok(MeasureKind::Samples),
+        DataType::Binary => Ok(MeasureKind::Samples),
+        t => Err(statement
+            .error(SAMPLES, format!("samples of {t} are not kept"))
+            .hint("samples are numbers, as in samples(celsius)")),
+    }
+}
+
 fn digits(statement: &Statement, argument: Option<&Expr>) -> Result<u8> {
     match argument {
         None => Ok(2),
@@ -363,6 +381,8 @@ fn cast_argument(kind: MeasureKind, argument: Expr, schema: &DFSchema) -> Expr {
         MeasureKind::Min { value } | MeasureKind::Max { value } | MeasureKind::Last { value } => value.data_type(),
         MeasureKind::Distinct if from.is_integer() => DataType::Int64,
         MeasureKind::Distinct => DataType::Utf8,
+        MeasureKind::Samples if from == DataType::Binary => return argument,
+        MeasureKind::Samples => DataType::Float64,
     };
     if from == to { argument } else { datafusion::logical_expr::cast(argument, to) }
 }
@@ -389,7 +409,7 @@ fn unknown_aggregate(statement: &Statement, function: &str) -> DefinitionError {
         _ => "has no mergeable state here",
     };
     statement.error(function, format!("{function} {reason}")).hint(
-        "a rollup keeps count, sum, min, max, avg, hdr, approx_distinct and last, each with an optional FILTER (WHERE …)",
+        "a rollup keeps count, sum, min, max, avg, hdr, approx_distinct, last and samples, each with an optional FILTER (WHERE …)",
     )
 }
 

@@ -40,6 +40,8 @@ pub enum FieldType {
     },
     /// Text out of a list.
     Enum(EnumValues),
+    /// A sample: a number, or a native histogram as [`crate::samples`] encodes it.
+    Sample,
 }
 
 /// The values of an enumeration.
@@ -71,6 +73,7 @@ impl FieldType {
             Self::Float64 => DataType::Float64,
             Self::Boolean => DataType::Boolean,
             Self::Timestamp => timestamp_type(),
+            Self::Sample => DataType::Binary,
             Self::Decimal { scale } => DataType::Decimal128(SUM_PRECISION, *scale),
         }
     }
@@ -83,6 +86,7 @@ impl FieldType {
             "float64" => Self::Float64,
             "boolean" => Self::Boolean,
             "timestamp" => Self::Timestamp,
+            "sample" => Self::Sample,
             other => {
                 let scale = other.strip_prefix("decimal(").and_then(|s| s.strip_suffix(')'));
                 match scale.map(|s| s.trim().parse::<i8>()) {
@@ -94,7 +98,7 @@ impl FieldType {
                     }
                     None => {
                         return Err(format!(
-                            "unknown type `{other}`; expected string, int64, float64, boolean, timestamp, decimal(SCALE), or {{enum: [...]}}"
+                            "unknown type `{other}`; expected string, int64, float64, boolean, timestamp, decimal(SCALE), sample, or {{enum: [...]}}"
                         ));
                     }
                 }

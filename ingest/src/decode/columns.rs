@@ -1,7 +1,8 @@
 //! Column buffers that can take back the row in progress, which Arrow's builders cannot.
 
 use arrow::array::{
-    ArrayRef, BooleanArray, Decimal128Array, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray,
+    ArrayRef, BinaryArray, BooleanArray, Decimal128Array, Float64Array, Int64Array, StringArray,
+    TimestampMicrosecondArray,
 };
 use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::DataType;
@@ -17,12 +18,21 @@ pub(super) struct Column {
 
 #[derive(Debug)]
 enum Values {
-    Text { bytes: Vec<u8>, ends: Vec<i32> },
+    /// UTF-8, or any bytes.
+    Text {
+        bytes: Vec<u8>,
+        ends: Vec<i32>,
+        is_utf8: bool,
+    },
     Int(Vec<i64>),
     Time(Vec<i64>),
     Float(Vec<f64>),
     Bool(Vec<bool>),
-    Decimal { values: Vec<i128>, precision: u8, scale: i8 },
+    Decimal {
+        values: Vec<i128>,
+        precision: u8,
+        scale: i8,
+    },
 }
 
 impl Column {
@@ -35,7 +45,7 @@ impl Column {
             DataType::Decimal128(precision, scale) => {
                 Values::Decimal { values: Vec::new(), precision: *precision, scale: *scale }
             }
-            _ => Values::Text { bytes: Vec::new(), ends: vec![0] },
+            _ => Values::Text { bytes: Vec::new(), ends: vec![0], is_utf8: *data_type != DataType::Binary },
         };
         Self { values, valid: Vec::new() }
     }
@@ -52,7 +62,7 @@ impl Column {
         }
         self.valid.truncate(rows);
         match &mut self.values {
-            Values::Text { bytes, ends } => {
+            Values::Text { bytes, ends, .. } => {
                 ends.truncate(rows + 1);
                 bytes.truncate(ends.last().map_or(0, |&e| e as usize));
             }
@@ -68,7 +78,7 @@ impl Column {
         while self.len() < rows {
             self.valid.push(false);
             match &mut self.values {
-                Values::Text { bytes, ends } => ends.push(bytes.len() as i32),
+                Values::Text { bytes, ends, .. } => ends.push(bytes.len() as i32),
                 Values::Int(v) | Values::Time(v) => v.push(0),
                 Values::Float(v) => v.push(0.0),
                 Values::Bool(v) => v.push(false),
@@ -88,7 +98,7 @@ impl Column {
         let length = self.valid.len() + repeated;
         self.valid.resize(length, true);
         match &mut self.values {
-            Values::Text { bytes, ends } => {
+            Values::Text { bytes, ends, .. } => {
                 let start = ends[row] as usize;
                 let end = bytes.len();
                 for _ in 0..repeated {
@@ -104,8 +114,13 @@ impl Column {
     }
 
     pub fn set_text(&mut self, text: &str) {
-        if let Values::Text { bytes, ends } = &mut self.values {
-            bytes.extend_from_slice(text.as_bytes());
+        self.set_bytes(text.as_bytes());
+    }
+
+    /// Sets a text or, in a column of bytes, anything.
+    pub fn set_bytes(&mut self, value: &[u8]) {
+        if let Values::Text { bytes, ends, .. } = &mut self.values {
+            bytes.extend_from_slice(value);
             ends.push(bytes.len() as i32);
             self.valid.push(true);
         }
@@ -145,10 +160,13 @@ impl Column {
         let valid = std::mem::take(&mut self.valid);
         let nulls = valid.contains(&false).then(|| NullBuffer::from(valid));
         Ok(match &mut self.values {
-            Values::Text { bytes, ends } => {
+            Values::Text { bytes, ends, is_utf8 } => {
                 let offsets = OffsetBuffer::new(ScalarBuffer::from(std::mem::replace(ends, vec![0])));
                 let bytes = Buffer::from_vec(std::mem::take(bytes));
-                Arc::new(StringArray::try_new(offsets, bytes, nulls)?)
+                match is_utf8 {
+                    true => Arc::new(StringArray::try_new(offsets, bytes, nulls)?),
+                    false => Arc::new(BinaryArray::try_new(offsets, bytes, nulls)?),
+                }
             }
             Values::Int(v) => Arc::new(Int64Array::try_new(std::mem::take(v).into(), nulls)?),
             Values::Time(v) => {

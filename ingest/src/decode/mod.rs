@@ -7,6 +7,7 @@ mod columns;
 mod envelope;
 mod reject;
 mod rows;
+mod samples;
 mod tree;
 mod value;
 
@@ -104,6 +105,8 @@ pub struct Decoder {
     tenant: String,
     scratch: Vec<u8>,
     personal: Arc<Personal>,
+    /// The source of pushed samples.
+    samples: Option<usize>,
 }
 
 /// Who reads a declared event type.
@@ -119,7 +122,9 @@ impl Decoder {
     pub fn new(catalog: &Catalog, limits: DecodeLimits) -> Self {
         let mut types: HashMap<String, Route> = HashMap::new();
         let used = catalog.sources.iter().enumerate().map(|(i, s)| (&s.def, Some(i)));
-        for (def, source) in used.chain(catalog.unused.iter().map(|def| (def, None))) {
+        let all = used.chain(catalog.unused.iter().map(|def| (def, None)));
+        // Samples are no events: none can pass for one by its type.
+        for (def, source) in all.filter(|(def, _)| !samples::is_samples(&def.topic)) {
             let route = types.entry(def.event_type.clone());
             let route = route.or_insert_with(|| Route { topic: def.topic.clone(), sources: Vec::new() });
             route.sources.extend(source);
@@ -127,6 +132,7 @@ impl Decoder {
         Self {
             limits,
             types,
+            samples: samples::source_of(catalog),
             sources: catalog.sources.iter().map(|plan| SourceDecoder::new(Arc::clone(plan))).collect(),
             last: Vec::new(),
             tenant: String::new(),
@@ -144,6 +150,9 @@ impl Decoder {
     /// of none. `now_us` bounds the future for records without a timestamp of their own.
     pub fn decode(&mut self, record: &RawRecord<'_>, now_us: i64) -> Result<Decoded<'_>, Box<Reject>> {
         self.last.clear();
+        if record.topic.is_some_and(samples::is_samples) {
+            return self.decode_samples(record);
+        }
         if record.payload.len() > self.limits.record_bytes_max {
             let limit = self.limits.record_bytes_max;
             return Err(Reject::new(

@@ -23,14 +23,14 @@ const DAY_S: i64 = 86_400;
 /// Decodes events into the columns that the rollups of one source read.
 #[derive(Debug)]
 pub(super) struct SourceDecoder {
-    plan: Arc<SourcePlan>,
+    pub(super) plan: Arc<SourcePlan>,
     tree: FieldTree,
     envelope: Vec<(EnvelopeColumn, usize)>,
-    columns: Vec<Column>,
+    pub(super) columns: Vec<Column>,
     /// Columns that are the same in every row of an event.
     shared: Vec<usize>,
     fallbacks: usize,
-    event_time_us: Vec<i64>,
+    pub(super) event_time_us: Vec<i64>,
 }
 
 impl SourceDecoder {
@@ -106,7 +106,8 @@ impl SourceDecoder {
         self.truncate();
     }
 
-    fn truncate(&mut self) {
+    /// Forgets the row in progress.
+    pub fn truncate(&mut self) {
         let rows = self.event_time_us.len();
         self.columns.iter_mut().for_each(|c| c.truncate(rows));
     }

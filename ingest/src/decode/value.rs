@@ -79,6 +79,7 @@ impl ValueSeed<'_, '_, '_> {
                 FieldType::Timestamp => "an RFC 3339 timestamp",
                 FieldType::Decimal { .. } => "a decimal number",
                 FieldType::Enum(_) => "one of the listed values",
+                FieldType::Sample => "a number",
             },
             None => "an RFC 3339 timestamp",
         };
@@ -122,6 +123,7 @@ impl<'de> Visitor<'de> for ValueSeed<'_, '_, '_> {
             Some((index, def)) => match def.field_type {
                 FieldType::Int64 => self.state.column(*index).set_int(value),
                 FieldType::Float64 => self.state.column(*index).set_float(value as f64),
+                FieldType::Sample => self.state.column(*index).set_bytes(&(value as f64).to_le_bytes()),
                 _ => return self.wrong(&value.to_string()),
             },
             None => return self.wrong(&value.to_string()),
@@ -140,6 +142,7 @@ impl<'de> Visitor<'de> for ValueSeed<'_, '_, '_> {
         match &self.node.column {
             Some((index, def)) => match def.field_type {
                 FieldType::Float64 => self.state.column(*index).set_float(value),
+                FieldType::Sample => self.state.column(*index).set_bytes(&value.to_le_bytes()),
                 // `312.0` is an integer in JSON; from 2^53 on a float may stand for its neighbour.
                 FieldType::Int64 if value.fract() == 0.0 && value.abs() < 9_007_199_254_740_992.0 => {
                     self.state.column(*index).set_int(value as i64);

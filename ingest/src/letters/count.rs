@@ -3,6 +3,7 @@
 use super::{JournalReader, LettersError};
 use crate::dead_letter::DEAD_LETTERS;
 use crate::event_ids::EVENT_IDS;
+use crate::piece::Reads;
 use crate::pipeline::{Pipeline, PipelineError};
 use crate::source::{JournalSource, journal_partition};
 use crate::worker::WorkerError;
@@ -65,10 +66,11 @@ pub async fn count_journal(pipeline: &Pipeline, journal: &JournalReader) -> Resu
     }
 }
 
-/// How far each table that a worker writes has counted the journal.
+/// How far each table that reads the journal has counted it. The table of pushed samples does not.
 pub async fn journal_positions(pipeline: &Pipeline) -> Result<BTreeMap<String, i64>, LettersError> {
     let partition = journal_partition();
-    let names = pipeline.catalog.tables().into_iter().map(|t| t.schema.name.clone());
+    let tables = pipeline.catalog.tables();
+    let names = tables.iter().filter(|t| Reads::of(t).covers(&partition)).map(|t| t.schema.name.clone());
     let mut positions = BTreeMap::new();
     let ids = pipeline.settings.dedupe.is_on().then(|| EVENT_IDS.to_owned());
     for name in names.chain([DEAD_LETTERS.to_owned()]).chain(ids) {

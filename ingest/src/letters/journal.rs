@@ -6,6 +6,7 @@
 
 use super::rows::{self, Bytes, Ints, Longs, Texts, Times};
 use super::{LetterId, LettersError};
+use crate::log;
 use crate::source::{FILE_TOPIC, JOURNAL_TOPIC, journal_partition};
 use arrow::array::{
     ArrayRef, BinaryArray, BooleanArray, Int32Array, Int64Array, StringArray, TimestampMicrosecondArray,
@@ -73,9 +74,11 @@ pub struct Journaled {
     pub payload: Vec<u8>,
 }
 
-/// Topic that decides which types a record may have; `None` for a file, whose events are told by type alone.
+/// Topic that decides which types a record may have; `None` for files and the local log, whose events are told by
+/// type alone.
 pub fn routing_topic(origin: &TopicPartition) -> Option<&str> {
-    Some(&*origin.topic).filter(|topic| !topic.starts_with(FILE_TOPIC))
+    let is_told_by_type = origin.topic.starts_with(FILE_TOPIC) || log::topic_of(origin).is_some();
+    Some(&*origin.topic).filter(|_| !is_told_by_type)
 }
 
 /// Reads the journal as it was at some version. Cheap to clone.

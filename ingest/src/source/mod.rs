@@ -1,5 +1,5 @@
-//! Where records come from, behind one trait: Kafka, files of NDJSON, or the journal of dead letters that
-//! are put back.
+//! Where records come from, behind one trait: Kafka, files of NDJSON, the local log of what is pushed, or the
+//! journal of dead letters that are put back.
 //!
 //! A source never decides where to start: the worker tells it, from the last commit. A change of the
 //! assignment is an event that the worker answers, not a callback's side effect: it drains what it
@@ -8,11 +8,13 @@
 mod files;
 mod journal;
 mod kafka;
+mod log;
 mod until;
 
 pub use files::{FILE_TOPIC, FileSource, FileSourceError};
 pub use journal::{JOURNAL_TOPIC, JournalSource, journal_partition};
 pub use kafka::{KafkaSettings, KafkaSource};
+pub use log::LogSource;
 pub use until::Until;
 
 use crate::decode::RawRecord;
@@ -102,7 +104,7 @@ pub enum SourceError {
     #[error("kafka: {0}")]
     Kafka(#[from] rdkafka::error::KafkaError),
     /// A partition does not have the offsets that would come next.
-    #[error("{partition}: offset {wanted} is not there; the broker has {first} to {last}\n  hint: {hint}")]
+    #[error("{partition}: offset {wanted} is not there; what exists is {first} to {last}\n  hint: {hint}")]
     OffsetOutOfRange {
         /// Which partition.
         partition: TopicPartition,
@@ -123,6 +125,9 @@ pub enum SourceError {
     /// A file cannot be read.
     #[error(transparent)]
     File(#[from] FileSourceError),
+    /// The local log cannot be read.
+    #[error("the log of pushed records: {0}")]
+    Log(#[from] crate::log::ReadError),
     /// The journal cannot be read.
     #[error(transparent)]
     Journal(#[from] Box<crate::letters::LettersError>),

@@ -4,11 +4,14 @@
 use super::transaction::Failure;
 use crate::secret::Secret;
 use crate::tls::TlsSettings;
+use lettre::transport::smtp::Error;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{
-    AsyncSmtpConnection, Certificate, CertificateStore, TlsParameters, TlsParametersBuilder,
+    Certificate, CertificateStore, SmtpConnection, TlsParameters, TlsParametersBuilder,
 };
-use lettre::transport::smtp::extension::ClientId;
+use lettre::transport::smtp::commands::Noop;
+use lettre::transport::smtp::extension::{ClientId, Extension};
+use lettre::transport::smtp::response::Response;
 use serde::Deserialize;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
@@ -84,23 +87,52 @@ pub struct SmtpAuth {
     pub password: Secret,
 }
 
-/// A connection that is in use.
+/// A connection that is in use. Each step may last until the deadline of the mail.
 pub(super) struct Connection {
-    smtp: AsyncSmtpConnection,
+    smtp: SmtpConnection,
+    deadline: Instant,
 }
 
 impl Connection {
-    pub(super) fn smtp(&mut self) -> &mut AsyncSmtpConnection {
-        &mut self.smtp
+    /// Sends a command and reads its answer.
+    pub(super) fn command(&mut self, command: impl fmt::Display) -> Result<Response, Error> {
+        self.until_deadline();
+        self.smtp.command(command)
+    }
+
+    /// Sends the mail itself and reads the answer.
+    pub(super) fn message(&mut self, bytes: &[u8]) -> Result<Response, Error> {
+        self.until_deadline();
+        self.smtp.message(bytes)
+    }
+
+    /// Whether the server has an extension.
+    pub(super) fn offers(&self, extension: Extension) -> bool {
+        self.smtp.server_info().supports_feature(extension)
+    }
+
+    /// Says good-bye.
+    pub(super) fn quit(&mut self) {
+        self.until_deadline();
+        let _ = self.smtp.quit();
+    }
+
+    fn until_deadline(&mut self) {
+        let left = self.deadline.saturating_duration_since(Instant::now()).max(TIMEOUT_MIN);
+        // A socket that cannot be told so is closed, which the next step says.
+        let _ = self.smtp.set_timeout(Some(left));
     }
 }
+
+/// Zero would mean "forever" to the socket.
+const TIMEOUT_MIN: Duration = Duration::from_millis(1);
 
 /// Makes and keeps connections to one server.
 pub(super) struct Connections {
     settings: SmtpSettings,
     tls: Option<TlsParameters>,
     hello: ClientId,
-    idle: Mutex<Vec<(Connection, Instant)>>,
+    idle: Mutex<Vec<(SmtpConnection, Instant)>>,
 }
 
 impl fmt::Debug for Connections {
@@ -139,17 +171,18 @@ impl Connections {
         self.settings.auth.as_ref().map(|auth| auth.password.reveal())
     }
 
-    /// A connection that is ready for a mail.
-    pub(super) async fn take(&self) -> Result<Connection, Failure> {
-        while let Some(mut connection) = self.take_idle() {
-            if connection.smtp.test_connected().await {
+    /// A connection that is ready for a mail which must be sent until `deadline`.
+    pub(super) fn take(&self, deadline: Instant) -> Result<Connection, Failure> {
+        while let Some(smtp) = self.take_idle() {
+            let mut connection = Connection { smtp, deadline };
+            if connection.command(Noop).is_ok() {
                 return Ok(connection);
             }
         }
-        self.connect().await
+        self.connect(deadline)
     }
 
-    fn take_idle(&self) -> Option<Connection> {
+    fn take_idle(&self) -> Option<SmtpConnection> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let (connection, since) = idle.pop()?;
         if since.elapsed() <= self.settings.idle_max {
@@ -161,35 +194,33 @@ impl Connections {
     }
 
     /// Keeps a connection for the next mail.
-    pub(super) async fn give_back(&self, mut connection: Connection) {
-        let full = {
+    pub(super) fn give_back(&self, mut connection: Connection) {
+        {
             let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
             if idle.len() < self.settings.idle_connections_max && !connection.smtp.has_broken() {
-                idle.push((connection, Instant::now()));
+                idle.push((connection.smtp, Instant::now()));
                 return;
             }
-            connection
-        };
-        connection = full;
-        let _ = connection.smtp.quit().await;
+        }
+        connection.quit();
     }
 
-    async fn connect(&self) -> Result<Connection, Failure> {
+    fn connect(&self, deadline: Instant) -> Result<Connection, Failure> {
         let settings = &self.settings;
-        let implicit = self.tls.clone().filter(|_| settings.encryption == SmtpTls::Implicit);
+        let implicit = self.tls.as_ref().filter(|_| settings.encryption == SmtpTls::Implicit);
         let server = (settings.host.as_str(), settings.port);
         let timeout = Some(settings.connect_timeout);
-        let connected = AsyncSmtpConnection::connect_tokio1(server, timeout, &self.hello, implicit, None).await;
+        let connected = SmtpConnection::connect(server, timeout, &self.hello, implicit, None);
         let mut smtp = connected.map_err(|error| Failure::of_settings("connecting", &error))?;
-        if let Some(tls) = self.tls.clone().filter(|_| settings.encryption == SmtpTls::StartTls) {
-            smtp.starttls(tls, &self.hello).await.map_err(|error| Failure::of_settings("STARTTLS", &error))?;
+        if let Some(tls) = self.tls.as_ref().filter(|_| settings.encryption == SmtpTls::StartTls) {
+            smtp.starttls(tls, &self.hello).map_err(|error| Failure::of_settings("STARTTLS", &error))?;
         }
         if let Some(auth) = &settings.auth {
             let credentials = Credentials::new(auth.user.clone(), auth.password.reveal().to_owned());
-            let logged_in = smtp.auth(&[Mechanism::Plain, Mechanism::Login], &credentials).await;
+            let logged_in = smtp.auth(&[Mechanism::Plain, Mechanism::Login], &credentials);
             logged_in.map_err(|error| Failure::of_settings("AUTH", &error))?;
         }
-        Ok(Connection { smtp })
+        Ok(Connection { smtp, deadline })
     }
 }
 

@@ -11,12 +11,14 @@ use crate::attempt::{Outcome, Recipients, Report};
 use crate::message::MailMessage;
 use crate::secret::clean;
 use connection::Connections;
+use std::sync::Arc;
+use tokio::time::Instant;
 use transaction::{Failure, Transacted, transact};
 
 /// Sends mails of one integration.
 #[derive(Debug)]
 pub struct MailSender {
-    connections: Connections,
+    connections: Arc<Connections>,
 }
 
 impl MailSender {
@@ -24,7 +26,7 @@ impl MailSender {
     ///
     /// Errors: a file cannot be read, TLS settings are wrong, a password would be sent in the clear.
     pub fn new(settings: SmtpSettings) -> Result<Self, String> {
-        Ok(Self { connections: Connections::new(settings)? })
+        Ok(Self { connections: Arc::new(Connections::new(settings)?) })
     }
 
     /// Sends a mail to the recipients that are not settled yet.
@@ -40,19 +42,24 @@ impl MailSender {
             Ok(bytes) => bytes,
             Err(error) => return Report::new(Outcome::Refused, format!("the mail cannot be put together: {error}")),
         };
-        let pending: Vec<&str> =
-            mail.envelope.to.iter().map(String::as_str).filter(|to| !settled.settled(to)).collect();
+        let envelope = mail.envelope.to.iter();
+        let pending: Vec<String> = envelope.filter(|to| !settled.settled(to)).cloned().collect();
         let timeout = self.connections.settings().timeout;
-        let exchange = async {
-            let mut connection = self.connections.take().await?;
-            let transacted = transact(connection.smtp(), &mail.envelope.from, &pending, &bytes).await?;
+        let deadline = Instant::now() + timeout;
+        let connections = self.connections.clone();
+        let from = mail.envelope.from.clone();
+        // lettre's asynchronous half would turn features of libraries on that all others share.
+        let exchange = tokio::task::spawn_blocking(move || {
+            let mut connection = connections.take(deadline)?;
+            let transacted = transact(&mut connection, &from, &pending, &bytes)?;
             // Only a connection that is in a known state is used again.
-            self.connections.give_back(connection).await;
+            connections.give_back(connection);
             Ok::<_, Failure>(transacted)
-        };
+        });
         match tokio::time::timeout(timeout, exchange).await {
-            Ok(Ok(transacted)) => report(transacted, settled),
-            Ok(Err(failure)) => Report { code: failure.code, ..Report::new(failure.outcome, failure.detail) },
+            Ok(Ok(Ok(transacted))) => report(transacted, settled),
+            Ok(Err(error)) => Report::new(Outcome::Unavailable, format!("stopped: {error}")),
+            Ok(Ok(Err(failure))) => Report { code: failure.code, ..Report::new(failure.outcome, failure.detail) },
             Err(_) => Report::new(Outcome::Unavailable, format!("no end in time: {timeout:?} have passed")),
         }
     }

@@ -2,11 +2,11 @@
 //!
 //! lettre's own `send` ends at the first recipient that is refused; here the others get the mail.
 
+use super::connection::Connection;
 use crate::attempt::Outcome;
 use crate::tls::is_tls;
 use lettre::Address;
 use lettre::transport::smtp::Error;
-use lettre::transport::smtp::client::AsyncSmtpConnection;
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt, Rset};
 use lettre::transport::smtp::extension::{Extension, MailBodyParameter, MailParameter};
 
@@ -62,10 +62,10 @@ fn text(error: &Error) -> String {
 }
 
 /// Sends a mail to its pending recipients.
-pub(super) async fn transact(
-    smtp: &mut AsyncSmtpConnection,
+pub(super) fn transact(
+    smtp: &mut Connection,
     from: &str,
-    pending: &[&str],
+    pending: &[String],
     bytes: &[u8],
 ) -> Result<Transacted, Failure> {
     let mut transacted = Transacted::default();
@@ -74,12 +74,12 @@ pub(super) async fn transact(
         text.parse::<Address>().map_err(wrong)
     };
     let mail = Mail::new(Some(address(from)?), parameters(smtp, from, pending, bytes)?);
-    if let Err(error) = smtp.command(mail).await {
-        return ended(smtp, Failure::of("MAIL", &error)).await;
+    if let Err(error) = smtp.command(mail) {
+        return ended(smtp, Failure::of("MAIL", &error));
     }
     let mut recipients = Vec::new();
     for to in pending {
-        match smtp.command(Rcpt::new(address(to)?, Vec::new())).await {
+        match smtp.command(Rcpt::new(address(to)?, Vec::new())) {
             Ok(_) => recipients.push((*to).to_owned()),
             Err(error) => {
                 let failure = Failure::of("RCPT", &error);
@@ -93,13 +93,13 @@ pub(super) async fn transact(
         }
     }
     if recipients.is_empty() {
-        let _ = smtp.command(Rset).await;
+        let _ = smtp.command(Rset);
         return Ok(transacted);
     }
-    if let Err(error) = smtp.command(Data).await {
-        return ended(smtp, Failure::of("DATA", &error)).await;
+    if let Err(error) = smtp.command(Data) {
+        return ended(smtp, Failure::of("DATA", &error));
     }
-    match smtp.message(bytes).await {
+    match smtp.message(bytes) {
         Ok(response) => {
             transacted.accepted = recipients;
             transacted.code = Some(response.code().into());
@@ -111,20 +111,14 @@ pub(super) async fn transact(
 }
 
 /// A mail that was not taken leaves the connection usable, but the next is sent over another: it is rare.
-async fn ended(smtp: &mut AsyncSmtpConnection, failure: Failure) -> Result<Transacted, Failure> {
+fn ended(smtp: &mut Connection, failure: Failure) -> Result<Transacted, Failure> {
     if failure.code.is_some() && failure.code != Some(CLOSING) {
-        let _ = smtp.quit().await;
+        smtp.quit();
     }
     Err(failure)
 }
 
-fn parameters(
-    smtp: &AsyncSmtpConnection,
-    from: &str,
-    pending: &[&str],
-    bytes: &[u8],
-) -> Result<Vec<MailParameter>, Failure> {
-    let offers = |feature| smtp.server_info().supports_feature(feature);
+fn parameters(smtp: &Connection, from: &str, pending: &[String], bytes: &[u8]) -> Result<Vec<MailParameter>, Failure> {
     let needs = |what: &str, extension: &str| Failure {
         outcome: Outcome::Refused,
         code: None,
@@ -132,13 +126,13 @@ fn parameters(
     };
     let mut parameters = Vec::new();
     if !from.is_ascii() || pending.iter().any(|to| !to.is_ascii()) {
-        if !offers(Extension::SmtpUtfEight) {
+        if !smtp.offers(Extension::SmtpUtfEight) {
             return Err(needs("an address", "SMTPUTF8"));
         }
         parameters.push(MailParameter::SmtpUtfEight);
     }
     if !bytes.is_ascii() {
-        if !offers(Extension::EightBitMime) {
+        if !smtp.offers(Extension::EightBitMime) {
             return Err(needs("the mail", "8BITMIME"));
         }
         parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));

@@ -1,9 +1,11 @@
 //! The aggregate functions: their names, types and mistakes.
 
 use super::sketch::{
-    Bytes, Distinct, Estimate, Finish, FractionBelow, Hdr, Input, Quantile, Sketch, SketchAccumulator, Stored, Values,
+    Bytes, Distinct, Estimate, Finish, FractionBelow, Hdr, Input, Quantile, Quantiles, Samples, Sketch,
+    SketchAccumulator, Stored, Values,
 };
-use arrow::datatypes::{DataType, Field, FieldRef};
+use arrow::array::AsArray;
+use arrow::datatypes::{DataType, Field, FieldRef, Float64Type};
 use datafusion::common::{Result, ScalarValue, plan_err};
 use datafusion::functions_aggregate::approx_distinct::approx_distinct_udaf;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
@@ -19,14 +21,19 @@ const DIGITS: u8 = 2;
 static HDR_MERGE: LazyLock<Arc<AggregateUDF>> = LazyLock::new(|| SketchAggregate::udf("hdr_merge", Role::HdrMerge));
 static DISTINCT_MERGE: LazyLock<Arc<AggregateUDF>> =
     LazyLock::new(|| SketchAggregate::udf("distinct_merge", Role::DistinctMerge));
+static SAMPLES_MERGE: LazyLock<Arc<AggregateUDF>> =
+    LazyLock::new(|| SketchAggregate::udf("samples_merge", Role::SamplesMerge));
 
 pub(super) fn all() -> Vec<AggregateUDF> {
     let quantile = SketchAggregate::udf("quantile", Role::Quantile);
+    let quantiles = SketchAggregate::udf("quantiles", Role::Quantiles);
     let distinct = SketchAggregate::udf("approx_distinct", Role::Distinct);
     let hdr = SketchAggregate::udf("hdr", Role::Hdr);
     let fraction = SketchAggregate::udf("fraction_below", Role::FractionBelow);
-    let all = [quantile, fraction, distinct, hdr, Arc::clone(&HDR_MERGE), Arc::clone(&DISTINCT_MERGE)];
-    all.map(Arc::unwrap_or_clone).into()
+    let distinct = Arc::new(Arc::unwrap_or_clone(distinct).with_aliases(["distinct"]));
+    let merges = [&HDR_MERGE, &DISTINCT_MERGE, &SAMPLES_MERGE].map(|merge| Arc::clone(merge));
+    let all = [quantile, quantiles, fraction, distinct, hdr].into_iter().chain(merges);
+    all.map(Arc::unwrap_or_clone).collect()
 }
 
 /// `hdr_merge(sketch)` as an expression.
@@ -39,14 +46,21 @@ pub fn distinct_merge(sketch: Expr) -> Expr {
     DISTINCT_MERGE.call(vec![sketch])
 }
 
+/// `samples_merge(samples)` as an expression.
+pub fn samples_merge(samples: Expr) -> Expr {
+    SAMPLES_MERGE.call(vec![samples])
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Role {
     Quantile,
+    Quantiles,
     FractionBelow,
     Hdr,
     HdrMerge,
     Distinct,
     DistinctMerge,
+    SamplesMerge,
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -74,6 +88,11 @@ fn is_number(data_type: &DataType) -> bool {
     data_type.is_numeric() || data_type.is_null()
 }
 
+/// What `quantiles` takes and gives.
+fn list_of_numbers() -> DataType {
+    DataType::new_list(DataType::Float64, true)
+}
+
 fn is_binary(data_type: &DataType) -> bool {
     matches!(data_type, DataType::Binary | DataType::BinaryView | DataType::LargeBinary | DataType::Null)
 }
@@ -92,6 +111,18 @@ impl AggregateUDFImpl for SketchAggregate {
             (Role::Quantile | Role::FractionBelow, [sketch, x]) if is_binary(sketch) && is_number(x) => {
                 Ok(vec![DataType::Binary, DataType::Float64])
             }
+            (
+                Role::Quantiles,
+                [sketch, DataType::List(of) | DataType::LargeList(of) | DataType::FixedSizeList(of, _)],
+            ) if is_binary(sketch) && is_number(of.data_type()) => Ok(vec![DataType::Binary, list_of_numbers()]),
+            (Role::Quantiles, [other, ..]) if !is_binary(other) => plan_err!(
+                "quantiles takes a histogram column, found {other}; percentiles are merged from histograms, never \
+                 averaged or taken of percentiles: use the hdr(…) column of a rollup, as in \
+                 quantiles(duration_ms, [0.5, 0.99])"
+            ),
+            (Role::Quantiles, _) => plan_err!(
+                "quantiles takes a histogram column and a list of numbers, as in quantiles(duration_ms, [0.5, 0.99])"
+            ),
             (Role::Hdr, [x]) if x.is_integer() || x.is_null() => Ok(vec![DataType::Int64]),
             (Role::Hdr, [x, digits]) if (x.is_integer() || x.is_null()) && digits.is_integer() => {
                 Ok(vec![DataType::Int64, DataType::Int64])
@@ -113,11 +144,14 @@ impl AggregateUDFImpl for SketchAggregate {
             (Role::Quantile, _) => {
                 plan_err!("quantile takes a histogram column and a number, as in quantile(duration_ms, 0.95)")
             }
-            (Role::HdrMerge | Role::DistinctMerge, [sketch]) if is_binary(sketch) => Ok(vec![DataType::Binary]),
+            (Role::HdrMerge | Role::DistinctMerge | Role::SamplesMerge, [sketch]) if is_binary(sketch) => {
+                Ok(vec![DataType::Binary])
+            }
             (Role::HdrMerge, _) => plan_err!("hdr_merge takes one histogram column"),
             (Role::DistinctMerge, _) => {
                 plan_err!("distinct_merge takes one column made by approx_distinct(…) in a rollup")
             }
+            (Role::SamplesMerge, _) => plan_err!("samples_merge takes one column made by samples(…) in a rollup"),
             (Role::Distinct, [sketch]) if is_binary(sketch) => Ok(vec![DataType::Binary]),
             (Role::Distinct, [other]) => Ok(vec![other.clone()]),
             (Role::Distinct, _) => plan_err!("approx_distinct takes one column"),
@@ -127,8 +161,9 @@ impl AggregateUDFImpl for SketchAggregate {
     fn return_type(&self, _arguments: &[DataType]) -> Result<DataType> {
         Ok(match self.role {
             Role::Quantile | Role::FractionBelow => DataType::Float64,
+            Role::Quantiles => list_of_numbers(),
             Role::Distinct => DataType::UInt64,
-            Role::Hdr | Role::HdrMerge | Role::DistinctMerge => DataType::Binary,
+            Role::Hdr | Role::HdrMerge | Role::DistinctMerge | Role::SamplesMerge => DataType::Binary,
         })
     }
 
@@ -176,8 +211,10 @@ where
         Role::HdrMerge => Boxed::make::<Hdr, _, _>(Stored, Bytes),
         Role::Hdr => Boxed::make::<Hdr, _, _>(Values { digits: constant_digits(args)? }, Bytes),
         Role::DistinctMerge => Boxed::make::<Distinct, _, _>(Stored, Bytes),
+        Role::SamplesMerge => Boxed::make::<Samples, _, _>(Stored, Bytes),
         Role::Distinct => Boxed::make::<Distinct, _, _>(Stored, Estimate),
         Role::Quantile => Boxed::make::<Hdr, _, _>(Stored, Quantile(constant_quantile(args)?)),
+        Role::Quantiles => Boxed::make::<Hdr, _, _>(Stored, constant_quantiles(args)?),
         Role::FractionBelow => Boxed::make::<Hdr, _, _>(Stored, FractionBelow(constant_bound(args)?)),
     })
 }
@@ -225,5 +262,17 @@ fn constant_quantile(args: &AccumulatorArgs) -> Result<f64> {
             plan_err!("quantile: q lies between 0 and 1, found {q}; the 95th percentile is 0.95")
         }
         _ => plan_err!("quantile: q is a constant between 0 and 1, as in quantile(duration_ms, 0.95)"),
+    }
+}
+
+fn constant_quantiles(args: &AccumulatorArgs) -> Result<Quantiles> {
+    let bad = "quantiles: the list is a constant of 1 to 16 numbers between 0 and 1, as in quantiles(duration_ms, [0.5, 0.99])";
+    let Some(ScalarValue::List(list)) = second(args) else { return plan_err!("{bad}") };
+    let values = list.values();
+    let Some(values) = values.as_primitive_opt::<Float64Type>() else { return plan_err!("{bad}") };
+    let all: Option<Vec<f64>> = values.iter().map(|q| q.filter(|q| (0.0..=1.0).contains(q))).collect();
+    match all.as_deref().and_then(Quantiles::of) {
+        Some(quantiles) => Ok(quantiles),
+        None => plan_err!("{bad}"),
     }
 }

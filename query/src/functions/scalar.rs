@@ -5,6 +5,7 @@ use arrow::datatypes::{DataType, Float64Type};
 use datafusion::common::{DataFusionError, Result, exec_err};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 use std::sync::Arc;
+use tidewatch_engine::samples::SampleSet;
 use tidewatch_engine::sketch::{DistinctSketch, HdrSketch, SketchError};
 
 pub(super) fn all() -> Vec<ScalarUDF> {
@@ -15,6 +16,7 @@ pub(super) fn all() -> Vec<ScalarUDF> {
         of("hdr_quantile", Role::Quantile, vec![DataType::Binary, DataType::Float64]),
         of("hdr_count", Role::Count, vec![DataType::Binary]),
         of("distinct_count", Role::Distinct, vec![DataType::Binary]),
+        of("samples_count", Role::Samples, vec![DataType::Binary]),
     ]
 }
 
@@ -23,6 +25,7 @@ enum Role {
     Quantile,
     Count,
     Distinct,
+    Samples,
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -53,6 +56,7 @@ impl ScalarUDFImpl for SketchScalar {
         let column: ArrayRef = match self.role {
             Role::Count => Arc::new(counts(sketches, |b| Ok(HdrSketch::from_v2(b)?.count()))?),
             Role::Distinct => Arc::new(counts(sketches, |b| Ok(DistinctSketch::from_bytes(b)?.estimate()))?),
+            Role::Samples => Arc::new(counts(sketches, SampleSet::count_of)?),
             Role::Quantile => {
                 let Some(q) = arguments.get(1).and_then(|a| a.as_primitive_opt::<Float64Type>()) else {
                     return exec_err!("hdr_quantile takes a number between 0 and 1");

@@ -1,11 +1,12 @@
 //! The accumulator behind all sketch aggregates: one sketch per group, merged in place.
 
-use arrow::array::{Array, ArrayRef, AsArray, BinaryBuilder, BooleanArray, Float64Builder, UInt64Builder};
+use arrow::array::{Array, ArrayRef, AsArray, BinaryBuilder, BooleanArray, Float64Builder, ListBuilder, UInt64Builder};
 use arrow::datatypes::Int64Type;
 use datafusion::common::{DataFusionError, Result, ScalarValue, exec_err};
 use datafusion::logical_expr::{Accumulator, EmitTo, GroupsAccumulator};
 use std::fmt::Debug;
 use std::sync::Arc;
+use tidewatch_engine::samples::SampleSet;
 use tidewatch_engine::sketch::{DistinctSketch, HdrSketch, SketchError};
 
 /// A sketch that learns its layout from the first bytes it meets.
@@ -21,6 +22,9 @@ pub(super) struct Hdr(pub Option<HdrSketch>);
 
 #[derive(Debug, Default)]
 pub(super) struct Distinct(pub Option<DistinctSketch>);
+
+#[derive(Debug, Default)]
+pub(super) struct Samples(pub Option<SampleSet>);
 
 impl Sketch for Hdr {
     fn merge_bytes(&mut self, bytes: &[u8]) -> Result<(), SketchError> {
@@ -49,6 +53,18 @@ impl Sketch for Distinct {
     }
     fn size_bytes(&self) -> usize {
         size_of::<Self>() + self.0.as_ref().map_or(0, DistinctSketch::size_bytes)
+    }
+}
+
+impl Sketch for Samples {
+    fn merge_bytes(&mut self, bytes: &[u8]) -> Result<(), SketchError> {
+        self.0.get_or_insert_default().merge_bytes(bytes)
+    }
+    fn to_bytes(&self) -> Option<Vec<u8>> {
+        self.0.as_ref().map(SampleSet::to_bytes)
+    }
+    fn size_bytes(&self) -> usize {
+        size_of::<Self>() + self.0.as_ref().map_or(0, SampleSet::size_bytes)
     }
 }
 
@@ -109,6 +125,25 @@ pub(super) struct Bytes;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Quantile(pub f64);
 
+/// Quantiles that one call may ask for.
+const QUANTILES_MAX: usize = 16;
+
+/// The values at several ranks, in the order they were asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Quantiles {
+    asked: [f64; QUANTILES_MAX],
+    count: usize,
+}
+
+impl Quantiles {
+    /// `None` when there are none or too many.
+    pub fn of(quantiles: &[f64]) -> Option<Self> {
+        let mut asked = [0.0; QUANTILES_MAX];
+        asked.get_mut(..quantiles.len())?.copy_from_slice(quantiles);
+        (!quantiles.is_empty()).then_some(Self { asked, count: quantiles.len() })
+    }
+}
+
 /// The share of values up to a bound.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct FractionBelow(pub f64);
@@ -130,6 +165,20 @@ impl Finish<Hdr> for Quantile {
         let mut builder = Float64Builder::with_capacity(sketches.len());
         let quantile = |s: &Hdr| s.0.as_ref().and_then(|s| s.quantile(self.0)).map(|v| v as f64);
         sketches.iter().for_each(|s| builder.append_option(quantile(s)));
+        Arc::new(builder.finish())
+    }
+}
+
+impl Finish<Hdr> for Quantiles {
+    fn finish(self, sketches: &[Hdr]) -> ArrayRef {
+        let mut builder = ListBuilder::new(Float64Builder::new());
+        for sketch in sketches {
+            let values = sketch.0.as_ref().filter(|s| s.count() > 0);
+            for &q in values.iter().flat_map(|_| &self.asked[..self.count]) {
+                builder.values().append_option(values.and_then(|s| s.quantile(q)).map(|v| v as f64));
+            }
+            builder.append(values.is_some());
+        }
         Arc::new(builder.finish())
     }
 }

@@ -119,3 +119,113 @@ async fn bytes_that_are_no_sketch_are_an_error_and_not_a_number() {
     assert_eq!(error.code(), "execution");
     assert!(error.to_string().contains("not a sketch"), "{error}");
 }
+
+#[tokio::test]
+async fn several_quantiles_at_once_are_those_of_the_sorted_values() {
+    let (_folder, engine) = filled().await;
+    let many = "SELECT quantiles(h, [0.5, 0.99, 0.9, 0, 1]) FROM (SELECT v % 7 AS k, hdr(v, 3) AS h FROM generate_series(1, 2000) AS g(v) GROUP BY 1)";
+    assert_eq!(csv(&engine, many).await, "\"[1000.0,1980.0,1800.0,1.0,2000.0]\"\n");
+    let by_api = "SELECT api, quantiles(duration_ms, [0.5, 1]) FROM calls GROUP BY api ORDER BY api";
+    assert_eq!(csv(&engine, by_api).await, "auth,\"[7.0,7.0]\"\nnone,\norders,\"[30.0,1000.0]\"\n");
+    assert_eq!(
+        csv(&engine, "SELECT q[2] FROM (SELECT quantiles(duration_ms, [0.1, 0.5]) AS q FROM calls)").await,
+        "20.0\n"
+    );
+    for (sql, expected) in [
+        ("SELECT quantiles(requests, [0.5]) FROM calls", "takes a histogram column, found Int64"),
+        ("SELECT quantiles(duration_ms, [0.5, 95]) FROM calls", "numbers between 0 and 1"),
+        ("SELECT quantiles(duration_ms, 0.5) FROM calls", "a list of numbers"),
+    ] {
+        let error = engine.query(sql).await.unwrap_err();
+        assert!(error.code() == "bad_query" && error.to_string().contains(expected), "{sql}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn the_top_k_are_exact_and_ties_go_by_label() {
+    let (_folder, engine) = filled().await;
+    let tied =
+        "SELECT top_k(l, w, 2) FROM (VALUES ('b', 3), ('a', 2), ('c', 1), ('a', 1), ('d', NULL), (NULL, 2)) AS t(l, w)";
+    assert_eq!(
+        csv(&engine, tied).await,
+        "\"[{\"\"value\"\":\"\"a\"\",\"\"weight\"\":3},{\"\"value\"\":\"\"b\"\",\"\"weight\"\":3}]\"\n"
+    );
+    let sums = "SELECT t[1]['value'], t[1]['weight'], t[3]['value'], t[3]['weight'], array_length(t) FROM (SELECT top_k(v % 10, v, 3) AS t FROM generate_series(1, 10000) AS g(v))";
+    assert_eq!(csv(&engine, sums).await, "0,5005000,8,5003000,3\n", "over partitions and partial aggregates");
+    let money = "SELECT t[1]['value'], t[1]['weight'] FROM (SELECT top_k(api, cost, 1) AS t FROM calls)";
+    assert_eq!(csv(&engine, money).await, "orders,11.00\n");
+    let none = "SELECT top_k(api, requests, 3) FROM calls WHERE api = 'nowhere'";
+    assert_eq!(csv(&engine, none).await, "[]\n");
+    for (sql, expected) in [
+        ("SELECT top_k(api, requests, 0) FROM calls", "how many is a constant from 1"),
+        ("SELECT top_k(api, api, 3) FROM calls", "as in top_k(provider, requests, 5)"),
+    ] {
+        let error = engine.query(sql).await.unwrap_err();
+        assert!(error.code() == "bad_query" && error.to_string().contains(expected), "{sql}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_rate_is_per_second_of_the_bucket_or_of_the_windows() {
+    let (_folder, engine) = filled().await;
+    let sql = "SELECT api, rate(requests, INTERVAL '20 seconds'), rate(requests, window_start, window_end) FROM calls GROUP BY api ORDER BY api";
+    assert_eq!(csv(&engine, sql).await, "auth,0.05,0.1\nnone,0.0,0.0\norders,0.25,0.25\n");
+    let filtered = "SELECT rate(requests, INTERVAL '10 seconds') FILTER (WHERE api = 'auth') AS r FROM calls HAVING rate(requests, INTERVAL '1 minute') > 0";
+    assert_eq!(csv(&engine, filtered).await, "0.1\n");
+    for (sql, expected) in [
+        ("SELECT rate(requests, INTERVAL '1 month') FROM calls", "a month has no fixed length"),
+        ("SELECT rate(requests) FROM calls", "rate takes a counter"),
+    ] {
+        let error = engine.query(sql).await.unwrap_err();
+        assert!(error.code() == "bad_query" && error.to_string().contains(expected), "{sql}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn change_is_said_in_its_own_unit_and_in_words() {
+    let (_folder, engine) = filled().await;
+    let numbers = "SELECT change(3, 2), growth_points(0.15, 0.1), growth_points(NULL, 0.1) ";
+    assert_eq!(csv(&engine, numbers).await, "1.0,4.999999999999999,\n");
+    let labels = "SELECT trend_label(cur, prev, 'month') FROM (VALUES (112.5, 100.0), (90.0, 100.0), (100.4, 100.0), (5.0, 0.0), (0.0, 0.0), (NULL, 1.0)) AS t(cur, prev)";
+    assert_eq!(
+        csv(&engine, labels).await,
+        "+12.5 % from last month\n-10 % from last month\nflat from last month\nnew since last month\nflat from last month\nno comparison\n"
+    );
+}
+
+#[tokio::test]
+async fn months_grow_against_the_one_before_and_over_years() {
+    let (_folder, engine) = filled().await;
+    let of = |rows: &str| {
+        format!(
+            "SELECT g['growth'], g['cagr'], g['months'] FROM (SELECT monthly_growth(x, CAST(t AS TIMESTAMP)) AS g FROM (VALUES {rows}) AS v(x, t))"
+        )
+    };
+    let year =
+        of("(60, '2025-03-01'), (40, '2025-03-31'), (100, '2026-02-10'), (150, '2026-03-31'), (50, '2026-03-01')");
+    assert_eq!(csv(&engine, &year).await, "1.0,1.0,13\n");
+    let gap = of("(100, '2026-01-01'), (100, '2026-03-01')");
+    assert_eq!(csv(&engine, &gap).await, ",0.0,3\n", "no rows of February: no comparison");
+    assert_eq!(csv(&engine, &of("(1, '2026-01-01')")).await, ",,1\n");
+}
+
+#[tokio::test]
+async fn a_slope_is_a_trend_only_when_chance_does_not_explain_it() {
+    let (_folder, engine) = filled().await;
+    let of = |values: &str| {
+        format!(
+            "SELECT round(s['per_day'], 9), round(s['r2'], 9), s['p'] < 0.05, abs(s['p'] - {values}, s['n'], s['direction'] FROM (SELECT slope(y, to_timestamp(x * 86400)) AS s FROM v)"
+        )
+    };
+    // Slopes, r² and two-sided p as integrated numerically from Student's t density.
+    let rising = format!(
+        "WITH v(x, y) AS (VALUES (0,1),(1,3),(2,2),(3,5),(4,4),(5,6),(6,5),(7,8),(8,7),(9,9)) {}",
+        of("5.9644994777507954e-05) < 1e-9")
+    );
+    assert_eq!(csv(&engine, &rising).await, "0.8,0.88,true,true,10,up\n");
+    let noise =
+        format!("WITH v(x, y) AS (VALUES (0,5),(1,1),(2,4),(3,2),(4,6),(5,3)) {}", of("0.8717434402332345) < 1e-9"));
+    assert_eq!(csv(&engine, &noise).await, "0.085714286,0.007346939,false,true,6,steady\n");
+    let few = format!("WITH v(x, y) AS (VALUES (0,1),(1,2),(2,3)) {}", of("0.0) < 1e-9"));
+    assert_eq!(csv(&engine, &few).await, "1.0,1.0,true,true,3,\n", "too few to tell a trend");
+}

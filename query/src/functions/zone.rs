@@ -12,7 +12,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use tidewatch_engine::rollup::timestamp_type;
 
-mod bucket;
+pub(crate) mod bucket;
+
+/// `time_bucket` as a function.
+pub(crate) fn time_bucket() -> ScalarUDF {
+    ScalarUDF::from(TimeBucket { signature: Signature::user_defined(Volatility::Immutable) })
+}
 
 pub(super) fn all() -> [ScalarUDF; 2] {
     let signature = || Signature::user_defined(Volatility::Immutable);
@@ -41,16 +46,7 @@ impl ScalarUDFImpl for TimeBucket {
     }
 
     fn coerce_types(&self, arguments: &[DataType]) -> Result<Vec<DataType>> {
-        let interval = DataType::Interval(arrow::datatypes::IntervalUnit::MonthDayNano);
-        match arguments {
-            [DataType::Interval(_), ts] if is_time(ts) => Ok(vec![interval, timestamp_type()]),
-            [DataType::Interval(_), ts, zone] if is_time(ts) && is_text(zone) => {
-                Ok(vec![interval, timestamp_type(), DataType::Utf8])
-            }
-            _ => plan_err!(
-                "time_bucket takes an interval, a timestamp and perhaps a zone, as in time_bucket(INTERVAL '1 day', window_start, 'Europe/Berlin')"
-            ),
-        }
+        coerce_bucket("time_bucket", arguments)
     }
 
     fn return_type(&self, _arguments: &[DataType]) -> Result<DataType> {
@@ -95,6 +91,20 @@ impl ScalarUDFImpl for LocalTime {
         let column = |at: usize| args.args.get(at).map(|t| t.to_array(rows)).transpose();
         let local = map_times(column(0)?.as_ref(), column(1)?.as_ref(), bucket::local_us)?;
         Ok(ColumnarValue::Array(Arc::new(local)))
+    }
+}
+
+/// The types of the arguments of a function that cuts time into buckets.
+pub(crate) fn coerce_bucket(name: &str, arguments: &[DataType]) -> Result<Vec<DataType>> {
+    let interval = DataType::Interval(arrow::datatypes::IntervalUnit::MonthDayNano);
+    match arguments {
+        [DataType::Interval(_), ts] if is_time(ts) => Ok(vec![interval, timestamp_type()]),
+        [DataType::Interval(_), ts, zone] if is_time(ts) && is_text(zone) => {
+            Ok(vec![interval, timestamp_type(), DataType::Utf8])
+        }
+        _ => plan_err!(
+            "{name} takes an interval, a timestamp and perhaps a zone, as in {name}(INTERVAL '1 day', window_start, 'Europe/Berlin')"
+        ),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::sql::SqlError;
 use axum::Json;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
@@ -13,12 +13,19 @@ pub struct ApiError {
     code: &'static str,
     message: String,
     hint: Option<String>,
+    retry_after_s: Option<u32>,
 }
 
 impl ApiError {
     /// An error without a hint.
     pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), hint: None }
+        Self { status, code, message: message.into(), hint: None, retry_after_s: None }
+    }
+
+    /// Says after how many seconds to try again.
+    pub fn retry_after(mut self, seconds: u32) -> Self {
+        self.retry_after_s = Some(seconds);
+        self
     }
 
     /// Adds what to do about it.
@@ -51,6 +58,10 @@ impl IntoResponse for ApiError {
         if let Some(hint) = self.hint {
             error["hint"] = hint.into();
         }
-        (self.status, Json(json!({ "error": error }))).into_response()
+        let mut response = (self.status, Json(json!({ "error": error }))).into_response();
+        if let Some(seconds) = self.retry_after_s {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
     }
 }

@@ -8,8 +8,10 @@
 //! | `GET /api/v1/tables` | names, kinds and columns of rollups, tables and views |
 //! | `/api/v1/query`, … | Prometheus' API: `http/prometheus_api/mod.rs` |
 //! | `GET /-/healthy` | 200 while the process lives |
-//! | `GET /-/ready` | 200 when workers and store answer, else 503 with the reason |
+//! | `POST /api/v1/events` | takes events: not here, in the ingest crate |
+//! | `GET /-/ready` | 200 when workers and store answer and what is pushed can be taken, else 503 with the reason |
 
+mod client;
 mod error;
 mod index;
 mod prometheus_api;
@@ -18,6 +20,7 @@ mod sql;
 pub use error::ApiError;
 
 use crate::exposition::Exposition;
+use crate::gate::QueryGate;
 use crate::metrics::QueryMetrics;
 use crate::promql::PromEngine;
 use crate::scrape::Scrape;
@@ -28,7 +31,6 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use std::sync::Arc;
-use tokio::sync::Semaphore;
 
 /// What the endpoints answer from. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -41,8 +43,34 @@ pub struct Endpoints {
     pub scrape: Arc<Scrape>,
     /// Our own metrics.
     pub metrics: QueryMetrics,
-    /// Queries that may run at the same time; more are refused with 429.
-    pub queries: Arc<Semaphore>,
+    /// Queries that may run at the same time, in all and of one client; more are refused with 429.
+    pub queries: Arc<QueryGate>,
+    /// What else must be well for the process to be ready.
+    pub checks: Checks,
+}
+
+/// A question that is answered with what is wrong, if anything is.
+pub type Check = Box<dyn Fn() -> Result<(), String> + Send + Sync>;
+
+/// Questions that `GET /-/ready` asks. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Checks(Arc<[Check]>);
+
+impl Checks {
+    /// Asks all of these, in order, until one says that something is wrong.
+    pub fn new(checks: impl IntoIterator<Item = Check>) -> Self {
+        Self(checks.into_iter().collect())
+    }
+
+    fn ask(&self) -> Result<(), String> {
+        self.0.iter().try_for_each(|check| check())
+    }
+}
+
+impl std::fmt::Debug for Checks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Checks").field(&self.0.len()).finish()
+    }
 }
 
 /// The routes.
@@ -72,10 +100,14 @@ async fn metrics(State(endpoints): State<Endpoints>, headers: HeaderMap) -> Resp
 }
 
 async fn ready(State(endpoints): State<Endpoints>) -> Response {
+    let unavailable = |message| ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message).into_response();
+    if let Err(message) = endpoints.checks.ask() {
+        return unavailable(message);
+    }
     let snapshots = endpoints.engine.snapshots();
     match futures::future::try_join(snapshots.take(&[]), snapshots.table_names()).await {
         Ok(_) => "ready\n".into_response(),
-        Err(error) => ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", error.to_string()).into_response(),
+        Err(error) => unavailable(error.to_string()),
     }
 }
 

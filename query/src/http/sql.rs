@@ -1,7 +1,8 @@
 //! `POST /api/v1/sql` and `GET /api/v1/tables`.
 
+use super::client::Client;
 use super::{ApiError, Endpoints};
-use crate::format::{Format, columns};
+use crate::format::{Format, FormatError, TextCells, columns};
 use crate::table::merged_table;
 use arrow::datatypes::SchemaRef;
 use axum::Json;
@@ -18,36 +19,50 @@ use std::sync::Arc;
 struct SqlRequest {
     sql: String,
     format: Option<String>,
+    #[serde(default)]
+    spreadsheet: bool,
 }
 
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct SqlParameters {
     format: Option<String>,
+    /// CSV for a spreadsheet: nothing in it is a formula.
+    #[serde(default)]
+    spreadsheet: bool,
 }
 
 pub(super) async fn query(
     State(endpoints): State<Endpoints>,
     Query(parameters): Query<SqlParameters>,
+    client: Client,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    let (sql, in_body) = read_request(&headers, &body)?;
-    let format = choose_format(parameters.format.or(in_body), &headers)?;
-    let Ok(_permit) = endpoints.queries.try_acquire() else {
-        let busy =
-            ApiError::new(StatusCode::TOO_MANY_REQUESTS, "busy", "too many queries are running (sql.concurrency_max)");
-        return Err(busy.hint("try again in a moment"));
+    let SqlRequest { sql, format, spreadsheet } = read_request(&headers, &body)?;
+    let format = choose_format(parameters.format.or(format), &headers)?;
+    let cells = match parameters.spreadsheet || spreadsheet {
+        true => TextCells::Neutralised,
+        false => TextCells::AsTheyAre,
     };
+    let _permit = client.enter(&endpoints)?;
     let started = tokio::time::Instant::now();
     let answer = endpoints.engine.query(&sql).await;
     endpoints.metrics.query_seconds.observe(started.elapsed().as_secs_f64());
     endpoints.metrics.queries.with_label_values(&[answer.as_ref().map_or_else(|e| e.code(), |_| "ok")]).inc();
-    let bytes = format.write(&answer?);
-    let bytes = bytes.map_err(|e| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "execution", e.to_string()))?;
+    let bytes = format.write_with(&answer?, cells)?;
     Ok(([(header::CONTENT_TYPE, format.media_type())], bytes).into_response())
 }
 
-fn read_request(headers: &HeaderMap, body: &Bytes) -> Result<(String, Option<String>), ApiError> {
+impl From<FormatError> for ApiError {
+    fn from(error: FormatError) -> Self {
+        match error.hint() {
+            Some(hint) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "format_limit", error.to_string()).hint(hint),
+            None => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "execution", error.to_string()),
+        }
+    }
+}
+
+fn read_request(headers: &HeaderMap, body: &Bytes) -> Result<SqlRequest, ApiError> {
     let bad = |message: String| ApiError::new(StatusCode::BAD_REQUEST, "bad_request", message);
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|t| t.to_str().ok()).unwrap_or("");
     // A client that says nothing, or sends curl's default, means the text itself unless it looks like JSON.
@@ -57,13 +72,13 @@ fn read_request(headers: &HeaderMap, body: &Bytes) -> Result<(String, Option<Str
         let hint = r#"send {"sql": "SELECT …", "format": "json"}"#;
         let request: SqlRequest =
             serde_json::from_slice(body).map_err(|e| bad(format!("the body is not a query: {e}")).hint(hint))?;
-        return Ok((request.sql, request.format));
+        return Ok(request);
     }
     let text = std::str::from_utf8(body).map_err(|e| bad(format!("the query is not UTF-8: {e}")))?;
     if text.trim().is_empty() {
         return Err(bad("the query is empty".to_owned()).hint("send the text of a SELECT as the body"));
     }
-    Ok((text.to_owned(), None))
+    Ok(SqlRequest { sql: text.to_owned(), format: None, spreadsheet: false })
 }
 
 fn choose_format(named: Option<String>, headers: &HeaderMap) -> Result<Format, ApiError> {
@@ -77,6 +92,8 @@ fn choose_format(named: Option<String>, headers: &HeaderMap) -> Result<Format, A
         ("text/csv", Format::Csv),
         ("application/vnd.apache.arrow.stream", Format::Arrow),
         ("application/vnd.apache.parquet", Format::Parquet),
+        ("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", Format::Xlsx),
+        ("application/x-ndjson", Format::Ndjson),
         ("text/plain", Format::Table),
     ];
     Ok(known.iter().find(|(media, _)| accept.contains(media)).map_or(Format::Json, |k| k.1))

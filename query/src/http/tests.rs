@@ -15,7 +15,8 @@ pub(super) async fn routes(queries: usize) -> (tempfile::TempDir, Arc<FakeWorker
     engine.snapshots().define(declared());
     let scrape = Arc::new(Scrape::new(engine.clone(), registry, metrics.clone(), 100));
     let promql = PromEngine::new(Arc::clone(&engine), prom_limits());
-    let endpoints = Endpoints { engine, promql, scrape, metrics, queries: Arc::new(Semaphore::new(queries)) };
+    let queries = QueryGate::new(queries, 1);
+    let endpoints = Endpoints { engine, promql, scrape, metrics, queries, checks: Checks::default() };
     (folder, workers, router(endpoints))
 }
 
@@ -57,7 +58,7 @@ async fn a_query_comes_as_text_or_json_and_answers_as_asked() {
     assert_eq!(post("/api/v1/sql?format=csv", vec![("accept", "application/json")], sql.to_owned()).await.2, csv);
     assert_eq!(post("/api/v1/sql", vec![("accept", "text/csv")], sql.to_owned()).await.2, csv);
     let (status, _, body) = post("/api/v1/sql?format=xml", vec![], sql.to_owned()).await;
-    assert_eq!((status, body.contains("one of table, csv, json, parquet, arrow")), (400, true), "{body}");
+    assert_eq!((status, body.contains("one of table, csv, json, ndjson, parquet, arrow, xlsx")), (400, true), "{body}");
 }
 
 #[tokio::test]
@@ -90,4 +91,30 @@ async fn a_body_that_is_too_large_is_refused_unread() {
     assert_eq!(status, 413);
     assert_eq!(send(&router, Method::GET, "/", &[], "").await.0, 200);
     assert!(send(&router, Method::GET, "/api/v1/tables", &[], "").await.2.contains("\"window_seconds\":10.0"));
+}
+
+#[tokio::test]
+async fn whoever_is_refused_is_told_when_to_come_again() {
+    let (_folder, _workers, router) = routes(0).await;
+    let request = Request::builder().method(Method::POST).uri("/api/v1/sql").body(Body::from("SELECT 1")).unwrap();
+    let response = router.oneshot(request).await.unwrap();
+    assert_eq!((response.status().as_u16(), response.headers()["retry-after"].to_str().unwrap()), (429, "1"));
+}
+
+#[tokio::test]
+async fn answers_come_as_spreadsheets_and_lines_too() {
+    let (_folder, _workers, router) = routes(1).await;
+    let (status, media_type, body) =
+        send(&router, Method::POST, "/api/v1/sql?format=ndjson", &[], "SELECT api, requests FROM calls").await;
+    assert_eq!(
+        (status, media_type.as_str(), body.as_str()),
+        (200, "application/x-ndjson", "{\"api\":\"orders\",\"requests\":1}\n")
+    );
+    let xlsx = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
+    let (status, media_type, body) =
+        send(&router, Method::POST, "/api/v1/sql", &[("accept", xlsx)], "SELECT 1 AS n").await;
+    assert_eq!((status, media_type.as_str(), body.starts_with("PK")), (200, xlsx, true));
+    let formula = "SELECT '=1+1' AS f";
+    let (_, _, body) = send(&router, Method::POST, "/api/v1/sql?format=csv&spreadsheet=true", &[], formula).await;
+    assert_eq!(body, "f\n'=1+1\n");
 }

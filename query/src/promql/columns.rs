@@ -4,7 +4,7 @@ use super::histogram::native;
 use super::metrics::Metric;
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array, StringArray};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Float64Type, TimestampMicrosecondType};
+use arrow::datatypes::{DataType, Decimal128Type, Float64Type, TimestampMicrosecondType};
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 use arrow::row::{RowConverter, SortField};
@@ -19,8 +19,10 @@ use tidewatch_promql::{Histogram, Increments, Labels, Selection, Series};
 pub struct Rows {
     series: Vec<Labels>,
     places: HashMap<Labels, usize>,
-    /// In milliseconds, not sorted.
+    /// In milliseconds, not sorted; several of one time are partials that are yet to be merged. In the units
+    /// of the table, which are whole numbers for what is added up: sums of them are exact.
     floats: Vec<Vec<(i64, f64)>>,
+    units: Units,
     histograms: Vec<Vec<(i64, Arc<Histogram>)>>,
     /// What was there before the first row; `None` for a series that begins with it.
     before: Vec<Option<Before>>,
@@ -32,12 +34,50 @@ struct Before {
     histogram: Option<Arc<Histogram>>,
 }
 
+/// What stored values are divided by, one after the other, to be those of the metric.
+#[derive(Debug, Clone, Copy)]
+struct Units {
+    /// Power of ten of decimal places.
+    decimals: f64,
+    /// That of the metric.
+    scale: f64,
+}
+
+impl Default for Units {
+    fn default() -> Self {
+        Self { decimals: 1.0, scale: 1.0 }
+    }
+}
+
+impl Units {
+    fn of(column: &DataType, metric: &Metric) -> Self {
+        let decimals = match (metric.state, column) {
+            (MeasureKind::Sum { .. }, DataType::Decimal128(_, places)) => 10f64.powi(i32::from(*places)),
+            _ => 1.0,
+        };
+        let scale = match metric.state {
+            MeasureKind::Min { value } | MeasureKind::Max { value } | MeasureKind::Last { value }
+                if value == ValueType::Timestamp =>
+            {
+                1.0
+            }
+            _ => metric.scale,
+        };
+        Self { decimals, scale }
+    }
+
+    fn apply(self, value: f64) -> f64 {
+        value / self.decimals / self.scale
+    }
+}
+
 /// Reads batches of time, labels and value, in this order.
 pub fn read_rows(batches: &[RecordBatch], metric: &Metric, selection: &Selection) -> Result<Rows, ArrowError> {
     let mut rows = Rows::default();
     let mut known: HashMap<Box<[u8]>, Option<usize>> = HashMap::new();
     let Some(first) = batches.first() else { return Ok(rows) };
     let count = metric.labels.len();
+    rows.units = Units::of(first.column(count + 1).data_type(), metric);
     let fields = (1..=count).map(|at| SortField::new(first.column(at).data_type().clone())).collect();
     let converter = RowConverter::new(fields)?;
     for batch in batches {
@@ -98,19 +138,39 @@ impl Values {
             MeasureKind::Min { value } | MeasureKind::Max { value } | MeasureKind::Last { value } => match value {
                 ValueType::Timestamp => {
                     let micros = cast(&cast(column, &tidewatch_engine::rollup::timestamp_type())?, &DataType::Int64)?;
-                    let micros = cast(&micros, &DataType::Float64)?;
-                    return Ok(Self::Floats(micros.as_primitive::<Float64Type>().unary(|us| us / 1e6)));
+                    cast(&micros, &DataType::Float64)?.as_primitive::<Float64Type>().unary(|us| us / 1e6)
                 }
                 ValueType::Boolean => {
                     cast(&cast(column, &DataType::Int64)?, &DataType::Float64)?.as_primitive::<Float64Type>().clone()
                 }
                 _ => cast(column, &DataType::Float64)?.as_primitive::<Float64Type>().clone(),
             },
-            _ => cast(column, &DataType::Float64)?.as_primitive::<Float64Type>().clone(),
+            state => match column.data_type() {
+                DataType::Decimal128(..) if matches!(state, MeasureKind::Sum { .. }) => {
+                    column.as_primitive::<Decimal128Type>().unary(|units| units as f64)
+                }
+                _ => cast(column, &DataType::Float64)?.as_primitive::<Float64Type>().clone(),
+            },
         };
-        let scale = metric.scale;
-        Ok(Self::Floats(if scale == 1.0 { floats } else { floats.unary(|value| value / scale) }))
+        Ok(Self::Floats(floats))
     }
+}
+
+/// Puts samples in order of time, and those of one time together.
+fn merge<V>(samples: &mut Vec<(i64, V)>, mut add: impl FnMut(&mut V, &V)) {
+    samples.sort_by_key(|(time_ms, _)| *time_ms);
+    samples.dedup_by(|next, kept| {
+        let is_same = next.0 == kept.0;
+        if is_same {
+            add(&mut kept.1, &next.1);
+        }
+        is_same
+    });
+}
+
+fn add_histogram(sum: &mut Arc<Histogram>, next: &Arc<Histogram>) {
+    // One layout for all states: it cannot fail.
+    let _ = Arc::make_mut(sum).add(next);
 }
 
 impl Rows {
@@ -138,6 +198,9 @@ impl Rows {
 
     /// Adds what was there before.
     pub fn after(mut self, before: Rows) -> Self {
+        if self.series.is_empty() {
+            self.units = before.units;
+        }
         for (place, labels) in before.series.into_iter().enumerate() {
             let at = self.of(labels);
             let known = self.before[at].get_or_insert_default();
@@ -152,32 +215,38 @@ impl Rows {
         self.series
     }
 
-    /// Samples as they are.
-    pub fn into_gauges(self, _metric: &Metric, selection: &Selection) -> Vec<Series> {
+    /// Samples as they are; of partials of one window what the measure makes of them.
+    pub fn into_gauges(self, metric: &Metric, selection: &Selection) -> Vec<Series> {
+        let units = self.units;
         let all = self.series.into_iter().zip(self.floats);
         all.filter(|(_, samples)| !samples.is_empty())
             .map(|(labels, mut samples)| {
-                samples.sort_by_key(|(time_ms, _)| *time_ms);
-                samples.dedup_by_key(|(time_ms, _)| *time_ms);
+                merge(&mut samples, |kept, next| match metric.state {
+                    MeasureKind::Min { .. } => *kept = kept.min(*next),
+                    MeasureKind::Max { .. } => *kept = kept.max(*next),
+                    _ => {}
+                });
                 samples.retain(|(time_ms, _)| *time_ms <= selection.end_ms);
-                let (times, values): (Vec<i64>, Vec<f64>) = samples.into_iter().unzip();
+                let (times, values): (Vec<i64>, Vec<f64>) =
+                    samples.into_iter().map(|(time_ms, value)| (time_ms, units.apply(value))).unzip();
                 Series::floats(labels, times, values)
             })
             .collect()
     }
 
     /// What each window brought, to be added up.
-    pub fn into_increments(self, metric: &Metric, _selection: &Selection) -> Vec<Series> {
-        let is_histogram = matches!(metric.state, MeasureKind::Hdr { .. });
+    pub fn into_increments(self, metric: &Metric) -> Vec<Series> {
+        let (is_histogram, units) = (matches!(metric.state, MeasureKind::Hdr { .. }), self.units);
         let mut all = Vec::with_capacity(self.series.len());
         for (((labels, mut floats), mut histograms), before) in
             self.series.into_iter().zip(self.floats).zip(self.histograms).zip(self.before)
         {
-            floats.sort_by_key(|(time_ms, _)| *time_ms);
-            histograms.sort_by_key(|(time_ms, _)| *time_ms);
+            merge(&mut floats, |sum, next| *sum += next);
+            merge(&mut histograms, add_histogram);
             let first_ms = floats.first().map(|f| f.0).into_iter().chain(histograms.first().map(|h| h.0)).min();
             let Some(from_ms) = (if before.is_some() { Some(i64::MIN) } else { first_ms }) else { continue };
-            let (times, values): (Vec<i64>, Vec<f64>) = floats.into_iter().unzip();
+            let (times, values): (Vec<i64>, Vec<f64>) =
+                floats.into_iter().map(|(time_ms, value)| (time_ms, units.apply(value))).unzip();
             let (histogram_times, histograms): (Vec<i64>, Vec<Arc<Histogram>>) = histograms.into_iter().unzip();
             let series = if is_histogram {
                 Series::histograms(labels, histogram_times, histograms)
@@ -192,13 +261,13 @@ impl Rows {
     /// Running totals: at the moments of an instant selector, or at the end of every window for a range.
     pub fn into_totals(self, metric: &Metric, selection: &Selection, width_us: i64) -> Vec<Series> {
         let moments = moments(selection, width_us);
-        let is_histogram = matches!(metric.state, MeasureKind::Hdr { .. });
+        let (is_histogram, units) = (matches!(metric.state, MeasureKind::Hdr { .. }), self.units);
         let mut all = Vec::with_capacity(self.series.len());
         for (((labels, mut floats), mut histograms), before) in
             self.series.into_iter().zip(self.floats).zip(self.histograms).zip(self.before)
         {
             floats.sort_by_key(|(time_ms, _)| *time_ms);
-            histograms.sort_by_key(|(time_ms, _)| *time_ms);
+            merge(&mut histograms, add_histogram);
             let is_known = before.is_some();
             let before = before.unwrap_or_default();
             if is_histogram {
@@ -217,8 +286,10 @@ impl Rows {
                     times.into_iter().zip(values).filter_map(|(time, value)| Some((time, value?))).unzip();
                 all.push(Series::histograms(labels, times, values));
             } else {
-                let (times, values) = running(&moments, &floats, is_known, before.float, |total, next| total + next);
-                all.push(Series::floats(labels, times, values));
+                let (times, mut totals) =
+                    running(&moments, &floats, is_known, before.float, |total, next| total + next);
+                totals.iter_mut().for_each(|total| *total = units.apply(*total));
+                all.push(Series::floats(labels, times, totals));
             }
         }
         all

@@ -1,8 +1,9 @@
 //! Which series and label values there are in a stretch of time.
 
-use super::read::series_within;
+use super::pushed::{self, Naming};
+use super::read::{count_within, series_within};
 use super::{Metric, PromEngine, PromError, named};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use tidewatch_promql::{Labels, Matcher};
 
 impl PromEngine {
@@ -29,12 +30,55 @@ impl PromEngine {
                     series_within(&self.engine, &snapshot, metric, matchers, (start_ms, end_ms), rows_max).await?,
                 );
             }
+            if self.has_pushed() {
+                for matchers in matchers {
+                    let within = (start_ms, end_ms);
+                    let limit = self.limits.samples_max;
+                    found.extend(
+                        pushed::series_within(&self.engine, &snapshot, Naming::Pushed, matchers, within, limit).await?,
+                    );
+                }
+            }
             Ok(found.into_iter().collect())
         };
         tokio::time::timeout(self.limits.timeout, within).await.map_err(|_| PromError::Timeout)?
     }
 
-    /// The values of a label, sorted. Names of metrics are those that are declared, whatever the time.
+    /// The label sets of all pushed series.
+    async fn pushed_series(&self, start_ms: i64, end_ms: i64) -> Result<Vec<Labels>, PromError> {
+        if !self.has_pushed() {
+            return Ok(Vec::new());
+        }
+        let within = async {
+            let snapshot = self.snapshot(std::iter::empty()).await?;
+            let (within, limit) = ((start_ms, end_ms), self.limits.samples_max);
+            Ok(pushed::series_within(&self.engine, &snapshot, Naming::Pushed, &[], within, limit).await?)
+        };
+        tokio::time::timeout(self.limits.timeout, within).await.map_err(|_| PromError::Timeout)?
+    }
+
+    /// The label sets of one metric of every rollup that has a label, and of all pushed series: all metrics of a
+    /// rollup have the same series.
+    async fn series_with(&self, label: &str, start_ms: i64, end_ms: i64) -> Result<Vec<Labels>, PromError> {
+        let within = async {
+            let (all, mut rollups) = (self.metrics(), BTreeSet::new());
+            let has = |metric: &&Metric| metric.labels.iter().any(|(name, _)| name == label);
+            let wanted: Vec<&Metric> =
+                all.values().filter(has).filter(|metric| rollups.insert(metric.rollup.as_str())).collect();
+            let snapshot = self.snapshot(wanted.iter().copied()).await?;
+            let mut found = Vec::new();
+            for metric in wanted {
+                let (within, rows_max) = ((start_ms, end_ms), self.limits.samples_max);
+                found.extend(series_within(&self.engine, &snapshot, metric, &[], within, rows_max).await?);
+            }
+            Ok::<_, PromError>(found)
+        };
+        let found = tokio::time::timeout(self.limits.timeout, within).await.map_err(|_| PromError::Timeout)??;
+        Ok([found, self.pushed_series(start_ms, end_ms).await?].concat())
+    }
+
+    /// The values of a label, sorted. Names of metrics are those that are declared, whatever the time, and
+    /// those that were pushed in it.
     ///
     /// # Errors
     /// See [`PromError`].
@@ -46,11 +90,46 @@ impl PromEngine {
         end_ms: i64,
     ) -> Result<BTreeSet<String>, PromError> {
         if label == "__name__" && matchers.is_empty() {
-            return Ok(self.metrics().into_keys().collect());
+            let mut names: BTreeSet<String> = self.metrics().into_keys().collect();
+            for labels in self.pushed_series(start_ms, end_ms).await? {
+                names.insert(labels.metric_name().to_owned());
+            }
+            return Ok(names);
         }
-        let every = [Vec::new()];
-        let series = self.series(if matchers.is_empty() { &every } else { matchers }, start_ms, end_ms).await?;
+        let series = match matchers.is_empty() {
+            true => self.series_with(label, start_ms, end_ms).await?,
+            false => self.series(matchers, start_ms, end_ms).await?,
+        };
         Ok(series.iter().map(|labels| labels.get(label)).filter(|v| !v.is_empty()).map(str::to_owned).collect())
+    }
+
+    /// How many series of every metric counted something between two moments, milliseconds since the epoch.
+    ///
+    /// # Errors
+    /// See [`PromError`].
+    pub async fn series_counts(&self, start_ms: i64, end_ms: i64) -> Result<Vec<(String, u64)>, PromError> {
+        let within = async {
+            let all = self.metrics();
+            let snapshot = self.snapshot(all.values()).await?;
+            // All metrics of a rollup have the same series.
+            let mut of_rollup: BTreeMap<&str, u64> = BTreeMap::new();
+            let mut counts = Vec::with_capacity(all.len());
+            for metric in all.values() {
+                let count = match of_rollup.get(metric.rollup.as_str()) {
+                    Some(count) => *count,
+                    None => count_within(&self.engine, &snapshot, metric, (start_ms, end_ms)).await?,
+                };
+                of_rollup.insert(&metric.rollup, count);
+                counts.push((metric.name.clone(), count));
+            }
+            Ok::<_, PromError>(counts)
+        };
+        let counts = tokio::time::timeout(self.limits.timeout, within).await.map_err(|_| PromError::Timeout)??;
+        let mut counts: BTreeMap<String, u64> = counts.into_iter().collect();
+        for labels in self.pushed_series(start_ms, end_ms).await? {
+            *counts.entry(labels.metric_name().to_owned()).or_default() += 1;
+        }
+        Ok(counts.into_iter().collect())
     }
 
     /// The names of the labels, sorted.
@@ -65,7 +144,11 @@ impl PromEngine {
     ) -> Result<BTreeSet<String>, PromError> {
         if matchers.is_empty() {
             let labels = self.metrics().into_values().flat_map(|m| m.labels.into_iter().map(|(label, _)| label));
-            return Ok(labels.chain(["__name__".to_owned()]).collect());
+            let mut names: BTreeSet<String> = labels.chain(["__name__".to_owned()]).collect();
+            for labels in self.pushed_series(start_ms, end_ms).await? {
+                names.extend(labels.iter().map(|label| label.name.to_string()));
+            }
+            return Ok(names);
         }
         let series = self.series(matchers, start_ms, end_ms).await?;
         Ok(series.iter().flat_map(|labels| labels.iter().map(|label| label.name.to_string())).collect())

@@ -7,9 +7,12 @@
 //! | `hdr` | `<rollup>_<measure>` | native histogram |
 //! | `min`, `max`, `avg`, `last`, `approx_distinct` | `<rollup>_<measure>` | gauge: that of the newest closed window |
 //!
+//! | `samples` | `<rollup>_<measure>` | gauge: every sample as it came |
+//!
 //! Durations become seconds: `duration_ms` is `duration_seconds`. Instants become
 //! `…_timestamp_seconds`. Texts have no number and so no metric.
 
+use super::pushed::is_pushed;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use tidewatch_engine::rollup::{DIGESTS, MeasureKind, OTHER_SERIES, RollupSchema, ValueType};
@@ -62,7 +65,7 @@ pub struct Metric {
 /// All metrics of some rollups, by name. Of two that would have one name, that of the first rollup stays.
 pub fn metrics<'r>(rollups: impl IntoIterator<Item = &'r RollupSchema>) -> BTreeMap<String, Metric> {
     let mut metrics = BTreeMap::new();
-    let windowed = rollups.into_iter().filter(|r| r.pane_us.is_some() && r.name != DIGESTS);
+    let windowed = rollups.into_iter().filter(|r| r.pane_us.is_some() && r.name != DIGESTS && !is_pushed(r));
     for metric in windowed.flat_map(metrics_of) {
         metrics.entry(metric.name.clone()).or_insert(metric);
     }
@@ -81,11 +84,15 @@ fn metrics_of(rollup: &RollupSchema) -> impl Iterator<Item = Metric> + '_ {
             MeasureKind::Last { value } if is_number(value) => (Kind::Gauge, "Newest value"),
             MeasureKind::Avg { .. } => (Kind::Gauge, "Mean"),
             MeasureKind::Distinct => (Kind::Gauge, "Distinct values"),
+            MeasureKind::Samples => (Kind::Gauge, "Samples"),
             MeasureKind::Min { .. } | MeasureKind::Max { .. } | MeasureKind::Last { .. } => return None,
         };
         let counts_things = matches!(measure.kind, MeasureKind::Count | MeasureKind::Distinct);
-        let (stem, scale) =
-            if counts_things { (Cow::Borrowed(measure.name.as_str()), 1.0) } else { base_unit(&measure.name) };
+        let (stem, scale) = if counts_things || measure.kind == MeasureKind::Samples {
+            (Cow::Borrowed(measure.name.as_str()), 1.0)
+        } else {
+            base_unit(&measure.name)
+        };
         let suffix = match (kind, measure.kind) {
             (Kind::Counter, _) => "_total",
             (_, MeasureKind::Min { value } | MeasureKind::Max { value } | MeasureKind::Last { value })

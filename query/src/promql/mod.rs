@@ -10,20 +10,25 @@ mod discover;
 mod error;
 mod histogram;
 pub(crate) mod metrics;
+mod pushed;
 mod read;
 mod width;
 
 pub use error::PromError;
 pub use metrics::{Kind, Metric, metrics};
+pub(crate) use pushed::is_pushed;
 
 use crate::snapshot::Snapshot;
 use crate::sql::SqlEngine;
-use std::collections::{BTreeMap, BTreeSet};
+use pushed::Naming;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tidewatch_engine::samples::SAMPLES;
+use tidewatch_engine::samples::metadata::MetadataBook;
 pub use tidewatch_promql::Options;
-use tidewatch_promql::{Answer, Interrupt, Limits, Matcher, Plan};
+use tidewatch_promql::{Answer, Interrupt, Labels, Limits, Matcher, Plan};
 
 /// What one query may cost.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,6 +48,7 @@ pub struct PromLimits {
 pub struct PromEngine {
     engine: Arc<SqlEngine>,
     limits: PromLimits,
+    metadata: Arc<MetadataBook>,
 }
 
 /// Tells an evaluation to stop when nobody waits for it any more.
@@ -57,7 +63,17 @@ impl Drop for StopOnDrop {
 impl PromEngine {
     /// Answers from the snapshots of `engine`.
     pub fn new(engine: Arc<SqlEngine>, limits: PromLimits) -> Self {
-        Self { engine, limits }
+        Self { engine, limits, metadata: Arc::default() }
+    }
+
+    /// Tells of pushed metrics what their senders say.
+    pub fn with_metadata(self, metadata: Arc<MetadataBook>) -> Self {
+        Self { metadata, ..self }
+    }
+
+    /// What senders say about pushed metrics.
+    pub fn metadata(&self) -> &MetadataBook {
+        &self.metadata
     }
 
     /// The limits of every query.
@@ -70,7 +86,7 @@ impl PromEngine {
         self.engine.now_us().div_euclid(1000)
     }
 
-    /// All metrics there are, by name.
+    /// All metrics of rollups, by name. Which ones are pushed depends on the time, see [`Self::label_values`].
     pub fn metrics(&self) -> BTreeMap<String, Metric> {
         metrics(self.engine.snapshots().definitions().rollups())
     }
@@ -87,12 +103,19 @@ impl PromEngine {
     async fn evaluate(&self, plan: Plan) -> Result<Answer, PromError> {
         let all = self.metrics();
         let wanted: Vec<Vec<&Metric>> = plan.selections().iter().map(|s| named(&all, &s.matchers)).collect();
+        let has_pushed = self.has_pushed();
         let snapshot = self.snapshot(wanted.iter().flatten().copied()).await?;
         let mut lists = Vec::with_capacity(wanted.len());
         for (selection, metrics) in plan.selections().iter().zip(wanted) {
             let mut series = Vec::new();
             for metric in metrics {
                 series.extend(read::read(&self.engine, &snapshot, metric, selection, self.limits.samples_max).await?);
+            }
+            if has_pushed {
+                let limit = self.limits.samples_max;
+                let pushed = pushed::read(&self.engine, &snapshot, Naming::Pushed, selection, limit).await?;
+                let known: HashSet<Labels> = series.iter().map(|s| s.labels.clone()).collect();
+                series.extend(pushed.into_iter().filter(|s| !known.contains(&s.labels)));
             }
             lists.push(series);
         }
@@ -109,8 +132,14 @@ impl PromEngine {
         Ok(answer?)
     }
 
+    /// Are there samples that others push?
+    fn has_pushed(&self) -> bool {
+        self.engine.snapshots().definitions().rollups().any(pushed::is_pushed)
+    }
+
     async fn snapshot(&self, metrics: impl Iterator<Item = &Metric>) -> Result<Snapshot, PromError> {
-        let tables: BTreeSet<String> = metrics.map(|m| m.rollup.clone()).collect();
+        let pushed = self.has_pushed().then(|| SAMPLES.to_owned());
+        let tables: BTreeSet<String> = metrics.map(|m| m.rollup.clone()).chain(pushed).collect();
         let tables: Vec<String> = tables.into_iter().collect();
         self.engine.snapshots().take(&tables).await.map_err(|error| PromError::Unavailable(error.to_string()))
     }

@@ -6,14 +6,17 @@
 
 use super::columns::{Rows, read_rows};
 use super::metrics::{Kind, Metric};
+use super::pushed::{self, Naming};
 use super::width::{Width, choose};
 use crate::snapshot::{Snapshot, SnapshotTable};
 use crate::sql::{SqlEngine, SqlError};
-use arrow::datatypes::DataType;
+use crate::table::Shape;
+use arrow::array::AsArray;
+use arrow::datatypes::{DataType, Int64Type};
 use datafusion::common::ScalarValue;
 use datafusion::error::Result;
 use datafusion::functions::datetime::expr_fn::date_bin;
-use datafusion::functions_aggregate::expr_fn::sum;
+use datafusion::functions_aggregate::expr_fn::{count, sum};
 use datafusion::logical_expr::{Expr, ident};
 use datafusion::prelude::{DataFrame, lit};
 use tidewatch_engine::rollup::{MeasureKind, RollupSchema, WINDOW_START};
@@ -42,6 +45,9 @@ pub async fn read(
     if !can_match(metric, selection) {
         return Ok(Vec::new());
     }
+    if metric.state == MeasureKind::Samples {
+        return pushed::read(engine, snapshot, Naming::Of(metric), selection, rows_max).await;
+    }
     let is_total = metric.kind != Kind::Gauge;
     let width = if is_total { choose(rollup, &table.boundaries, selection) } else { Width::finest(rollup) };
     // Windows that end after the left end of the first range, up to the last moment.
@@ -56,11 +62,7 @@ pub async fn read(
         matches!(selection.hints.function, Some(Func::Rate | Func::Increase)) && selection.hints.range_ms > 0;
     let before = if is_sum_of_range { ask.quiet(from).await? } else { ask.totals(from).await? };
     let rows = rows.after(before);
-    Ok(if is_sum_of_range {
-        rows.into_increments(metric, selection)
-    } else {
-        rows.into_totals(metric, selection, width.us())
-    })
+    Ok(if is_sum_of_range { rows.into_increments(metric) } else { rows.into_totals(metric, selection, width.us()) })
 }
 
 /// A label that the metric does not have counts as empty.
@@ -85,7 +87,13 @@ struct Ask<'a> {
 impl Ask<'_> {
     /// What every window brought: its end, the dimensions, the value.
     async fn windows(&self, width: Width, from: i64, to: i64) -> std::result::Result<Rows, SqlError> {
-        self.rows(|frame| {
+        // Partials of one window are put together with the samples of their series, which is less work than a
+        // merge by all dimensions. An average or a newest value is not to be had from partials alone.
+        let shape = match self.metric.state {
+            MeasureKind::Avg { .. } | MeasureKind::Last { .. } | MeasureKind::Distinct => Shape::Windows,
+            _ => Shape::Partials,
+        };
+        self.rows(shape, |frame| {
             let frame = self.matching(frame)?.filter(at_or_after(from).and(ident(WINDOW_START).lt(instant(to))))?;
             match width {
                 Width::AsKept { .. } => {
@@ -108,7 +116,7 @@ impl Ask<'_> {
 
     /// What was counted before `us`, for each series.
     async fn totals(&self, us: i64) -> std::result::Result<Rows, SqlError> {
-        self.rows(|frame| {
+        self.rows(Shape::Windows, |frame| {
             let frame = self.matching(frame)?.filter(ident(WINDOW_START).lt(instant(us)))?;
             let frame = frame.aggregate(self.dimensions(), vec![self.merged().alias("v")])?;
             frame.select([vec![lit(instant_value(us)).alias("t")], self.labels(), vec![ident("v")]].concat())
@@ -123,7 +131,7 @@ impl Ask<'_> {
 
     /// The series that have a window of which the condition holds, without a value.
     async fn present(&self, condition: Expr, us: i64) -> std::result::Result<Rows, SqlError> {
-        self.rows(|frame| {
+        self.rows(Shape::Windows, |frame| {
             let frame = self.matching(frame)?.filter(condition)?.select(self.dimensions())?.distinct()?;
             frame.select(
                 [vec![lit(instant_value(us)).alias("t")], self.labels(), vec![lit(ScalarValue::Null).alias("v")]]
@@ -133,8 +141,12 @@ impl Ask<'_> {
         .await
     }
 
-    async fn rows(&self, build: impl FnOnce(DataFrame) -> Result<DataFrame>) -> std::result::Result<Rows, SqlError> {
-        let answer = self.engine.over(self.snapshot, &self.rollup.name, build, self.rows_max).await?;
+    async fn rows(
+        &self,
+        shape: Shape,
+        build: impl FnOnce(DataFrame) -> Result<DataFrame>,
+    ) -> std::result::Result<Rows, SqlError> {
+        let answer = self.engine.over(self.snapshot, &self.rollup.name, shape, build, self.rows_max).await?;
         read_rows(&answer.batches, self.metric, self.selection).map_err(|e| SqlError::Execution(e.to_string()))
     }
 
@@ -216,4 +228,29 @@ pub async fn series_within(
         .present(ident(WINDOW_END).gt(instant(from)).and(ident(WINDOW_START).lt_eq(instant(to))), to)
         .await?
         .into_labels())
+}
+
+/// How many label sets of one metric counted something between two moments, milliseconds, inclusive.
+///
+/// # Errors
+/// See [`SqlError`].
+pub async fn count_within(
+    engine: &SqlEngine,
+    snapshot: &Snapshot,
+    metric: &Metric,
+    (start_ms, end_ms): (i64, i64),
+) -> std::result::Result<u64, SqlError> {
+    if !snapshot.tables.contains_key(&metric.rollup) {
+        return Ok(0);
+    }
+    let build = |frame: DataFrame| {
+        let (from, to) = (start_ms.saturating_mul(1000), end_ms.saturating_mul(1000));
+        let dimensions: Vec<Expr> = metric.labels.iter().map(|(_, column)| ident(column)).collect();
+        let frame = frame.filter(ident(WINDOW_END).gt(instant(from)).and(ident(WINDOW_START).lt_eq(instant(to))))?;
+        frame.select(dimensions)?.distinct()?.aggregate(vec![], vec![count(lit(1)).alias("series")])
+    };
+    let answer = engine.over(snapshot, &metric.rollup, Shape::Partials, build, 1).await?;
+    let counted = answer.batches.first().filter(|batch| batch.num_rows() == 1);
+    let counted = counted.and_then(|batch| batch.column(0).as_primitive_opt::<Int64Type>());
+    Ok(counted.map_or(0, |column| column.value(0).unsigned_abs()))
 }

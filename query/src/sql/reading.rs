@@ -4,6 +4,7 @@ use super::{SqlEngine, SqlError, register_tables};
 use crate::definitions::Needs;
 use crate::session;
 use crate::snapshot::Snapshot;
+use crate::system::{self, SystemTable};
 use datafusion::config::Dialect;
 use datafusion::execution::SessionState;
 use datafusion::execution::context::SQLOptions;
@@ -12,11 +13,24 @@ use datafusion::sql::parser::Statement;
 
 /// A query that was read and waits for its tables.
 pub(super) struct Reading {
-    context: SessionContext,
-    state: SessionState,
-    statement: Statement,
+    pub context: SessionContext,
+    pub state: SessionState,
+    pub statement: Statement,
     /// What it reads.
     pub needs: Needs,
+    /// Tables of the schema `system` that it names.
+    pub system: Vec<SystemTable>,
+    /// Are all names asked for?
+    pub is_catalogue: bool,
+    /// Of the definitions that it was read by.
+    pub generation: u64,
+}
+
+impl Reading {
+    /// The query without its comments and white space.
+    pub fn text(&self) -> String {
+        self.statement.to_string()
+    }
 }
 
 impl SqlEngine {
@@ -24,20 +38,31 @@ impl SqlEngine {
     pub(super) async fn read(&self, context: SessionContext, sql: &str, now_us: i64) -> Result<Reading, SqlError> {
         let state = session::state_at(&context, now_us).map_err(|e| self.explain(e, &[]))?;
         let statement = state.sql_to_statement(sql, &Dialect::PostgreSQL).map_err(|e| self.explain(e, &[]))?;
+        if let Statement::CopyTo(_) = statement {
+            return Err(SqlError::Query {
+                message: "COPY writes files, which only the command line does".to_owned(),
+                hint: Some("ask in the format that you want, as in POST /api/v1/sql?format=xlsx, or run `tidewatch sql \"COPY …\"`".to_owned()),
+            });
+        }
         let references = state.resolve_table_references(&statement).map_err(|e| self.explain(e, &[]))?;
         // What the catalogue of tables shows is what is registered.
-        let names: Vec<String> = match references.iter().any(|r| r.schema() == Some("information_schema")) {
+        let is_catalogue = references.iter().any(|r| r.schema() == Some("information_schema"));
+        let (of_system, others): (Vec<_>, Vec<_>) = references.iter().partition(|r| r.schema() == Some(system::SCHEMA));
+        let names: Vec<String> = match is_catalogue {
             true => self.names().await?,
-            false => references.iter().map(|r| r.table().to_owned()).collect(),
+            false => others.iter().map(|r| r.table().to_owned()).collect(),
         };
-        let needs = self.snapshots.definitions().needs(&names);
-        Ok(Reading { context, state, statement, needs })
+        let system = of_system.iter().filter_map(|r| SystemTable::named(r.table())).collect();
+        let (definitions, generation) = self.snapshots.generation();
+        let needs = definitions.needs(&names);
+        Ok(Reading { context, state, statement, needs, system, is_catalogue, generation })
     }
 
     /// Plans a query over a snapshot of the tables that it needs.
     pub(super) async fn plan(&self, reading: Reading, snapshot: &Snapshot) -> Result<DataFrame, SqlError> {
-        let Reading { context, state, statement, needs } = reading;
+        let Reading { context, state, statement, needs, system, is_catalogue, .. } = reading;
         register_tables(&context, snapshot).map_err(|e| self.explain(e, &[]))?;
+        self.register_system(&context, &system, is_catalogue).await?;
         for view in &needs.views {
             view.register(&context, &state).await.map_err(|e| match self.explain(e, &[]) {
                 SqlError::Query { message, hint } => {

@@ -1,5 +1,9 @@
-use crate::testing::{FakeWorkers, Partial, commit, csv, engine, store};
+use super::{SqlEngine, SqlLimits};
+use crate::session::Now;
+use crate::snapshot::Snapshots;
+use crate::testing::{FakePiece, FakeWorkers, Partial, commit, csv, engine, store};
 use std::sync::Arc;
+use std::time::Duration;
 
 #[tokio::test]
 async fn only_reading_is_allowed() {
@@ -61,4 +65,67 @@ async fn now_is_the_moment_that_the_engine_is_told() {
     let engine = engine(&store, Arc::new(FakeWorkers::default()));
     let sql = "SELECT now() = TIMESTAMP '2026-03-14T12:00:00Z' AND (SELECT now()) = now() AND current_date = DATE '2026-03-14'";
     assert_eq!(csv(&engine, sql).await, "true\n");
+}
+
+#[tokio::test]
+async fn an_explanation_says_which_files_are_read() {
+    let (_folder, store) = store();
+    commit(&store, -1, 4, &[Partial(0, Some("orders"), &[10], &["a"])]).await;
+    commit(&store, 4, 9, &[Partial(10, Some("orders"), &[10], &["a"]), Partial(10, Some("auth"), &[10], &["a"])]).await;
+    let workers = Arc::new(FakeWorkers::default());
+    *workers.pieces.lock().unwrap() = vec![FakePiece::of(9, 12, &[Partial(20, Some("new"), &[1], &[])])];
+    let engine = engine(&store, workers);
+    let select = "SELECT sum(requests) FROM calls WHERE window_start >= TIMESTAMP '1970-01-01T00:00:10Z'";
+    let text = csv(&engine, &format!("EXPLAIN {select}")).await;
+    assert!(text.starts_with("reads,\"calls in windows of 10s: 1 of 2 files, "), "{text}");
+    assert!(text.contains(" bytes, 2 rows\ncalls: 1 rows in memory, not committed yet\""), "{text}");
+    assert!(text.contains("logical_plan") && text.contains("physical_plan"), "{text}");
+    let text = csv(&engine, &format!("EXPLAIN ANALYZE {select}")).await;
+    assert!(text.contains("reads,") && text.contains("output_rows=1"), "{text}");
+    let text = csv(&engine, "EXPLAIN SELECT 1").await;
+    assert!(text.starts_with("reads,no table\n"), "{text}");
+}
+
+#[tokio::test]
+async fn files_are_written_by_the_command_line_only() {
+    let (_folder, store) = store();
+    let engine = engine(&store, Arc::new(FakeWorkers::default()));
+    let error = engine.query("COPY (SELECT 1) TO 'x.csv'").await.unwrap_err();
+    assert!(error.code() == "bad_query" && error.hint().unwrap().contains("format=xlsx"), "{error}");
+}
+
+fn limited(store: &tidewatch_storage::Store, limits: SqlLimits) -> SqlEngine {
+    let snapshots = Snapshots::new(store.clone(), Arc::new(FakeWorkers::default()));
+    SqlEngine::new(snapshots, limits, Now::fixed(0))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_does_not_fit_into_memory_goes_to_disk_and_no_further_than_allowed() {
+    let (folder, store) = store();
+    let limits = engine(&store, Arc::new(FakeWorkers::default())).limits();
+    let small = SqlLimits { memory_bytes_max: 8 << 20, timeout: Duration::from_secs(120), ..limits };
+    let sort = "SELECT max(length(pad) + r) FROM (SELECT pad, row_number() OVER (ORDER BY x) AS r FROM (SELECT (v * 7919) % 1000003 AS x, repeat('y', 100) AS pad FROM generate_series(1, 200000) AS g(v)))";
+    let groups = "SELECT count(*), sum(n) FROM (SELECT concat(repeat('k', 100), v % 60000) AS k, count(*) AS n FROM generate_series(1, 120000) AS g(v) GROUP BY 1)";
+    let spill = folder.path().join("spill");
+    let spilling = limited(&store, small).with_spill_folder(Some(spill.clone()));
+    assert_eq!(csv(&spilling, sort).await, "200100\n");
+    assert_eq!(csv(&spilling, groups).await, "60000,120000\n");
+    assert!(spill.is_dir(), "the folder of the settings was used");
+    assert_eq!(std::fs::read_dir(&spill).unwrap().count(), 0, "and is left empty");
+    for spill_bytes_max in [0, 1 << 20] {
+        let engine = limited(&store, SqlLimits { spill_bytes_max, ..small });
+        let error = engine.query(sort).await.unwrap_err();
+        assert_eq!(error.code(), "memory_limit", "{spill_bytes_max}: {error}");
+        assert!(error.hint().unwrap().contains("sql.spill_bytes_max"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_query_that_takes_too_long_is_stopped() {
+    let (_folder, store) = store();
+    let limits = engine(&store, Arc::new(FakeWorkers::default())).limits();
+    let engine = limited(&store, SqlLimits { timeout: Duration::from_millis(300), ..limits });
+    let endless =
+        "SELECT count(*) FROM generate_series(1, 10000000) a(x), generate_series(1, 1000000) b(y) WHERE x + y = -1";
+    assert_eq!(engine.query(endless).await.unwrap_err().code(), "timeout");
 }

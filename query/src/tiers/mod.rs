@@ -5,6 +5,8 @@
 //!     what is asked of window_start on the way ─▶ widest width and range ─▶ segments of tiers
 //! ```
 //!
+//! What merges states anyway gets the partials of each window as they are stored, not merged before.
+//!
 //! A rule of DataFusion's optimizer, the first: views are expanded by then, and `now()` has its value. It
 //! looks at plans only, and what it does not understand is answered in the finest width.
 
@@ -13,8 +15,9 @@ mod need;
 mod zone;
 
 pub use cut::{Segment, segments};
+pub(crate) use need::Folding;
 
-use crate::table::RollupTable;
+use crate::table::{RollupTable, Shape};
 use datafusion::common::Result;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::datasource::source_as_provider;
@@ -22,18 +25,19 @@ use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, TableScan};
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 use datafusion::prelude::SessionContext;
-use need::{Folding, Need, need};
+use need::{Need, need};
 use std::sync::Arc;
 
 /// Lets a session choose tiers.
 pub fn install(context: &SessionContext) {
-    install_rule(context, ChooseTiers { is_fine: false });
+    install_first(context, Arc::new(ChooseTiers { is_fine: false }));
 }
 
-fn install_rule(context: &SessionContext, rule: ChooseTiers) {
+/// Puts a rule before all others of the optimizer.
+pub(crate) fn install_first(context: &SessionContext, rule: Arc<dyn OptimizerRule + Send + Sync>) {
     let state = context.state_ref();
     let mut state = state.write();
-    let mut rules: Vec<Arc<dyn OptimizerRule + Send + Sync>> = vec![Arc::new(rule)];
+    let mut rules = vec![rule];
     rules.extend(state.optimizers().iter().cloned());
     *state = SessionStateBuilder::new_from_existing(state.clone()).with_optimizer_rules(rules).build();
 }
@@ -70,6 +74,27 @@ impl OptimizerRule for ChooseTiers {
     }
 }
 
+/// The table at the end of a chain of nodes that keep rows apart, and an aggregate above it perhaps, with all
+/// of these nodes.
+pub(crate) fn chain_of(plan: &LogicalPlan) -> Option<(&TableScan, Vec<&LogicalPlan>)> {
+    let scan = match plan {
+        LogicalPlan::Aggregate(aggregate) => scan_of(&aggregate.input)?,
+        other => scan_of(other)?,
+    };
+    let (mut nodes, mut at) = (vec![plan], plan);
+    while let [below] = at.inputs().as_slice() {
+        nodes.push(below);
+        at = below;
+    }
+    Some((scan, nodes))
+}
+
+/// The windows of a table that such a chain asks for: they start in `[from, to)`, microseconds since the epoch.
+pub(crate) fn asked_of(chain: &LogicalPlan, table: &RollupTable, folding: &Folding) -> (Option<i64>, Option<i64>) {
+    let need = need(chain, table, folding);
+    (need.from, need.to)
+}
+
 /// The table at the end of a chain of nodes that keep rows apart.
 fn scan_of(plan: &LogicalPlan) -> Option<&TableScan> {
     match plan {
@@ -84,13 +109,14 @@ fn scan_of(plan: &LogicalPlan) -> Option<&TableScan> {
 fn rows(table: &RollupTable, need: &Need, is_fine: bool) -> Result<LogicalPlan> {
     let (tiers, boundaries) = (table.tiers(), table.boundaries());
     if is_fine {
-        return table.finest();
+        return table.finest(Shape::Windows);
     }
     let coarsest = match need.grain_us {
         Some(grain) => tiers.iter().rposition(|t| grain % t.pane_us == 0).unwrap_or(0),
         None => 0,
     };
-    table.plan(&segments(tiers, boundaries, coarsest, need.from, need.to))
+    let shape = if need.partials { Shape::Partials } else { table.shape() };
+    table.plan(&segments(tiers, boundaries, coarsest, need.from, need.to), shape)
 }
 
 /// The rows under the name, and with the columns, of the scan.

@@ -1,7 +1,7 @@
 //! What a query asks of the windows of a table: how wide they may be, and over which time.
 
 use super::zone::{ANY_ZONE_US, gcd, grain_us};
-use crate::table::RollupTable;
+use crate::table::{COMPUTED, RollupTable};
 use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Column, DFSchema, ScalarValue};
@@ -24,20 +24,24 @@ pub(super) struct Need {
     pub(super) from: Option<i64>,
     /// Windows that start then or later are not asked for.
     pub(super) to: Option<i64>,
+    /// Partials of one window give the same answer as the window: what is above merges states by keys that
+    /// all of them share, and a merge of its own would only be work.
+    pub(super) partials: bool,
 }
 
 /// Computes what is constant in one query.
-pub(super) struct Folding(ExprSimplifier);
+pub(crate) struct Folding(ExprSimplifier);
 
 impl Folding {
-    pub(super) fn new(config: &dyn OptimizerConfig) -> Self {
+    pub(crate) fn new(config: &dyn OptimizerConfig) -> Self {
         let context = SimplifyContext::builder()
             .with_config_options(config.options())
             .with_query_execution_start_time(config.query_execution_start_time());
         Self(ExprSimplifier::new(context.build()))
     }
 
-    fn constant(&self, expr: &Expr) -> Option<ScalarValue> {
+    /// The value of an expression without columns.
+    pub(crate) fn constant(&self, expr: &Expr) -> Option<ScalarValue> {
         if let Expr::Literal(value, _) = expr {
             return Some(value.clone());
         }
@@ -72,6 +76,8 @@ enum Class {
     Window(Zone),
     /// What clocks show at the start of the window, in zones that change by multiples of this.
     Local(i64),
+    /// Anything else that all partials of a window share.
+    Time,
     /// One column of the state of a measure, as it is.
     State(State),
     /// Anything else.
@@ -96,24 +102,28 @@ enum State {
 
 /// What a chain of nodes that ends in the scan of `table` asks of it. `top` is its upper end.
 pub(super) fn need(top: &LogicalPlan, table: &RollupTable, folding: &Folding) -> Need {
-    let mut analysis = Analysis { folding, grain_us: 0, is_understood: true, from: None, to: None };
+    let mut analysis = Analysis { folding, grain_us: 0, is_understood: true, is_by_key: true, from: None, to: None };
     match top {
         LogicalPlan::Aggregate(aggregate) => {
             let classes = analysis.node(&aggregate.input, table);
             let schema = aggregate.input.schema();
             let scope = Scope { schema, classes: &classes };
-            let groups = aggregate.group_expr.iter().all(|g| analysis.group(g, &scope));
-            let merges = aggregate.aggr_expr.iter().all(|a| analysis.merges(a, &scope));
-            analysis.is_understood &= groups && merges;
+            aggregate.group_expr.iter().for_each(|g| analysis.group(g, &scope));
+            for aggregate in &aggregate.aggr_expr {
+                let merges = analysis.merges(aggregate, &scope);
+                analysis.is_understood &= merges;
+                analysis.is_by_key &= merges;
+            }
         }
         other => {
             analysis.node(other, table);
             // Rows that are not merged are seen as they are.
             analysis.is_understood = false;
+            analysis.is_by_key = false;
         }
     }
     let grain_us = analysis.is_understood.then_some(analysis.grain_us);
-    Need { grain_us, from: analysis.from, to: analysis.to }
+    Need { grain_us, from: analysis.from, to: analysis.to, partials: analysis.is_by_key }
 }
 
 struct Scope<'a> {
@@ -125,7 +135,10 @@ struct Scope<'a> {
 struct Analysis<'a> {
     folding: &'a Folding,
     grain_us: i64,
+    /// Wider windows would do.
     is_understood: bool,
+    /// Partials would do.
+    is_by_key: bool,
     from: Option<i64>,
     to: Option<i64>,
 }
@@ -142,6 +155,7 @@ impl Analysis<'_> {
                     self.filter(filter, &scope);
                 }
                 self.is_understood &= scan.fetch.is_none();
+                self.is_by_key &= scan.fetch.is_none();
                 classes
             }
             LogicalPlan::SubqueryAlias(alias) => self.node(&alias.input, table),
@@ -158,6 +172,7 @@ impl Analysis<'_> {
             }
             _ => {
                 self.is_understood = false;
+                self.is_by_key = false;
                 vec![Class::Mixed; plan.schema().fields().len()]
             }
         }
@@ -166,7 +181,7 @@ impl Analysis<'_> {
     fn filter(&mut self, predicate: &Expr, scope: &Scope<'_>) {
         for part in split_conjunction(predicate) {
             if !self.range(part, scope) {
-                self.is_understood &= self.class(part, scope) == Class::Free;
+                self.key(part, scope);
             }
         }
     }
@@ -219,11 +234,18 @@ impl Analysis<'_> {
         matches!(expr, Expr::Column(_) | Expr::Cast(_)) && matches!(self.class(expr, scope), Class::Window(_))
     }
 
-    fn group(&mut self, expr: &Expr, scope: &Scope<'_>) -> bool {
+    fn group(&mut self, expr: &Expr, scope: &Scope<'_>) {
         match expr {
-            Expr::GroupingSet(sets) => sets.distinct_expr().into_iter().all(|e| self.group(e, scope)),
-            expr => self.class(expr, scope) == Class::Free,
+            Expr::GroupingSet(sets) => sets.distinct_expr().into_iter().for_each(|e| self.group(e, scope)),
+            expr => self.key(expr, scope),
         }
+    }
+
+    /// Something by which rows are kept apart.
+    fn key(&mut self, expr: &Expr, scope: &Scope<'_>) {
+        let class = self.class(expr, scope);
+        self.is_understood &= class == Class::Free;
+        self.is_by_key &= matches!(class, Class::Free | Class::Window(_) | Class::Local(_) | Class::Time);
     }
 
     /// Is the aggregate the same over rows as over their merge?
@@ -234,6 +256,9 @@ impl Analysis<'_> {
             return false;
         }
         let classes: Vec<Class> = params.args.iter().map(|a| self.class(a, scope)).collect();
+        if let ("top_k", [Class::Free, Class::State(State::Sum), Class::Free]) = (func.name(), classes.as_slice()) {
+            return !params.distinct;
+        }
         let Some((first, others)) = classes.split_first() else { return false };
         if others.iter().any(|c| *c != Class::Free) {
             return false;
@@ -242,7 +267,7 @@ impl Analysis<'_> {
             ("sum", Class::State(State::Sum))
             | ("min", Class::State(State::Min))
             | ("max", Class::State(State::Max)) => !params.distinct,
-            ("quantile" | "hdr_merge" | "fraction_below", Class::State(State::Hdr)) => !params.distinct,
+            ("quantile" | "quantiles" | "hdr_merge" | "fraction_below", Class::State(State::Hdr)) => !params.distinct,
             ("approx_distinct" | "distinct_merge", Class::State(State::Distinct)) => !params.distinct,
             ("min" | "max", Class::Free) => true,
             ("count", Class::Free) => params.distinct,
@@ -262,7 +287,8 @@ impl Analysis<'_> {
                     Class::Local(grain)
                 }
                 Class::Free => Class::Free,
-                _ => Class::Mixed,
+                Class::Local(_) | Class::Time => Class::Time,
+                Class::State(_) | Class::Mixed => Class::Mixed,
             },
             Expr::ScalarFunction(function) => {
                 let of_time = match function.func.name() {
@@ -277,7 +303,7 @@ impl Analysis<'_> {
         }
     }
 
-    /// Free when everything in it is.
+    /// Free when everything in it is; of the window when it has nothing of the measures.
     fn generic(&mut self, expr: &Expr, scope: &Scope<'_>) -> Class {
         use Expr::{AggregateFunction, Exists, InSubquery, OuterReferenceColumn, ScalarSubquery, SetComparison};
         let is_opaque = matches!(
@@ -295,12 +321,20 @@ impl Analysis<'_> {
         if is_opaque || expr.is_volatile_node() {
             return Class::Mixed;
         }
-        let mut is_free = true;
+        let (mut is_free, mut is_time) = (true, true);
         let applied = datafusion::common::tree_node::TreeNode::apply_children(expr, |child| {
-            is_free &= self.class(child, scope) == Class::Free;
+            match self.class(child, scope) {
+                Class::Free => {}
+                Class::Window(_) | Class::Local(_) | Class::Time => is_free = false,
+                Class::State(_) | Class::Mixed => is_time = false,
+            }
             Ok(TreeNodeRecursion::Continue)
         });
-        if is_free && applied.is_ok() { Class::Free } else { Class::Mixed }
+        match (applied.is_ok() && is_time, is_free) {
+            (true, true) => Class::Free,
+            (true, false) => Class::Time,
+            (false, _) => Class::Mixed,
+        }
     }
 
     fn cast_window(&mut self, zone: Zone, to: &DataType) -> Class {
@@ -309,7 +343,7 @@ impl Analysis<'_> {
                 Class::Window(zone_of(zone))
             }
             (DataType::Date32, Zone::Utc) => self.wide(DAY_US),
-            _ => Class::Mixed,
+            _ => Class::Time,
         }
     }
 
@@ -400,6 +434,9 @@ fn class_of(table: &RollupTable, column: &str) -> Class {
     if rollup.dimensions.iter().any(|d| d.name == column) {
         return Class::Free;
     }
+    if COMPUTED.contains(&column) {
+        return Class::Time;
+    }
     let part = |measure: &Measure| match measure.kind {
         MeasureKind::Avg { .. } => {
             let rest = column.strip_prefix(measure.name.as_str())?;
@@ -411,7 +448,7 @@ fn class_of(table: &RollupTable, column: &str) -> Class {
         MeasureKind::Max { .. } => Some(State::Max),
         MeasureKind::Hdr { .. } => Some(State::Hdr),
         MeasureKind::Distinct => Some(State::Distinct),
-        MeasureKind::Last { .. } => None,
+        MeasureKind::Last { .. } | MeasureKind::Samples => None,
     };
     rollup.measures.iter().find_map(part).map_or(Class::Mixed, Class::State)
 }

@@ -82,8 +82,8 @@ async fn session(store: &Store, rule: ChooseTiers, live: bool) -> SessionContext
     let mut config = SessionConfig::new().with_target_partitions(2);
     config.options_mut().execution.parquet.schema_force_view_types = false;
     let context = SessionContext::new_with_config(config);
-    functions::register(&context);
-    install_rule(&context, rule);
+    functions::register(&context).unwrap();
+    install_first(&context, Arc::new(rule));
     let snapshot = snapshots.take(&["calls".to_owned()]).await.unwrap();
     context.register_table("calls", merged_table("calls", &snapshot.tables["calls"]).unwrap()).unwrap();
     context
@@ -268,7 +268,7 @@ async fn answers_equal_those_of_the_finest_tier() {
             let sql = random_query(&mut chance);
             assert_eq!(answer(&chosen, &sql).await, answer(&finest, &sql).await, "seed {seed}: {sql}");
             let plan = chosen.sql(&sql).await.unwrap().into_optimized_plan().unwrap().display_indent().to_string();
-            coarse_plans += usize::from(plan.contains("3600000000") || plan.contains("86400000000"));
+            coarse_plans += usize::from(plan.contains("\"1h\"") || plan.contains("\"1d\""));
         }
     }
     assert!(coarse_plans > queries / 2, "coarse tiers answered {coarse_plans} of {} queries", 3 * queries);
@@ -277,8 +277,9 @@ async fn answers_equal_those_of_the_finest_tier() {
 /// The tier that answers a query over everything.
 async fn width_of(context: &SessionContext, sql: &str) -> usize {
     let plan = context.sql(sql).await.unwrap().into_optimized_plan().unwrap().display_indent().to_string();
-    let widths = ["Int64(60000000)", "Int64(3600000000)", "Int64(86400000000)"];
-    widths.iter().rposition(|w| plan.contains(w)).map_or(0, |w| w + 1)
+    // The name of the tier stands in the condition that chooses its files.
+    let tiers = ["\"1m\"", "\"1h\"", "\"1d\""];
+    tiers.iter().rposition(|w| plan.contains(w)).map_or(0, |w| w + 1)
 }
 
 #[tokio::test]
@@ -309,6 +310,27 @@ async fn the_coarsest_tier_that_answers_exactly_is_chosen() {
         ("SELECT * FROM calls", 0),
     ] {
         assert_eq!(width_of(&context, sql).await, width, "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn what_merges_states_gets_them_as_they_are_stored() {
+    let (_folder, store) = store();
+    Table::open_rollup(&store, &tiered()).await.unwrap();
+    let context = session(&store, ChooseTiers { is_fine: false }, false).await;
+    for (sql, merges) in [
+        ("SELECT sum(requests), quantile(duration_ms, 0.9), approx_distinct(users) FROM calls", 1),
+        ("SELECT window_start, completeness, sum(mean_sum) FROM calls GROUP BY 1, 2", 1),
+        ("SELECT extract(hour FROM window_start) AS h, max(slowest) FROM calls WHERE window_end > now() GROUP BY 1", 1),
+        ("SELECT max(requests) FROM calls", 2),
+        ("SELECT count(*) FROM calls", 2),
+        ("SELECT sum(requests) FROM calls WHERE requests > 5", 2),
+        ("SELECT sum(requests) FROM calls WHERE mean > 5", 2),
+        ("SELECT requests, count(*) FROM calls GROUP BY 1", 2),
+        ("SELECT * FROM calls", 1),
+    ] {
+        let plan = context.sql(sql).await.unwrap().into_optimized_plan().unwrap().display_indent().to_string();
+        assert_eq!(plan.matches("Aggregate:").count(), merges, "{sql}\n{plan}");
     }
 }
 

@@ -197,7 +197,8 @@ fn explain(text: &Text, error: &DataFusionError) -> DefinitionError {
             let mut lines = message.lines().map(str::trim).filter(|l| !l.is_empty());
             let first = lines.next().unwrap_or_default().trim_end_matches('.');
             let error = text.error_at(span.or_else(|| place_of_quoted(text, first)), first);
-            match lines.next().filter(|hint| hint.ends_with('?')) {
+            match lines.next().and_then(|hint| hint.strip_prefix("hint: ").or(Some(hint).filter(|h| h.ends_with('?'))))
+            {
                 Some(hint) => error.hint(hint),
                 None => error,
             }

@@ -1,19 +1,24 @@
-//! Where a backfill reads from: Kafka, files, or the journal of letters that were put back.
+//! Where a backfill reads from: Kafka, files, the local log of what was pushed, or the journal of letters that
+//! were put back.
 
 use crate::cli;
-use crate::ingestion::kafka_settings;
+use crate::ingestion::{has_other_source, kafka_settings};
+use crate::push::StoredLog;
 use crate::settings::Settings;
 use anyhow::{Context, Result, bail};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 use tidewatch_engine::backfill::{Gap, Job, Retained, Span};
 use tidewatch_engine::commit::{BEFORE_FIRST, TopicPartition};
 use tidewatch_engine::dedupe::PANE_US;
 use tidewatch_engine::rollup::Catalog;
 use tidewatch_engine::time::parse_rfc3339;
+use tidewatch_ingest::clock::{Clock, SystemClock};
 use tidewatch_ingest::letters::{Journal, JournalReader};
+use tidewatch_ingest::log;
 use tidewatch_ingest::source::{
-    FILE_TOPIC, FileSource, JournalSource, KafkaSettings, KafkaSource, Source, journal_partition,
+    FILE_TOPIC, FileSource, JournalSource, KafkaSettings, KafkaSource, LogSource, Source, journal_partition,
 };
 use tidewatch_storage::Store;
 use tokio::runtime::Handle;
@@ -35,6 +40,16 @@ pub enum Origin {
         /// They were named for this backfill, and not for the live path.
         are_given: bool,
     },
+    /// What was pushed.
+    Pushed {
+        log: StoredLog,
+        /// As for Kafka.
+        since_us: Option<i64>,
+        /// As for Kafka.
+        horizon_us: i64,
+    },
+    /// There is neither Kafka nor a file.
+    Nothing,
     /// Letters that were put back.
     PutBack { journal: Box<JournalReader>, runtime: Handle },
 }
@@ -48,16 +63,11 @@ impl Origin {
             from if is_kafka(from) => Vec::new(),
             from => from.iter().map(PathBuf::from).collect(),
         };
-        let since_us =
-            match &options.since {
-                None => None,
-                Some(text) => {
-                    let parsed = parse_rfc3339(text);
-                    Some(parsed.with_context(|| {
-                        format!("--since: expected a time as in 2026-03-14T18:00:00Z, found `{text}`")
-                    })?)
-                }
-            };
+        let since_us = since_us(options)?;
+        let is_pushed_alone = options.from.is_empty() && !has_other_source(settings);
+        if is_pushed_alone && StoredLog::find(settings)?.is_some() {
+            return Ok(Self::Nothing);
+        }
         if paths.is_empty() {
             // What is deleted while the job runs is said like what was deleted before.
             let kafka = KafkaSettings { skip_missing: true, ..kafka_settings(settings, catalog, true)? };
@@ -79,6 +89,15 @@ impl Origin {
         Ok(Self::Files { files, line_bytes_max, are_given: !options.from.is_empty() })
     }
 
+    /// The local log, if anything was ever pushed; nothing when other sources are named on the command line.
+    pub fn pushed(options: &cli::Backfill, settings: &Settings) -> Result<Self> {
+        let Some(log) = StoredLog::find(settings)?.filter(|_| options.from.is_empty()) else {
+            return Ok(Self::Nothing);
+        };
+        let (since_us, horizon_us) = (since_us(options)?, settings.worker().dedupe.horizon_us);
+        Ok(Self::Pushed { log, since_us, horizon_us })
+    }
+
     /// The journal, as it is now; `runtime` reads it.
     pub async fn put_back(store: &Store, runtime: Handle) -> Result<Self> {
         Ok(Self::PutBack { journal: Box::new(Journal::open(store).await?.reader().clone()), runtime })
@@ -87,7 +106,13 @@ impl Origin {
     /// Does it hold events of this partition?
     pub fn has(&self, partition: &TopicPartition) -> bool {
         match self {
-            Self::Kafka { .. } => !partition.topic.starts_with(FILE_TOPIC) && *partition != journal_partition(),
+            Self::Kafka { .. } => {
+                !partition.topic.starts_with(FILE_TOPIC)
+                    && *partition != journal_partition()
+                    && log::topic_of(partition).is_none()
+            }
+            Self::Pushed { log, .. } => log.topic_of(partition).is_some(),
+            Self::Nothing => false,
             Self::PutBack { .. } => *partition == journal_partition(),
             Self::Files { files, .. } => files.iter().any(|(_, p, _)| p == partition),
         }
@@ -136,6 +161,30 @@ impl Origin {
                 }
                 Ok((Box::new(FileSource::new(paths, *line_bytes_max)), spans))
             }
+            Self::Pushed { log, since_us, horizon_us } => {
+                let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+                let (stored, log) = (log, log.open(&clock)?);
+                let (mut spans, mut topics) = (Vec::new(), Vec::new());
+                for gap in &job.gaps {
+                    let Some(topic) = stored.topic_of(&gap.partition) else { continue };
+                    topics.push(topic);
+                    let (first, end) = (log.first(topic), log.end(topic));
+                    let at = |time_us| log.offset_at(topic, time_us);
+                    let start = since_us.map(at).transpose()?;
+                    let hint = "the log was put back to an earlier state: restore its newest records";
+                    let span = span(gap, Retained { first, end }, start, hint)?;
+                    if gap.from == BEFORE_FIRST || *horizon_us == 0 || span.is_empty() {
+                        spans.push(span);
+                        continue;
+                    }
+                    // As from Kafka: a copy of what arrived within the horizon before must not count.
+                    let time_us = log.time_of(topic, span.from + 1)?;
+                    let oldest = time_us.map(|t| at((t - horizon_us - PANE_US).max(0))).transpose()?;
+                    spans.push(span.with_ids_from(oldest.unwrap_or(first).max(first) - 1));
+                }
+                Ok((Box::new(LogSource::replay(log, &topics)), spans))
+            }
+            Self::Nothing => bail!("there is nothing to read"),
             Self::PutBack { journal, runtime } => {
                 let retained = Retained { first: 0, end: journal.end() + 1 };
                 let spans = job.gaps.iter().map(|gap| {
@@ -147,6 +196,13 @@ impl Origin {
             }
         }
     }
+}
+
+/// The time before which nothing is asked for, microseconds since the epoch.
+fn since_us(options: &cli::Backfill) -> Result<Option<i64>> {
+    let Some(text) = &options.since else { return Ok(None) };
+    let parsed = parse_rfc3339(text);
+    parsed.map(Some).with_context(|| format!("--since: expected a time as in 2026-03-14T18:00:00Z, found `{text}`"))
 }
 
 /// Begins with the ids of the records within the horizon before the first one that is to be filled: a copy of

@@ -30,11 +30,32 @@ pub fn skipped(what: &str, how: &str) {
     let _ = writeln!(std::io::stderr(), "SKIPPED: {what} is missing: {how}");
 }
 
+/// A program of a Debian package, on the `PATH`.
+pub fn program(name: &str, package: &str) -> Component<PathBuf> {
+    let places = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::env::split_paths(&places).map(|folder| folder.join(name)).find(|path| path.is_file());
+    found(name, &format!("install the package {package}; .ci/setup.sh does"), path)
+}
+
 /// Python with the packages of `tests/truth/requirements.txt`.
 pub fn python() -> Component<PathBuf> {
     let named = std::env::var("TIDEWATCH_PYTHON").map(PathBuf::from).ok();
     let usual = Some(cache().join("venv/bin/python")).filter(|p| p.exists());
     found("Python with duckdb, deltalake, polars", "run tests/truth/venv.sh, or set TIDEWATCH_PYTHON", named.or(usual))
+}
+
+/// Postgres' own client.
+pub fn psql() -> Component<PathBuf> {
+    let there = Command::new("psql").arg("--version").output().is_ok_and(|o| o.status.success());
+    found("psql", "install the package postgresql-client", there.then(|| PathBuf::from("psql")))
+}
+
+/// Java, and the jar of Postgres' JDBC driver.
+pub fn jdbc() -> Component<(PathBuf, PathBuf)> {
+    let jar = PathBuf::from("/usr/share/java/postgresql.jar");
+    let has_java = Command::new("javac").arg("-version").output().is_ok_and(|o| o.status.success());
+    let both = (has_java && jar.exists()).then(|| (PathBuf::from("java"), jar));
+    found("pgjdbc", "install the packages libpostgresql-jdbc-java and openjdk-17-jdk-headless", both)
 }
 
 /// Jars of a real Kafka broker, for `tests/kafka/start.sh`.

@@ -49,5 +49,24 @@ fn request(address: &str, method: &str, path: &str, headers: &[&str], body: &[u8
         .ok_or_else(|| std::io::Error::other("no end of the headers"))?;
     let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
     let status = head.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0);
-    Ok(Response { status, head, body: bytes[end + 4..].to_vec() })
+    let is_chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
+    let body = if is_chunked { joined(&bytes[end + 4..])? } else { bytes[end + 4..].to_vec() };
+    Ok(Response { status, head, body })
+}
+
+/// The chunks of a body, each after a line that says how long it is.
+fn joined(mut rest: &[u8]) -> std::io::Result<Vec<u8>> {
+    let broken = || std::io::Error::other("a broken chunk");
+    let mut body = Vec::new();
+    loop {
+        let line = rest.windows(2).position(|w| w == b"\r\n").ok_or_else(broken)?;
+        let length =
+            std::str::from_utf8(&rest[..line]).ok().and_then(|text| usize::from_str_radix(text.trim(), 16).ok());
+        let (start, length) = (line + 2, length.ok_or_else(broken)?);
+        if length == 0 {
+            return Ok(body);
+        }
+        body.extend_from_slice(rest.get(start..start + length).ok_or_else(broken)?);
+        rest = rest.get(start + length + 2..).ok_or_else(broken)?;
+    }
 }

@@ -6,7 +6,7 @@ mod http;
 mod kafka;
 mod process;
 
-pub use components::{data, kafka, python, repository, run_tool, skipped};
+pub use components::{data, jdbc, kafka, program, psql, python, repository, run_tool, skipped};
 pub use csv::Csv;
 pub use http::{get, post, put};
 pub use kafka::{RealKafka, produce_lines};

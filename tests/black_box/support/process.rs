@@ -84,6 +84,14 @@ impl Tidewatch {
         self.address.clone().unwrap()
     }
 
+    /// Where another of its servers listens, such as `postgres`.
+    pub fn named_address(&mut self, name: &str) -> String {
+        self.address();
+        let key = format!(" {name}=");
+        let rest = self.log.split(&key).nth(1).unwrap_or_else(|| panic!("no {name} in the log:\n{}", self.log));
+        rest.split_whitespace().next().unwrap().to_owned()
+    }
+
     pub fn get(&mut self, path: &str) -> Response {
         get(&self.address(), path, &[]).unwrap()
     }
@@ -97,7 +105,7 @@ impl Tidewatch {
         response.text()
     }
 
-    /// Value of one of its own metrics, summed over labels.
+    /// Value of one of its own metrics: of one series, or summed over labels.
     pub fn metric(&mut self, name: &str) -> f64 {
         let text = self.get("/metrics").text();
         let values = text.lines().filter(|l| l.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{'])));

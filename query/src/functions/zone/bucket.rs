@@ -5,6 +5,7 @@ use arrow::array::timezone::Tz;
 use arrow::datatypes::IntervalMonthDayNano;
 use chrono::{DateTime, Datelike, Days, LocalResult, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeDelta, TimeZone};
 use datafusion::common::{Result, exec_err};
+use tidewatch_engine::time::DAY_US;
 
 /// A Monday.
 const DAY_ORIGIN: (i32, u32, u32) = (2000, 1, 3);
@@ -14,8 +15,8 @@ const GAP_STEP: TimeDelta = TimeDelta::minutes(15);
 const GAP_STEPS_MAX: usize = 4 * 24;
 
 /// Width of a bucket: of one unit only, for a month and 3 days have no fixed length.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Width {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Width {
     Months(i32),
     Days(i32),
     Micros(i64),
@@ -60,8 +61,44 @@ impl Width {
     }
 }
 
+impl Width {
+    /// The starts of all buckets that hold an instant of `[from_us, to_us)`, oldest first. `None`: there are
+    /// more than `count_max`.
+    pub fn starts(self, from_us: i64, to_us: i64, zone: Option<&Tz>, count_max: usize) -> Option<Vec<i64>> {
+        let mut starts: Vec<i64> = Vec::new();
+        let mut at = from_us;
+        while at < to_us {
+            let Some(start) = self.start_of(at, zone) else { break };
+            if starts.last() != Some(&start) {
+                if starts.len() >= count_max {
+                    return None;
+                }
+                starts.push(start);
+            }
+            // An instant within the next bucket, or still in this one, never beyond: days are an hour longer or
+            // shorter at most, months have 28 to 31 days, and clocks change by quarters of an hour.
+            let ahead = match self {
+                Self::Days(days) => start.checked_add(i64::from(days).checked_mul(DAY_US)?.checked_add(DAY_US / 2)?)?,
+                Self::Months(months) => {
+                    start.checked_add(i64::from(months).checked_mul(31 * DAY_US)?.checked_add(DAY_US / 2)?)?
+                }
+                Self::Micros(width) => match zone {
+                    None => start.checked_add(width)?,
+                    Some(_) => at.checked_add(width.min(GAP_STEP.num_microseconds()?))?,
+                },
+            };
+            // The last bucket may begin before the end and be jumped over.
+            at = match ahead < to_us || at >= to_us - 1 {
+                true => ahead,
+                false => to_us - 1,
+            };
+        }
+        Some(starts)
+    }
+}
+
 /// What clocks show at an instant, in microseconds as if they showed UTC.
-pub(super) fn local_us(time_us: i64, zone: Option<&Tz>) -> Option<i64> {
+pub(crate) fn local_us(time_us: i64, zone: Option<&Tz>) -> Option<i64> {
     let Some(zone) = zone else { return Some(time_us) };
     let utc = DateTime::from_timestamp_micros(time_us)?.naive_utc();
     let offset = i64::from(zone.offset_from_utc_datetime(&utc).fix().local_minus_utc());

@@ -6,6 +6,7 @@ use super::response::{Failure, labels as label_set, limited, success};
 use axum::extract::{Path, State};
 use axum::response::Response;
 use serde_json::{Map, Value as Json, json};
+use std::collections::BTreeMap;
 
 /// What is looked at when a request names no start.
 const SPAN_MS: i64 = 3_600_000;
@@ -53,14 +54,17 @@ pub async fn values(
 
 pub async fn metadata(State(endpoints): State<Endpoints>, form: Form) -> Result<Response, Failure> {
     let limit = form.limit()?;
+    // What senders say of pushed metrics; of a name that a rollup has as well, the rollup's counts.
+    let pushed = endpoints.promql.metadata().all().into_iter().map(|(name, m)| {
+        let entry = json!([{ "type": m.kind, "help": m.help, "unit": m.unit }]);
+        (name, entry)
+    });
     // One kind and text per metric: `limit_per_metric` has nothing to cut.
     let wanted = form.get("metric");
     let all = endpoints.promql.metrics();
-    let found: Map<String, Json> = all
-        .into_values()
-        .filter(|metric| wanted.is_none_or(|wanted| wanted == metric.name))
-        .take(limit)
-        .map(|m| (m.name, json!([{ "type": m.kind.name(), "help": m.help, "unit": m.unit }])))
-        .collect();
+    let all = all.into_values().map(|m| (m.name, json!([{ "type": m.kind.name(), "help": m.help, "unit": m.unit }])));
+    let all: BTreeMap<String, Json> = pushed.chain(all).collect();
+    let found: Map<String, Json> =
+        all.into_iter().filter(|(name, _)| wanted.is_none_or(|wanted| wanted == name)).take(limit).collect();
     Ok(success(&found.into()))
 }

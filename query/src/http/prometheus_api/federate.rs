@@ -8,9 +8,10 @@ use crate::promql::{Kind, Metric};
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use tidewatch_promql::labels::quote;
+use tidewatch_promql::labels::{is_plain_metric_name, is_plain_name, quote};
 use tidewatch_promql::{Grammar, Labels, Query, Sample, Value};
 
 /// Histograms are left out: the text format has no native ones.
@@ -51,17 +52,29 @@ fn write(
                 Some(Kind::Histogram) | None => "untyped",
             };
             // Writing into a string cannot fail.
-            let _ = writeln!(text, "# TYPE {name} {kind}");
+            let _ = writeln!(text, "# TYPE {} {kind}", written(name, is_plain_metric_name(name)));
         }
         let Some((time_ms, value)) = values.get(labels) else { continue };
-        text.push_str(name);
         let mut open = '{';
+        match is_plain_metric_name(name) {
+            true => text.push_str(name),
+            // A name of other characters stands among the labels.
+            false => {
+                let _ = write!(text, "{open}{}", quote(name));
+                open = ',';
+            }
+        }
         for label in labels.iter().filter(|label| &*label.name != "__name__") {
-            let _ = write!(text, "{open}{}={}", label.name, quote(&label.value));
+            let _ = write!(text, "{open}{}={}", written(&label.name, is_plain_name(&label.name)), quote(&label.value));
             open = ',';
         }
         let close = if open == ',' { "}" } else { "" };
         let _ = writeln!(text, "{close} {} {time_ms}", number(*value));
     }
     text
+}
+
+/// A name as the text format takes it: in quotes unless it is plain.
+fn written(name: &str, is_plain: bool) -> Cow<'_, str> {
+    if is_plain { Cow::Borrowed(name) } else { Cow::Owned(quote(name)) }
 }

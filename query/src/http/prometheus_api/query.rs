@@ -1,22 +1,28 @@
-//! `query`, `query_range`, `format_query`, `query_exemplars`.
+//! `query`, `query_range`, `format_query`, `parse_query`, `query_exemplars`.
 
 use super::super::Endpoints;
+use super::super::client::Client;
 use super::request::Form;
 use super::response::{Failure, answered, success};
+use super::tree::tree;
 use crate::promql::PromEngine;
 use axum::extract::State;
 use axum::response::Response;
 use serde_json::{Value as Json, json};
 use tidewatch_promql::{Options, Plan};
 
-pub async fn instant(State(endpoints): State<Endpoints>, form: Form) -> Result<Response, Failure> {
+pub(crate) async fn instant(
+    State(endpoints): State<Endpoints>,
+    client: Client,
+    form: Form,
+) -> Result<Response, Failure> {
     let query = form.query()?;
     let time_ms = form.time_ms("time")?.unwrap_or_else(|| endpoints.promql.now_ms());
     let plan = query.instant(time_ms, &options(&endpoints.promql, &form)?);
-    run(&endpoints, &form, plan, query.text()).await
+    run(&endpoints, &client, &form, plan, query.text()).await
 }
 
-pub async fn range(State(endpoints): State<Endpoints>, form: Form) -> Result<Response, Failure> {
+pub(crate) async fn range(State(endpoints): State<Endpoints>, client: Client, form: Form) -> Result<Response, Failure> {
     let query = form.query()?;
     let (start_ms, end_ms) = (form.required_time_ms("start")?, form.required_time_ms("end")?);
     if end_ms < start_ms {
@@ -38,7 +44,7 @@ pub async fn range(State(endpoints): State<Endpoints>, form: Form) -> Result<Res
     let options = options(&endpoints.promql, &form)?;
     let plan = query.range(start_ms, end_ms, step_ms, &options);
     let plan = plan.map_err(|error| Failure::new(error.kind(), error.to_string()))?;
-    run(&endpoints, &form, plan, query.text()).await
+    run(&endpoints, &client, &form, plan, query.text()).await
 }
 
 fn options(engine: &PromEngine, form: &Form) -> Result<Options, Failure> {
@@ -49,11 +55,16 @@ fn options(engine: &PromEngine, form: &Form) -> Result<Options, Failure> {
     Ok(options)
 }
 
-async fn run(endpoints: &Endpoints, form: &Form, plan: Plan, query: &str) -> Result<Response, Failure> {
+async fn run(
+    endpoints: &Endpoints,
+    client: &Client,
+    form: &Form,
+    plan: Plan,
+    query: &str,
+) -> Result<Response, Failure> {
     let (timeout, limit) = (form.timeout()?, form.limit()?);
-    let Ok(_permit) = endpoints.queries.try_acquire() else {
-        return Err(Failure::new("too_many_requests", "too many queries are running (sql.concurrency_max)"));
-    };
+    let permit = client.enter(endpoints);
+    let _permit = permit.map_err(|refused| Failure::new("too_many_requests", refused.message()))?;
     let started = tokio::time::Instant::now();
     let answer = endpoints.promql.answer(plan, timeout).await;
     endpoints.metrics.query_seconds.observe(started.elapsed().as_secs_f64());
@@ -64,6 +75,10 @@ async fn run(endpoints: &Endpoints, form: &Form, plan: Plan, query: &str) -> Res
 
 pub async fn format(form: Form) -> Result<Response, Failure> {
     Ok(success(&Json::from(form.query()?.format())))
+}
+
+pub async fn parse(form: Form) -> Result<Response, Failure> {
+    Ok(success(&tree(form.query()?.expr())))
 }
 
 /// Rollups keep no exemplars: which events were counted is asked of `verify` and the events themselves.

@@ -1,13 +1,19 @@
 //! `status/…`: about this process, in the shapes that clients of Prometheus read.
 
 use super::super::Endpoints;
-use super::response::success;
+use super::request::Form;
+use super::response::{Failure, success};
 use axum::extract::State;
 use axum::response::Response;
 use serde_json::json;
 
 /// The version whose semantics queries have: clients turn features on by it.
 const PROMETHEUS_VERSION: &str = "3.5.0";
+
+/// What `status/tsdb` looks at.
+const SPAN_MS: i64 = 3_600_000;
+/// Items per list of `status/tsdb`, unless fewer are asked for.
+const ITEMS_MAX: usize = 1000;
 
 pub async fn build() -> Response {
     success(&json!({
@@ -39,13 +45,30 @@ pub async fn runtime(State(endpoints): State<Endpoints>) -> Response {
     }))
 }
 
-pub async fn tsdb(State(endpoints): State<Endpoints>) -> Response {
-    let metrics = endpoints.promql.metrics();
+/// Features as Prometheus 3.10 lists them: of the parts that are here, what can be relied upon.
+pub async fn features() -> Response {
     success(&json!({
-        "headStats": { "numSeries": 0, "numLabelPairs": 0, "chunkCount": 0, "minTime": 0, "maxTime": 0 },
-        "seriesCountByMetricName": [],
-        "labelValueCountByLabelName": [{ "name": "__name__", "value": metrics.len() }],
+        "api": { "query": true, "query_range": true, "federation": true },
+        "promql": { "at_modifier": true, "negative_offset": true, "native_histograms": true, "subqueries": true },
+    }))
+}
+
+/// Counts the series of the last hour: by metric, the largest first.
+pub async fn tsdb(State(endpoints): State<Endpoints>, form: Form) -> Result<Response, Failure> {
+    let limit = form.limit()?.min(ITEMS_MAX);
+    let now_ms = endpoints.promql.now_ms();
+    let mut counts = endpoints.promql.series_counts(now_ms - SPAN_MS, now_ms).await?;
+    let series: u64 = counts.iter().map(|(_, count)| count).sum();
+    counts.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    let by_metric: Vec<_> =
+        counts.iter().take(limit).map(|(name, count)| json!({ "name": name, "value": count })).collect();
+    Ok(success(&json!({
+        "headStats": {
+            "numSeries": series, "numLabelPairs": 0, "chunkCount": 0, "minTime": now_ms - SPAN_MS, "maxTime": now_ms,
+        },
+        "seriesCountByMetricName": by_metric,
+        "labelValueCountByLabelName": [{ "name": "__name__", "value": counts.len() }],
         "memoryInBytesByLabelName": [],
         "seriesCountByLabelValuePair": [],
-    }))
+    })))
 }

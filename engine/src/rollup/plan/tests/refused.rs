@@ -69,7 +69,7 @@ fn aggregates_without_a_mergeable_state() {
         ),
         (
             "hdr(hdr(duration_ms)) AS x FROM call GROUP BY TEN",
-            "2:8: rollup r: hdr(Binary) is not possible → any DataFusion scalar function; aggregates: count, sum, min, max, avg, hdr, approx_distinct, last",
+            "2:8: rollup r: hdr(Binary) is not possible → any DataFusion scalar function; aggregates: count, sum, min, max, avg, hdr, approx_distinct, last, samples",
         ),
         ("sum(count(*)) AS x FROM call GROUP BY TEN", "1:15: rollup r: Aggregate function calls cannot be nested…"),
         (
@@ -303,7 +303,7 @@ fn mistakes_in_sources_are_told_with_their_line() {
         (source("a", "    colour: red"), "sources.yaml:5:5: sources[0]: unknown field `colour`…"),
         (
             source("a", "    fields:\n      x: int32"),
-            "sources.yaml:6:10: sources[0].fields.x: unknown type `int32`; expected string, int64, float64, boolean, timestamp, decimal(SCALE), or {enum: [...]}",
+            "sources.yaml:6:10: sources[0].fields.x: unknown type `int32`; expected string, int64, float64, boolean, timestamp, decimal(SCALE), sample, or {enum: [...]}",
         ),
         (
             source("a", "    fields:\n      x: decimal(19)"),

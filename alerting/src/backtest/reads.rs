@@ -1,0 +1,122 @@
+//! Which rules read what other rules write.
+
+use std::collections::BTreeSet;
+
+use tidewatch_promql::parse::ast::{At, Expr, ExprKind, Selector};
+use tidewatch_promql::parse::functions::Func;
+use tidewatch_promql::{MatchOp, Query};
+
+use super::BacktestOptions;
+use crate::rules::{Group, Rule};
+use crate::state::series::{ALERTS, ALERTS_FOR_STATE};
+
+/// The reading and writing of a list of rules.
+pub struct Reads {
+    /// For each rule, whether its results are read by a rule.
+    is_read: Vec<bool>,
+    /// Whether rules must be evaluated instant by instant.
+    pub needs_instants: bool,
+    /// How far back what is written may be read, in milliseconds, beyond the lookback.
+    range_ms: i64,
+}
+
+/// Names of series that a query reads; `None` where it is not one name.
+struct Selected {
+    names: BTreeSet<Option<String>>,
+    /// How far back from the instant, in milliseconds; `i64::MAX` with an instant of its own.
+    back_ms: i64,
+}
+
+impl Reads {
+    /// Of rules in the order in which they are evaluated.
+    pub fn of(rules: &[(&Group, &Rule)]) -> Reads {
+        let selected: Vec<Selected> = rules.iter().map(|(_, rule)| select(rule.query())).collect();
+        let writes = |rule: &Rule, name: &str| match rule {
+            Rule::Recording(rule) => *rule.name == *name,
+            Rule::Alerting(_) => name == ALERTS || name == ALERTS_FOR_STATE,
+        };
+        let reads = |reader: usize, writer: usize| {
+            selected[reader].names.iter().any(|name| name.as_deref().is_none_or(|name| writes(rules[writer].1, name)))
+        };
+        let all = 0..rules.len();
+        let mut is_read = vec![false; rules.len()];
+        let (mut needs_instants, mut range_ms) = (false, 0);
+        for reader in all.clone() {
+            for writer in all.clone().filter(|writer| reads(reader, *writer)) {
+                is_read[writer] = true;
+                needs_instants |= writer >= reader;
+                range_ms = range_ms.max(selected[reader].back_ms);
+            }
+        }
+        Reads { is_read, needs_instants, range_ms }
+    }
+
+    /// Whether any rule reads the results of rule `place`.
+    pub fn is_read(&self, place: usize) -> bool {
+        self.is_read[place]
+    }
+
+    /// Whether any rule reads the `ALERTS` of rule `place`.
+    pub fn alerts_are_read(&self, place: usize) -> bool {
+        self.is_read[place]
+    }
+
+    /// How far back before an instant what was written can still be read, in milliseconds.
+    pub fn reach_ms(&self, options: &BacktestOptions) -> i64 {
+        let block_ms = options.step_ms.saturating_mul(options.block_len as i64);
+        self.range_ms.saturating_add(options.lookback_ms).saturating_add(block_ms).min(i64::MAX / 4)
+    }
+}
+
+fn select(query: &Query) -> Selected {
+    let mut selected = Selected { names: BTreeSet::new(), back_ms: 0 };
+    visit(query.expr(), 0, &mut selected);
+    selected
+}
+
+fn visit(expr: &Expr, around_ms: i64, selected: &mut Selected) {
+    let mut add = |selector: &Selector, range_ms: i64| {
+        let name = selector.matchers.iter().find(|one| one.name == "__name__" && one.op == MatchOp::Equal);
+        selected.names.insert(name.map(|one| one.value.clone()));
+        let back_ms = around_ms.saturating_add(range_ms).saturating_add(selector.offset_ms.max(0));
+        selected.back_ms = selected.back_ms.max(if selector.at.is_some() { i64::MAX / 4 } else { back_ms });
+    };
+    match &expr.kind {
+        ExprKind::Number { .. } | ExprKind::String(_) => {}
+        ExprKind::Selector(selector) => add(selector, 0),
+        ExprKind::Range { selector, range_ms } => add(selector, *range_ms),
+        ExprKind::Subquery(subquery) => {
+            let back_ms = subquery.range_ms.saturating_add(subquery.offset_ms.max(0));
+            let back_ms = if subquery.at.is_some() { i64::MAX / 4 } else { back_ms };
+            visit(&subquery.expr, around_ms.saturating_add(back_ms), selected);
+        }
+        ExprKind::Unary { expr, .. } => visit(expr, around_ms, selected),
+        ExprKind::Paren(expr) => visit(expr, around_ms, selected),
+        ExprKind::Binary(binary) => {
+            visit(&binary.left, around_ms, selected);
+            visit(&binary.right, around_ms, selected);
+        }
+        ExprKind::Aggregate(aggregate) => {
+            aggregate.param.iter().for_each(|param| visit(param, around_ms, selected));
+            visit(&aggregate.expr, around_ms, selected);
+        }
+        ExprKind::Call { args, .. } => args.iter().for_each(|arg| visit(arg, around_ms, selected)),
+    }
+}
+
+/// Whether a query means something else over a range than at its instants: it asks for the range's ends.
+pub fn depends_on_range(query: &Query) -> bool {
+    let mut depends = false;
+    query.expr().walk(&mut |expr| {
+        let is_end = |at: Option<At>| matches!(at, Some(At::Start | At::End));
+        depends |= match &expr.kind {
+            ExprKind::Selector(selector) | ExprKind::Range { selector, .. } => is_end(selector.at),
+            ExprKind::Subquery(subquery) => is_end(subquery.at),
+            ExprKind::Call { function, .. } => {
+                matches!(function.id, Func::Start | Func::End | Func::Range | Func::Step)
+            }
+            _ => false,
+        };
+    });
+    depends
+}

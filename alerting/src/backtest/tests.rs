@@ -1,0 +1,198 @@
+use super::*;
+use crate::memory::Memory;
+use crate::rules::group::GroupState;
+use crate::rules::{LoadOptions, load};
+use crate::state::Phase;
+
+const RULES: &str = r#"
+groups:
+  - name: a
+    limit: 12
+    rules:
+      - record: m:avg
+        expr: avg_over_time(m[5m])
+        labels: {kind: recorded}
+      - alert: High
+        expr: m:avg > 5
+        for: 3m
+        annotations: {text: "{{ $labels.i }} at {{ $value }}"}
+      - alert: Kept
+        expr: m > 8
+        keep_firing_for: 4m
+        labels: {severity: '{{ if gt $value 9.0 }}page{{ else }}ticket{{ end }}'}
+      - alert: Banded
+        expr: m > 7
+        for: 1m
+        tidewatch: {resolve_below: 4}
+      - alert: Meta
+        expr: count(ALERTS{alertname="High", alertstate="firing"}) > 2
+        for: 2m
+      - alert: Since
+        expr: (time() - ALERTS_FOR_STATE{alertname="High"}) > 600
+      - alert: Gone
+        expr: absent(m{i="3"})
+      - alert: Aligned
+        expr: m - (m @ end()) > 0
+"#;
+
+const STEP_MS: i64 = 60_000;
+
+/// Ten series that wander between 0 and 10, with gaps.
+fn storage(steps: i64) -> Memory {
+    let mut memory = Memory::new(Options::default());
+    let mut seed = 42_u64;
+    let mut random = || {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) as f64 / f64::from(1_u32 << 31)
+    };
+    let mut values = [5.0_f64; 10];
+    for at in 0..steps {
+        for (i, value) in values.iter_mut().enumerate() {
+            *value = (*value + random() * 4.0 - 2.0).clamp(0.0, 10.0);
+            let in_gap = i == 3 && (at / 40) % 3 == 1;
+            if !in_gap {
+                let labels = Labels::new([("__name__", "m".to_string()), ("i", i.to_string())]);
+                memory.push(&labels, at * STEP_MS, &Sample::Float(*value));
+            }
+        }
+    }
+    memory
+}
+
+type Firing = (String, Labels, i64, Option<i64>);
+
+/// The intervals of firing by evaluating the groups instant by instant.
+fn truth(groups: &[Group], steps: i64) -> Vec<Firing> {
+    let mut memory = storage(steps);
+    let mut found: Vec<Firing> = Vec::new();
+    let mut states: Vec<GroupState> = groups.iter().map(GroupState::new).collect();
+    for at in 0..steps {
+        for (group, state) in groups.iter().zip(&mut states) {
+            for result in group::evaluate(group, state, at * STEP_MS, &mut memory, &Settings::default()) {
+                for entry in result.entries.iter().filter(|entry| entry.is_transition()) {
+                    if entry.to == Some(Phase::Firing) {
+                        found.push((result.name.to_string(), entry.labels.clone(), entry.time_ms, None));
+                    } else if entry.from == Some(Phase::Firing) {
+                        let open = found.iter_mut().rev().find(|one| one.1 == entry.labels && one.3.is_none());
+                        open.unwrap().3 = Some(entry.time_ms);
+                    }
+                }
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+fn firings(backtest: &Backtest) -> Vec<Firing> {
+    let mut found = Vec::new();
+    for report in &backtest.rules {
+        assert_eq!(report.error, None, "{}", report.rule);
+        found.extend(
+            report
+                .intervals
+                .iter()
+                .filter_map(|one| Some((report.rule.clone(), one.labels.clone(), one.fired_at_ms?, one.ended_at_ms))),
+        );
+    }
+    found.sort();
+    found
+}
+
+fn groups(text: &str) -> Vec<Group> {
+    load("r.yaml", text, LoadOptions::default()).unwrap_or_else(|error| panic!("{error}")).groups
+}
+
+#[test]
+fn blocks_come_to_the_same_as_evaluating_instant_by_instant() {
+    let steps = 600;
+    let groups = groups(RULES);
+    let expected = truth(&groups, steps);
+    assert!(expected.len() > 50, "{} firings", expected.len());
+    for rule in ["High", "Kept", "Banded", "Meta", "Since", "Gone"] {
+        assert!(expected.iter().any(|one| one.0 == rule), "{rule} never fires");
+    }
+    let storage = storage(steps);
+    for block_len in [1, 7, 100, 1440] {
+        let options = BacktestOptions { block_len, ..BacktestOptions::new(0, (steps - 1) * STEP_MS, STEP_MS) };
+        let backtest = run(&groups, &storage, &options);
+        assert_eq!(backtest.instants, steps as usize);
+        assert!(firings(&backtest) == expected, "blocks of {block_len} differ");
+    }
+}
+
+#[test]
+fn a_rule_that_reads_a_later_one_is_evaluated_instant_by_instant() {
+    let text = "groups: [{name: g, rules: [{alert: Early, expr: 'late_avg > 6'}, {record: late_avg, expr: avg(m)}]}]";
+    let groups = groups(text);
+    let steps = 300;
+    let options = BacktestOptions::new(0, (steps - 1) * STEP_MS, STEP_MS);
+    let expected = truth(&groups, steps);
+    assert!(!expected.is_empty());
+    assert_eq!(firings(&run(&groups, &storage(steps), &options)), expected);
+}
+
+#[test]
+fn noise_counts_flaps_and_shares() {
+    let labels = Labels::new([("alertname", "A")]);
+    let one = |fired: i64, ended: Option<i64>| Interval {
+        labels: labels.clone(),
+        active_at_ms: fired,
+        fired_at_ms: Some(fired),
+        ended_at_ms: ended,
+    };
+    let pending = Interval { fired_at_ms: None, ..one(50, Some(60)) };
+    let intervals = [one(0, Some(10)), one(15, Some(45)), pending, one(200, None)];
+    let noise = report::noise(&intervals, 140, 300, 300, 10);
+    let expected = Noise {
+        fired: 3,
+        pending_only: 1,
+        flaps: 1,
+        shortest_ms: Some(10),
+        longest_ms: Some(100),
+        firing_share: 140.0 / 300.0,
+    };
+    assert_eq!(noise, expected);
+}
+
+#[test]
+fn a_lower_threshold_is_a_difference() {
+    let storage = storage(300);
+    let options = BacktestOptions::new(0, 299 * STEP_MS, STEP_MS);
+    let at = |threshold: &str| {
+        run(
+            &groups(&format!("groups: [{{name: g, rules: [{{alert: A, expr: m > {threshold}}}]}}]")),
+            &storage,
+            &options,
+        )
+    };
+    assert_eq!(diff(&at("8"), &at("8")), []);
+    let differences = diff(&at("8"), &at("7"));
+    assert!(differences.iter().any(|one| matches!(one.change, crate::ledger::Change::ShouldHaveFired { .. })));
+    assert!(!differences.iter().any(|one| matches!(one.change, crate::ledger::Change::WouldNotHaveFired { .. })));
+}
+
+#[test]
+fn the_sweep_finds_the_threshold_between_noise_and_incidents() {
+    let mut memory = Memory::new(Options::default());
+    let labels = Labels::new([("__name__", "m")]);
+    for at in 0..600 {
+        // Noise up to 4, incidents of 10 at minutes 100 and 400; what is between is never seen.
+        let value = if (102..120).contains(&at) || (404..420).contains(&at) { 10.0 } else { (at * 7 % 5) as f64 };
+        memory.push(&labels, at * STEP_MS, &Sample::Float(value));
+    }
+    let incident =
+        |from: i64, to: i64| Incident { start_ms: from * STEP_MS, end_ms: to * STEP_MS, matchers: Vec::new() };
+    let incidents = [incident(100, 120), incident(400, 420)];
+    let groups = groups("groups: [{name: g, rules: [{alert: A, expr: m > 1}]}]");
+    let Rule::Alerting(rule) = &groups[0].rules[0] else { panic!() };
+    let options = BacktestOptions { block_len: 50, ..BacktestOptions::new(0, 599 * STEP_MS, STEP_MS) };
+    let found = suggest(rule, &[2.0, 5.0, 20.0], &incidents, &memory, &options).unwrap();
+    assert!(found[0].precision.unwrap() < 0.2 && found[0].recall == Some(1.0), "{found:?}");
+    let middle =
+        Candidate { threshold: 5.0, alerts: 2, precision: Some(1.0), recall: Some(1.0), delay_ms: Some(4 * STEP_MS) };
+    assert_eq!(found[1], middle);
+    assert_eq!((found[2].alerts, found[2].precision, found[2].recall), (0, None, Some(0.0)));
+    let seen = thresholds_seen(rule, 5, 1, &memory, &options).unwrap();
+    assert!(seen.first() == Some(&0.0) && seen.last() == Some(&10.0), "{seen:?}");
+}

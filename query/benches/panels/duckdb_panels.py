@@ -1,0 +1,16 @@
+"""Runs one statement per line of the standard input; answers with milliseconds and the number of rows."""
+
+import sys
+import time
+
+import duckdb
+
+connection = duckdb.connect()
+connection.execute("SET TimeZone = 'UTC'")
+for line in sys.stdin:
+    try:
+        started = time.perf_counter()
+        rows = connection.execute(line).fetchall()
+        print((time.perf_counter() - started) * 1e3, len(rows), flush=True)
+    except duckdb.Error as error:
+        print(str(error).replace("\n", " "), flush=True)
