@@ -87,7 +87,7 @@ fn sent(shared: &Shared, key: &str, row: &Row) -> Result<Sent, StoreError> {
     // What the outbox has written is whole; the ledger remembers longer.
     let (phase, attempts) = match shared.outbox.explain(key) {
         Ok(Some(explanation)) => {
-            let phase = serde_json::to_value(&explanation.phase).ok();
+            let phase = serde_json::to_value(explanation.phase).ok();
             let phase = phase.map(|phase| phase.as_str().map_or_else(|| phase.to_string(), str::to_owned));
             (phase.unwrap_or_default(), explanation.tries.iter().map(Row::of_attempt).collect())
         }

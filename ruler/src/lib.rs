@@ -21,7 +21,7 @@
 //! | "why was I not paged" | [`explain`] |
 //! | Alertmanager's API, rules, acknowledgements | `http` |
 
-mod begin;
+pub mod begin;
 pub mod book;
 pub mod data;
 pub mod evaluate;
@@ -41,8 +41,9 @@ mod testing;
 
 pub use begin::{Ruler, RulerError, Running};
 pub use data::{Changes, Data, NoChanges};
+pub use http::routes_without_rules;
 pub use metrics::RulerMetrics;
-pub use templates::TemplateBook;
+pub use templates::{TemplateBook, matching};
 
 use std::path::PathBuf;
 use tidewatch_alerting::rules::group;

@@ -79,7 +79,10 @@ fn notification(data: &Json) -> Notification {
 }
 
 /// Files that a path with at most one `*` in its last part names, sorted. A path without one must be there.
-pub(crate) fn matching(pattern: &Path) -> Result<Vec<PathBuf>, String> {
+///
+/// # Errors
+/// The folder cannot be read.
+pub fn matching(pattern: &Path) -> Result<Vec<PathBuf>, String> {
     let name = pattern.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let Some((before, after)) = name.split_once('*') else { return Ok(vec![pattern.to_owned()]) };
     let folder = pattern.parent().unwrap_or(Path::new("."));

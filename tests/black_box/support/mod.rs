@@ -5,11 +5,13 @@ mod csv;
 mod http;
 mod kafka;
 mod process;
+mod sink;
 
 pub use components::{data, jdbc, kafka, program, psql, python, repository, run_tool, skipped};
 pub use csv::Csv;
 pub use http::{get, post, put};
 pub use kafka::{RealKafka, produce_lines};
+pub use sink::Sink;
 pub use process::{Tidewatch, sql, tidewatch, tidewatch_fails, tidewatch_finds, wait_until};
 
 use std::path::{Path, PathBuf};
