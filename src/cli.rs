@@ -3,8 +3,8 @@
 mod letters;
 mod rules;
 
-pub use rules::{Backtest, Between, DiffRules, Explain, ExplainAlert, ReportFormat, RuleFiles, Rules, Suggest};
 pub use letters::{DeadLetters, ListFormat, ListLetters, Redrive, ShowLetter, Which};
+pub use rules::{Backtest, Between, DiffRules, Explain, ExplainAlert, ReportFormat, RuleFiles, Rules, Suggest};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;

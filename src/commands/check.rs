@@ -41,6 +41,9 @@ pub async fn check(options: Check) -> Result<ExitCode> {
             view.columns().collect::<Vec<_>>().join(", ")
         );
     }
+    for shadowed in tidewatch_query::promql::shadowed(&definitions) {
+        println!("PromQL does not see {} as {}: that is {}", shadowed.column, shadowed.name, shadowed.by);
+    }
     if !catalog.unused.is_empty() {
         let unused: Vec<&str> = catalog.unused.iter().map(|s| s.name.as_str()).collect();
         println!("sources that no rollup reads: {}", unused.join(", "));

@@ -37,9 +37,8 @@ async fn named(options: &ExplainAlert) -> Result<Vec<String>> {
 
 async fn get(options: &ExplainAlert, path: &str) -> Result<String> {
     let url = format!("{}{path}", options.url.trim_end_matches('/'));
-    let answer = reqwest::get(&url)
-        .await
-        .with_context(|| format!("{}: is `tidewatch run` there? (--url)", options.url))?;
+    let answer =
+        reqwest::get(&url).await.with_context(|| format!("{}: is `tidewatch run` there? (--url)", options.url))?;
     let (status, text) = (answer.status(), answer.text().await?);
     if !status.is_success() {
         let error: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();

@@ -111,7 +111,9 @@ fn incidents(path: &Path) -> Result<Vec<Incident>> {
     let written: Vec<Written> = serde_yaml_ng::from_str(&text).with_context(|| path.display().to_string())?;
     let instant = |text: &str| -> Result<i64> {
         let parsed = chrono::DateTime::parse_from_rfc3339(text);
-        Ok(parsed.with_context(|| format!("{}: expected a time in RFC 3339, found {text:?}", path.display()))?.timestamp_millis())
+        Ok(parsed
+            .with_context(|| format!("{}: expected a time in RFC 3339, found {text:?}", path.display()))?
+            .timestamp_millis())
     };
     let read = |one: Written| -> Result<Incident> {
         let mut matchers: Vec<Matcher> = Vec::new();

@@ -99,7 +99,7 @@ fn an_alert_is_told_once_and_told_to_be_over_whatever_is_killed() {
     sink.answer(503);
     with_traffic(&shop, &address, || {
         let sent = Instant::now();
-        (0..5).for_each(|_| assert!(shop.call(&address, "ups", "error")));
+        (0..5).for_each(|_| assert!(shop.call(&address, "ups", "server_error")));
         wait_until("an attempt to tell", SOON, || !sink.received().is_empty());
         eprintln!("{:?} from the first event to the webhook", sink.received()[0].at - sent);
     });
@@ -127,16 +127,22 @@ fn an_alert_is_told_once_and_told_to_be_over_whatever_is_killed() {
     });
     assert_eq!(statuses(&sink), ["firing", "resolved"], "once each");
     let recorded = json(&address, "/api/v1/query?query=max_over_time(ALERTS%7Balertname%3D%22Errors%22%7D%5B5m%5D)");
-    assert!(recorded["data"]["result"].as_array().unwrap().iter().any(|s| s["metric"]["alertstate"] == "firing"), "{recorded}");
+    assert!(
+        recorded["data"]["result"].as_array().unwrap().iter().any(|s| s["metric"]["alertstate"] == "firing"),
+        "{recorded}"
+    );
 
     let url = format!("http://{address}");
     let why = tidewatch(&["explain", "alert", &alert, "--url", &url]);
-    for part in ["the condition began to hold", "hook/webhook[0]: delivered", "code 503", "code 200", "firing → inactive"] {
+    for part in
+        ["the condition began to hold", "hook/webhook[0]: delivered", "code 503", "code 200", "firing → inactive"]
+    {
         assert!(why.contains(part), "{part} in\n{why}");
     }
     let unknown = tidewatch_fails(&["explain", "alert", "0123456789abcdef", "--url", &url]);
     assert!(unknown.contains("no alert 0123456789abcdef is known"), "{unknown}");
-    let ledger = "SELECT state_to, count(*) AS n FROM system.alert_ledger WHERE stage = 'rule' GROUP BY state_to ORDER BY 1";
+    let ledger =
+        "SELECT state_to, count(*) AS n FROM system.alert_ledger WHERE stage = 'rule' GROUP BY state_to ORDER BY 1";
     assert_eq!(process.sql(ledger).lines().skip(1).collect::<Vec<_>>(), ["firing,1", "inactive,1"]);
     process.stop();
 
@@ -167,7 +173,7 @@ fn amtool_lists_silences_and_the_silence_explains() {
     let silences: serde_json::Value = serde_json::from_str(&ask(&["silence", "query", "-o", "json"])).unwrap();
     assert_eq!((silences[0]["id"].as_str(), silences[0]["createdBy"].as_str()), (Some(id.trim()), Some("anna")));
     with_traffic(&shop, &address, || {
-        (0..5).for_each(|_| assert!(shop.call(&address, "ups", "error")));
+        (0..5).for_each(|_| assert!(shop.call(&address, "ups", "server_error")));
         let all = || ask(&["alert", "query", "--silenced", "-o", "json"]);
         wait_until("amtool sees it silenced", SOON, || all().contains("suppressed"));
         assert_eq!(ask(&["alert", "query", "-o", "json"]).trim(), "[]", "not among the active ones");
@@ -179,7 +185,9 @@ fn amtool_lists_silences_and_the_silence_explains() {
         let posted = r#"[{"labels": {"alertname": "FromOutside", "team": "crew"}}]"#;
         let answer = post(&address, "/api/v2/alerts", &["Content-Type: application/json"], posted.as_bytes()).unwrap();
         assert_eq!(answer.status, 200, "{}", answer.text());
-        wait_until("an alert of others is told", SOON, || sink.taken().iter().any(|one| one.body.contains("FromOutside")));
+        wait_until("an alert of others is told", SOON, || {
+            sink.taken().iter().any(|one| one.body.contains("FromOutside"))
+        });
     });
     assert!(ask(&["config", "show"]).contains("receiver: hook"));
     let status = json(&address, "/api/v2/status");

@@ -1,24 +1,30 @@
-//! PromQL over the rollups.
+//! PromQL over the rollups and the views.
 //!
 //! ```text
-//! query ─▶ plan ─▶ selections ─▶ metrics of one snapshot ─▶ series ─▶ answer
-//!          (tidewatch_promql)    metrics      read, width      columns    (tidewatch_promql)
+//! query ─▶ plan ─▶ selections ─▶ metrics of one snapshot ──▶ series ─▶ answer
+//!          (tidewatch_promql)    metrics      read, width       columns   (tidewatch_promql)
+//!                                gauges       view (one SQL query per view and selection)
 //! ```
 
 mod columns;
 mod discover;
 mod edge;
 mod error;
+pub(crate) mod gauges;
 mod histogram;
 pub(crate) mod metrics;
 mod pushed;
 mod read;
 mod sources;
+mod view;
+mod views;
 mod width;
 
 pub use error::PromError;
+pub use gauges::Shadowed;
 pub use metrics::{Kind, Metric, metrics};
 pub(crate) use pushed::is_pushed;
+pub use views::{Described, shadowed};
 
 use crate::snapshot::Snapshot;
 use crate::sql::SqlEngine;
@@ -113,7 +119,8 @@ impl PromEngine {
         self.engine.now_us().div_euclid(1000)
     }
 
-    /// All metrics of rollups, by name. Which ones are pushed depends on the time, see [`Self::label_values`].
+    /// All metrics of rollups, by name. Those of views are in [`Self::described`]; which ones are pushed depends on
+    /// the time, see [`Self::label_values`].
     pub fn metrics(&self) -> BTreeMap<String, Metric> {
         metrics(self.engine.snapshots().definitions().rollups())
     }
@@ -139,11 +146,17 @@ impl PromEngine {
         let all = self.metrics();
         let wanted: Vec<Vec<&Metric>> = plan.selections().iter().map(|s| named(&all, &s.matchers)).collect();
         let has_pushed = self.has_pushed();
-        let reads_rollups = wanted.iter().any(|metrics| !metrics.is_empty());
-        let snapshot = self.snapshot(wanted.iter().flatten().copied()).await?;
+        let matchers: Vec<&[Matcher]> = plan.selections().iter().map(|s| s.matchers.as_slice()).collect();
+        let views = self.views(&all, &matchers).await?;
+        let reads_rollups = wanted.iter().any(|metrics| !metrics.is_empty()) || !views.tables().is_empty();
+        let snapshot = self.snapshot(wanted.iter().flatten().copied(), views.tables()).await?;
+        let reader = self.view_reader(&views, &snapshot, plan.lookback_ms());
         let mut lists = Vec::with_capacity(wanted.len());
-        for (selection, metrics) in plan.selections().iter().zip(wanted) {
+        for (at, (selection, metrics)) in plan.selections().iter().zip(wanted).enumerate() {
             let mut series = Vec::new();
+            for view in views.of(at) {
+                series.extend(reader.read(view, selection).await?);
+            }
             for metric in metrics {
                 series.extend(self.read(&snapshot, metric, selection).await?);
             }
@@ -197,8 +210,13 @@ impl PromEngine {
     pub async fn select(&self, selection: &Selection) -> Result<Vec<Series>, PromError> {
         let all = self.metrics();
         let wanted = named(&all, &selection.matchers);
-        let snapshot = self.snapshot(wanted.iter().copied()).await?;
+        let views = self.views(&all, &[&selection.matchers]).await?;
+        let snapshot = self.snapshot(wanted.iter().copied(), views.tables()).await?;
+        let reader = self.view_reader(&views, &snapshot, self.limits.options.lookback_ms);
         let mut series = Vec::new();
+        for view in views.of(0) {
+            series.extend(reader.read(view, selection).await?);
+        }
         for metric in wanted {
             series.extend(self.read(&snapshot, metric, selection).await?);
         }
@@ -216,9 +234,14 @@ impl PromEngine {
         self.engine.snapshots().definitions().rollups().any(pushed::is_pushed)
     }
 
-    async fn snapshot(&self, metrics: impl Iterator<Item = &Metric>) -> Result<Snapshot, PromError> {
+    /// Of the tables of the metrics, and these.
+    async fn snapshot(
+        &self,
+        metrics: impl Iterator<Item = &Metric>,
+        of_views: impl IntoIterator<Item = String>,
+    ) -> Result<Snapshot, PromError> {
         let pushed = self.has_pushed().then(|| SAMPLES.to_owned());
-        let tables: BTreeSet<String> = metrics.map(|m| m.rollup.clone()).chain(pushed).collect();
+        let tables: BTreeSet<String> = metrics.map(|m| m.rollup.clone()).chain(pushed).chain(of_views).collect();
         let tables: Vec<String> = tables.into_iter().collect();
         self.engine.snapshots().take(&tables).await.map_err(|error| PromError::Unavailable(error.to_string()))
     }

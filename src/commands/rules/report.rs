@@ -80,8 +80,7 @@ pub fn backtest(found: &Backtest, options: &BacktestOptions, format: ReportForma
             writeln!(out, "  … and {more} more")?;
         }
         for message in &rule.messages {
-            let texts: Vec<String> =
-                message.annotations.iter().map(|(name, text)| format!("{name}: {text}")).collect();
+            let texts: Vec<String> = message.annotations.iter().map(|(name, text)| format!("{name}: {text}")).collect();
             writeln!(out, "  message at {}: {}", rfc3339(message.time_ms), texts.join("; "))?;
         }
     }

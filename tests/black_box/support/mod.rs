@@ -11,8 +11,8 @@ pub use components::{data, jdbc, kafka, program, psql, python, repository, run_t
 pub use csv::Csv;
 pub use http::{get, post, put};
 pub use kafka::{RealKafka, produce_lines};
-pub use sink::Sink;
 pub use process::{Tidewatch, sql, tidewatch, tidewatch_fails, tidewatch_finds, wait_until};
+pub use sink::Sink;
 
 use std::path::{Path, PathBuf};
 
