@@ -6,7 +6,7 @@ use super::dead_letters::since_us;
 use super::sql::open;
 use crate::alerting::load_rules;
 use crate::app::now;
-use crate::cli::{Backtest, Between, DiffRules, ReportFormat, RuleFiles, Rules, Suggest};
+use crate::cli::{Backtest, Between, DiffRules, RuleFiles, Rules, Suggest};
 use crate::packs;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;

@@ -115,6 +115,7 @@ fn an_alert_is_told_once_and_told_to_be_over_whatever_is_killed() {
         assert_eq!(body["alerts"][0]["labels"]["provider"], "ups", "{body}");
         assert_eq!(body["alerts"][0]["annotations"]["summary"], "5 errors of ups", "{body}");
         assert!(told.header("x-tidewatch-signature").starts_with("t="), "{told:?}");
+        assert_eq!(told.path, "/hook");
         let first = sink.received()[0].header("idempotency-key").to_owned();
         assert!(!first.is_empty() && told.header("idempotency-key") == first, "{first} {told:?}");
 
