@@ -22,7 +22,7 @@ pub use error::PromError;
 pub use gauges::Shadowed;
 pub use metrics::{Kind, Metric, metrics};
 pub(crate) use pushed::is_pushed;
-pub use views::{Described, shadowed};
+pub use views::{Described, known_names, shadowed};
 
 use crate::snapshot::Snapshot;
 use crate::sql::SqlEngine;

@@ -6,7 +6,7 @@ use super::view::ViewReader;
 use super::{PromEngine, PromError};
 use crate::definitions::Definitions;
 use crate::snapshot::Snapshot;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tidewatch_promql::{Matcher, QueryError};
 
@@ -48,6 +48,14 @@ impl Wanted {
 /// The columns of planned views that PromQL does not see because something else has their names.
 pub fn shadowed(definitions: &Definitions) -> Vec<Shadowed> {
     gauges(definitions.views().map(AsRef::as_ref), &metrics(definitions.rollups())).1
+}
+
+/// The names of all metrics of rollups and of planned views. What is pushed is not among them.
+pub fn known_names(definitions: &Definitions) -> BTreeSet<String> {
+    let of_rollups = metrics(definitions.rollups());
+    let views = gauges(definitions.views().map(AsRef::as_ref), &of_rollups).0;
+    let of_views = views.into_iter().flat_map(|view| view.gauges).map(|gauge| gauge.metric.name);
+    of_views.chain(of_rollups.keys().cloned()).collect()
 }
 
 impl PromEngine {
