@@ -44,8 +44,9 @@ fn promtool_agrees() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("rules.yaml"), without_extensions(&read("rules.yaml")).unwrap()).unwrap();
     std::fs::write(folder.path().join(TESTS[0]), read(TESTS[0])).unwrap();
-    for arguments in [["check", "rules", "rules.yaml"], ["test", "rules", TESTS[0]]] {
-        let (succeeds, said) = run_promtool(&promtool, folder.path(), &arguments);
+    let (check, test) = (["check", "rules", "--lint-fatal", "rules.yaml"], ["test", "rules", TESTS[0]]);
+    for arguments in [&check[..], &test[..]] {
+        let (succeeds, said) = run_promtool(&promtool, folder.path(), arguments);
         assert!(succeeds, "{arguments:?}: {said}");
     }
 }
