@@ -71,6 +71,7 @@ impl App {
             tracing::warn!("only packs are reloaded; the other settings take effect with a restart");
         }
         let packs = packs::load(&settings.packs, tidewatch_query::Checking::Plans).await?;
+        packs.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         settings.check_packs(&packs.catalog).map_err(|e| Mistakes(vec![format!("{e:#}")]))?;
         let prepared = self.plant.prepare_tables(&packs.catalog).await;
         prepared.map_err(|errors| Mistakes(errors.iter().map(ToString::to_string).collect()))?;

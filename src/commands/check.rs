@@ -4,6 +4,7 @@ use crate::cli::Check;
 use crate::packs::{self, Packs};
 use crate::settings::{DEFAULT_TOML, Settings};
 use anyhow::Result;
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 use tidewatch_engine::rollup::{TablePlan, Tier};
 
@@ -13,7 +14,8 @@ pub async fn check(options: Check) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let settings = Settings::load(&options.config.config)?;
-    let Packs { catalog, definitions } = packs::load(&settings.packs, tidewatch_query::Checking::Plans).await?;
+    let Packs { catalog, definitions, rules, warnings } =
+        packs::load(&settings.packs, tidewatch_query::Checking::Plans).await?;
     settings.check_packs(&catalog)?;
     println!("{}: settings are valid", options.config.config.display());
     println!("packs: {}", settings.packs.join(", "));
@@ -41,6 +43,10 @@ pub async fn check(options: Check) -> Result<ExitCode> {
             view.columns().collect::<Vec<_>>().join(", ")
         );
     }
+    for group in &rules {
+        let names: BTreeSet<&str> = group.rules.iter().map(|rule| rule.name().as_ref()).collect();
+        println!("  {}, rules: {}", group.name, names.into_iter().collect::<Vec<_>>().join(", "));
+    }
     for shadowed in tidewatch_query::promql::shadowed(&definitions) {
         println!("PromQL does not see {} as {}: that is {}", shadowed.column, shadowed.name, shadowed.by);
     }
@@ -49,5 +55,8 @@ pub async fn check(options: Check) -> Result<ExitCode> {
         println!("sources that no rollup reads: {}", unused.join(", "));
     }
     println!("topics: {}", catalog.topics().into_iter().collect::<Vec<_>>().join(", "));
+    for warning in &warnings {
+        println!("warning: {warning}");
+    }
     Ok(ExitCode::SUCCESS)
 }

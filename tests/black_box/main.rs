@@ -16,6 +16,7 @@
 //! | events over HTTP: durable when answered, once through kills and copies, bounded | `push` |
 //! | maintenance changes no answer | `maintain` |
 //! | promtool asks in PromQL and gets the numbers of SQL | `prometheus_api` |
+//! | the same of views | `views` |
 //! | generated requests get no 5xx and no answer outside of Prometheus' OpenAPI | `openapi` |
 //! | vmalert evaluates rules through it | `vmalert` |
 //! | from an event to a webhook, through kills; silences by amtool, explanations, backtests | `alerts` |
@@ -64,4 +65,5 @@ mod scrape;
 mod support;
 mod transactions;
 mod verify;
+mod views;
 mod vmalert;

@@ -3,7 +3,7 @@
 //! ```text
 //! query ─▶ plan ─▶ selections ─▶ metrics of one snapshot ──▶ series ─▶ answer
 //!          (tidewatch_promql)    metrics      read, width       columns   (tidewatch_promql)
-//!                                gauges       view (one SQL query per view and selection)
+//!                                gauges       view (one SQL query per view and stretch of time)
 //! ```
 
 mod columns;
@@ -24,7 +24,7 @@ pub use error::PromError;
 pub use gauges::Shadowed;
 pub use metrics::{Kind, Metric, metrics};
 pub(crate) use pushed::is_pushed;
-pub use views::{Described, shadowed};
+pub use views::{Described, known_names, shadowed};
 
 use crate::snapshot::Snapshot;
 use crate::sql::SqlEngine;
@@ -151,12 +151,9 @@ impl PromEngine {
         let reads_rollups = wanted.iter().any(|metrics| !metrics.is_empty()) || !views.tables().is_empty();
         let snapshot = self.snapshot(wanted.iter().flatten().copied(), views.tables()).await?;
         let reader = self.view_reader(&views, &snapshot, plan.lookback_ms());
+        let of_views = views.read(&reader, plan.selections()).await?;
         let mut lists = Vec::with_capacity(wanted.len());
-        for (at, (selection, metrics)) in plan.selections().iter().zip(wanted).enumerate() {
-            let mut series = Vec::new();
-            for view in views.of(at) {
-                series.extend(reader.read(view, selection).await?);
-            }
+        for ((selection, metrics), mut series) in plan.selections().iter().zip(wanted).zip(of_views) {
             for metric in metrics {
                 series.extend(self.read(&snapshot, metric, selection).await?);
             }

@@ -1,14 +1,15 @@
 //! Which views a query asks for, and what is known of all of them.
 
-use super::gauges::{Named, Shadowed, ViewGauges, gauges, may_have};
+use super::gauges::{Gauge, Named, Shadowed, ViewGauges, gauges, may_have};
 use super::metrics::{Kind, Metric, metrics};
 use super::view::ViewReader;
 use super::{PromEngine, PromError};
 use crate::definitions::Definitions;
 use crate::snapshot::Snapshot;
-use std::collections::BTreeMap;
+use crate::sql::SqlError;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use tidewatch_promql::{Matcher, QueryError};
+use tidewatch_promql::{Matcher, QueryError, Selection, Series};
 
 /// Views that one selector may name: each is an SQL query.
 const VIEWS_MAX: usize = 64;
@@ -33,6 +34,40 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
+    /// The series of every selection, which are those of the selectors. Selections that differ in nothing but the
+    /// name of the metric share one query per view.
+    ///
+    /// # Errors
+    /// See [`SqlError`].
+    pub async fn read(&self, reader: &ViewReader<'_>, selections: &[Selection]) -> Result<Vec<Vec<Series>>, SqlError> {
+        let mut lists = vec![Vec::new(); selections.len()];
+        let mut is_read: BTreeSet<(usize, &str)> = BTreeSet::new();
+        for (at, selection) in selections.iter().enumerate() {
+            for view in self.of(at) {
+                if is_read.contains(&(at, view.view.as_str())) {
+                    continue;
+                }
+                let (mut whole, mut alike) = (ViewGauges { gauges: Vec::new(), ..view.clone() }, Vec::new());
+                for (other, candidate) in selections.iter().enumerate().skip(at) {
+                    let Some(own) = self.of(other).iter().find(|own| own.view == view.view) else { continue };
+                    if nameless(candidate) == nameless(selection) {
+                        let is_new = |gauge: &&Gauge| !whole.gauges.contains(gauge);
+                        let new: Vec<Gauge> = own.gauges.iter().filter(is_new).cloned().collect();
+                        whole.gauges.extend(new);
+                        alike.push((other, candidate));
+                    }
+                }
+                let series = reader.read(&whole, &nameless(selection)).await?;
+                for (other, candidate) in alike {
+                    is_read.insert((other, view.view.as_str()));
+                    let fits = |series: &&Series| candidate.matchers.iter().all(|m| m.matches_labels(&series.labels));
+                    lists[other].extend(series.iter().filter(fits).cloned());
+                }
+            }
+        }
+        Ok(lists)
+    }
+
     /// The views of one selector.
     pub fn of(&self, selector: usize) -> &[ViewGauges] {
         self.lists.get(selector).map(Vec::as_slice).unwrap_or_default()
@@ -45,9 +80,25 @@ impl Wanted {
     }
 }
 
+/// What is asked, whichever metric it is asked of.
+fn nameless(selection: &Selection) -> Selection {
+    let mut nameless = selection.clone();
+    nameless.matchers.retain(|matcher| matcher.name != "__name__");
+    nameless.hints.grouping = None;
+    nameless
+}
+
 /// The columns of planned views that PromQL does not see because something else has their names.
 pub fn shadowed(definitions: &Definitions) -> Vec<Shadowed> {
     gauges(definitions.views().map(AsRef::as_ref), &metrics(definitions.rollups())).1
+}
+
+/// The names of all metrics of rollups and of planned views. What is pushed is not among them.
+pub fn known_names(definitions: &Definitions) -> BTreeSet<String> {
+    let of_rollups = metrics(definitions.rollups());
+    let views = gauges(definitions.views().map(AsRef::as_ref), &of_rollups).0;
+    let of_views = views.into_iter().flat_map(|view| view.gauges).map(|gauge| gauge.metric.name);
+    of_views.chain(of_rollups.keys().cloned()).collect()
 }
 
 impl PromEngine {

@@ -77,6 +77,13 @@ async fn windows_are_samples_at_their_ends_with_the_numbers_of_sql() {
     assert_eq!(vector(&engine, "call_seconds_count", NOW_S).await.unwrap(), ["call_seconds_count{api=\"orders\"} 5"]);
     let past = vector(&engine, "call_seconds_count offset 1h", NOW_S + 60).await.unwrap();
     assert_eq!(past, ["call_seconds_count{api=\"orders\"} 1", "call_seconds_count{api=\"rates\"} 1"]);
+    // Selectors that differ in the name alone are read together, and each has its own.
+    let share =
+        "call_seconds{quantile=\"0.5\", api=\"orders\"} / ignoring(quantile) call_seconds_count{api=\"orders\"}";
+    assert_eq!(vector(&engine, share, NOW_S).await.unwrap(), ["{api=\"orders\"} 0.014000000000000002"]);
+    let both =
+        "call_seconds_count{api=\"orders\"} + (call_seconds_dear{api=\"orders\"} - call_seconds_dear{api=\"orders\"})";
+    assert_eq!(vector(&engine, both, NOW_S).await.unwrap(), ["{api=\"orders\"} 5"]);
     let all = "sum(sum_over_time(call_seconds_count[2h]))";
     assert_eq!(vector(&engine, all, NOW_S).await.unwrap(), ["{} 10"]);
     assert_eq!(vector(&engine, "call_seconds_dear", NOW_S + 60 - 3600).await.unwrap(), [""; 0], "NULL is no sample");
