@@ -118,7 +118,7 @@ impl App {
             clock: Arc::clone(&clock),
             lag: settings.watermark.disorder + settings.watermark.idle_after,
         });
-        let ruler = alerting::open(settings, Vec::new(), data, &clock, &registry).await?;
+        let ruler = alerting::open(settings, packs.rules, data, &clock, &registry).await?;
         let scrape = Scrape::new(Arc::clone(&engine), registry, query_metrics.clone(), settings.scrape.series_max);
         let endpoints = Endpoints {
             engine: Arc::clone(&engine),

@@ -212,6 +212,7 @@ pub struct Flight {
 #[serde(default, deny_unknown_fields)]
 pub struct Alerting {
     pub enabled: bool,
+    pub pack_rules: bool,
     pub rules: Vec<String>,
     pub config: String,
     pub path: String,
@@ -433,6 +434,7 @@ impl Default for Alerting {
     fn default() -> Self {
         Self {
             enabled: true,
+            pack_rules: false,
             rules: Vec::new(),
             config: String::new(),
             path: String::new(),

@@ -40,7 +40,7 @@ pub(crate) async fn run(shared: Arc<Shared>, place: usize, mut stop: watch::Rece
     };
     let changes = shared.data.changes();
     let mut stamp = None;
-    let mut not_before_ms = i64::MIN;
+    let (mut not_before_ms, mut resting_ms) = (i64::MIN, i64::MIN);
     while !*stop.borrow() {
         let news = changes.changed();
         let now_ms = shared.clock.now_ms();
@@ -49,25 +49,27 @@ pub(crate) async fn run(shared: Arc<Shared>, place: usize, mut stop: watch::Rece
         let is_fresh = stamp != Some(fresh);
         let at_ms = match scheduled {
             _ if is_fresh && now_ms >= not_before_ms && last_ms.is_none_or(|last_ms| now_ms > last_ms) => Some(now_ms),
-            Due::Now { at_ms, missed } => {
+            // A group that takes long is evaluated less often than it asks for.
+            Due::Now { at_ms, missed } if now_ms >= resting_ms => {
                 shared.metrics.missed.inc_by(missed);
                 Some(at_ms)
             }
-            Due::Later { .. } => None,
+            Due::Now { .. } | Due::Later { .. } => None,
         };
         if let Some(at_ms) = at_ms {
             stamp = Some(fresh);
             let started = shared.clock.monotonic();
             evaluate(&shared, place, at_ms).await;
             let took = i64::try_from((shared.clock.monotonic() - started).as_millis()).unwrap_or(i64::MAX);
-            not_before_ms = now_ms.saturating_add(shared.settings.react_min_ms.max(took.saturating_mul(SHARE)));
+            resting_ms = now_ms.saturating_add(took.saturating_mul(SHARE));
+            not_before_ms = resting_ms.max(now_ms.saturating_add(shared.settings.react_min_ms));
             last_ms = Some(at_ms);
             continue;
         }
         let next_ms = match scheduled {
             Due::Later { at_ms } if is_fresh => at_ms.min(not_before_ms),
             Due::Later { at_ms } => at_ms,
-            Due::Now { at_ms, .. } => at_ms,
+            Due::Now { .. } => resting_ms,
         };
         let sleep = Duration::from_millis(u64::try_from(next_ms - now_ms).unwrap_or(0)).min(SLEEP_MAX);
         tokio::select! {

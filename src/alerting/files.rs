@@ -8,11 +8,11 @@ use tidewatch_alerting::rules::{Group, LoadOptions, load};
 use tidewatch_ruler::begin::Definition;
 use tidewatch_ruler::{TemplateBook, matching};
 
-/// The rules of packs and of the settings' files, and the routes.
+/// The rules of packs, where the settings ask for them, those of the settings' files, and the routes.
 ///
 /// Errors: every mistake in the first file that has some; what is wrong with the routes.
 pub fn definition(settings: &Settings, packs: Vec<Group>) -> Result<Definition> {
-    let mut groups = packs;
+    let mut groups = if settings.alerting.pack_rules { packs } else { Vec::new() };
     groups.extend(load_rules(&settings.alerting.rules)?);
     let config = &settings.alerting.config;
     if config.is_empty() {

@@ -17,6 +17,7 @@ pub async fn check(options: Check) -> Result<ExitCode> {
     let Packs { catalog, definitions, rules, warnings } =
         packs::load(&settings.packs, tidewatch_query::Checking::Plans).await?;
     settings.check_packs(&catalog)?;
+    crate::alerting::definition(&settings, Vec::new())?;
     println!("{}: settings are valid", options.config.config.display());
     println!("packs: {}", settings.packs.join(", "));
     for TablePlan { schema, topics, .. } in catalog.tables() {
