@@ -1,5 +1,6 @@
 //! Wiring: store, ingestion, readers and the HTTP server of one process.
 
+use crate::alerting::{self, EngineData, LedgerSlot};
 use crate::ingestion::{Ingestion, Plant, has_samples};
 use crate::live::Workers;
 use crate::packs::Packs;
@@ -15,6 +16,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use tidewatch_engine::rollup::Catalog;
 use tidewatch_engine::samples::metadata::MetadataBook;
+use tidewatch_ingest::News;
 use tidewatch_ingest::clock::{Clock, SystemClock};
 use tidewatch_ingest::maintenance::MaintenanceMetrics;
 use tidewatch_ingest::metrics::IngestMetrics;
@@ -27,6 +29,7 @@ use tidewatch_query::promql::PromEngine;
 use tidewatch_query::scrape::Scrape;
 use tidewatch_query::system::Surroundings;
 use tidewatch_query::{Now, Snapshots, SqlEngine};
+use tidewatch_ruler::Running;
 use tidewatch_storage::Store;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
@@ -44,6 +47,7 @@ pub struct App {
     pub(crate) engine: Arc<SqlEngine>,
     pub(crate) push: Push,
     pub(crate) wires: Wires,
+    pub(crate) rules: Option<Running>,
     server: JoinHandle<std::io::Result<()>>,
     stop_server: oneshot::Sender<()>,
 }
@@ -74,6 +78,7 @@ impl App {
             store: open_store(settings)?,
             log: LocalLog::open(settings, &registry, &clock)?,
             metrics: IngestMetrics::register(&registry)?,
+            news: News::default(),
             maintenance_metrics: MaintenanceMetrics::register(&registry)?,
             clock: Arc::clone(&clock),
             commits: commits.clone(),
@@ -91,7 +96,12 @@ impl App {
         snapshots.define(packs.definitions);
         let metadata = Arc::new(MetadataBook::default());
         let samples = open_samples(&plant, &catalog, &metadata, SampleMetrics::register(&registry)?);
-        let surroundings = Surroundings { registry: Some(registry.clone()), limits: settings.named_limits() };
+        let ledger = LedgerSlot::default();
+        let surroundings = Surroundings {
+            registry: Some(registry.clone()),
+            limits: settings.named_limits(),
+            ledger: Some(Arc::new(ledger.clone())),
+        };
         let engine = SqlEngine::new(snapshots, settings.sql_limits(), now(&clock))
             .with_spill_folder(settings.spill_folder())
             .with_metrics(&query_metrics)
@@ -99,16 +109,30 @@ impl App {
         let engine = Arc::new(engine);
         let queries = QueryGate::new(settings.sql.concurrency_max, settings.sql.concurrency_per_client_max);
         let wires = listeners.serve(settings, &engine, queries.turns(), &registry)?;
+        let promql = PromEngine::new(Arc::clone(&engine), settings.prom_limits()).with_metadata(Arc::clone(&metadata));
+        let data = Arc::new(EngineData {
+            promql: promql.clone(),
+            samples: samples.clone(),
+            news: plant.news.clone(),
+            events: plant.metrics.events.clone(),
+            clock: Arc::clone(&clock),
+            lag: settings.watermark.disorder + settings.watermark.idle_after,
+        });
+        let ruler = alerting::open(settings, packs.rules, data, &clock, &registry).await?;
         let scrape = Scrape::new(Arc::clone(&engine), registry, query_metrics.clone(), settings.scrape.series_max);
         let endpoints = Endpoints {
             engine: Arc::clone(&engine),
-            promql: PromEngine::new(Arc::clone(&engine), settings.prom_limits()).with_metadata(Arc::clone(&metadata)),
+            promql,
             scrape: Arc::new(scrape),
             metrics: query_metrics,
             queries,
             checks: checks(&plant),
         };
-        let routes = router(endpoints).merge(push::routes(push.clone())).merge(samples.routes());
+        let rules = match &ruler {
+            Some(ruler) => ruler.routes(),
+            None => tidewatch_ruler::routes_without_rules(),
+        };
+        let routes = router(endpoints).merge(push::routes(push.clone())).merge(samples.routes()).merge(rules);
         let address = listener.local_addr()?;
         let (stop_server, stopped) = oneshot::channel();
         let server = tokio::spawn(async move {
@@ -120,7 +144,11 @@ impl App {
             axum::serve(listener, service).with_graceful_shutdown(stopped).await
         });
         let ingestion = Some(ingestion);
-        Ok(Self { address, plant, reloads, ingestion, live, engine, push, wires, server, stop_server })
+        let rules = ruler.map(|ruler| {
+            ledger.fill(ruler.ledger());
+            ruler.start()
+        });
+        Ok(Self { address, plant, reloads, ingestion, live, engine, push, wires, rules, server, stop_server })
     }
 
     /// Works until a stop or a reload is requested, a worker fails, or all sources are finished. Without
@@ -150,6 +178,10 @@ impl App {
 
     /// Commits everything that was read, then stops answering.
     pub async fn drain(mut self) -> Result<()> {
+        // Rules first: what they see at the end is whole, and messages on their way have their time.
+        if let Some(rules) = self.rules.take() {
+            rules.stop().await?;
+        }
         let result = match self.ingestion.take() {
             Some(ingestion) => ingestion.drain().await,
             None => Ok(()),

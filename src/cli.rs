@@ -1,8 +1,10 @@
 //! The command line.
 
 mod letters;
+mod rules;
 
 pub use letters::{DeadLetters, ListFormat, ListLetters, Redrive, ShowLetter, Which};
+pub use rules::{Backtest, Between, DiffRules, Explain, ExplainAlert, ReportFormat, RuleFiles, Rules, Suggest};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
@@ -41,6 +43,12 @@ pub enum Command {
     /// Merge small files, roll windows up into wider ones, delete what was kept long enough: once, until
     /// nothing is left to do. `run` does the same beside counting.
     Maintain(Maintain),
+    /// Rules: check and test them, run them over the past, compare them, find thresholds.
+    #[command(subcommand)]
+    Rules(Rules),
+    /// Why something was decided.
+    #[command(subcommand)]
+    Explain(Explain),
     /// Generate events with known trouble.
     Simulate(Simulate),
 }

@@ -12,7 +12,7 @@ use tidewatch_ingest::metrics::IngestMetrics;
 use tidewatch_ingest::samples::{LOG_TOPIC, SAMPLES_TOPIC};
 use tidewatch_ingest::source::{FileSource, KafkaSettings, KafkaSource, LogSource, Source};
 use tidewatch_ingest::worker::{WorkerError, WorkerHandle};
-use tidewatch_ingest::{Pipeline, WorkerThread, prepare};
+use tidewatch_ingest::{News, Pipeline, WorkerThread, prepare};
 use tidewatch_storage::{StorageError, Store};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -26,6 +26,7 @@ pub struct Plant {
     /// What is pushed to this process.
     pub log: LocalLog,
     pub metrics: IngestMetrics,
+    pub news: News,
     pub maintenance_metrics: MaintenanceMetrics,
     pub clock: Arc<dyn Clock>,
     /// Where commits and maintenance run.
@@ -48,6 +49,7 @@ impl Plant {
             store: self.store.clone(),
             settings: self.settings.worker(),
             metrics: self.metrics.clone(),
+            news: self.news.clone(),
             clock: Arc::clone(&self.clock),
             runtime: self.commits.clone(),
         };

@@ -1,6 +1,7 @@
 //! The binary: command line, settings, wiring, shutdown. What is counted, stored and answered lives in
 //! the other crates.
 
+mod alerting;
 mod app;
 mod cli;
 mod commands;

@@ -1,6 +1,7 @@
 //! Other packs without a restart: what was counted is committed, and counting goes on by the new
 //! definitions from where each table stands. HTTP answers all the while.
 
+use crate::alerting;
 use crate::app::App;
 use crate::packs::{self, Mistakes, Packs};
 use crate::settings::Settings;
@@ -8,6 +9,7 @@ use anyhow::Result;
 use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
 use std::path::Path;
 use std::sync::Arc;
+use tidewatch_alerting::rules::Group;
 use tidewatch_engine::metrics as catalogue;
 use tidewatch_ingest::worker::WorkerError;
 
@@ -64,6 +66,18 @@ impl App {
         Ok(())
     }
 
+    /// Rules and routes as their files are now. What is wrong with them is logged, and they stay as they were.
+    async fn redefine_rules(&mut self, packs: Vec<Group>) {
+        let Some(rules) = &mut self.rules else { return };
+        let redefined = match alerting::definition(&self.plant.settings, packs) {
+            Ok(definition) => rules.redefine(definition).await.map_err(anyhow::Error::from),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = redefined {
+            tracing::error!("rules and routes not reloaded: {error:#}");
+        }
+    }
+
     async fn read_packs(&self, config: &Path) -> Result<Packs, Mistakes> {
         let settings = Settings::load(config).map_err(|e| Mistakes(vec![format!("{e:#}")]))?;
         let old = Settings { packs: settings.packs.clone(), ..self.plant.settings.clone() };
@@ -71,6 +85,7 @@ impl App {
             tracing::warn!("only packs are reloaded; the other settings take effect with a restart");
         }
         let packs = packs::load(&settings.packs, tidewatch_query::Checking::Plans).await?;
+        packs.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         settings.check_packs(&packs.catalog).map_err(|e| Mistakes(vec![format!("{e:#}")]))?;
         let prepared = self.plant.prepare_tables(&packs.catalog).await;
         prepared.map_err(|errors| Mistakes(errors.iter().map(ToString::to_string).collect()))?;
@@ -92,6 +107,7 @@ impl App {
         self.push.define(&catalog);
         self.live.set(ingestion.handles());
         self.engine.snapshots().define(packs.definitions);
+        self.redefine_rules(packs.rules).await;
         self.ingestion = Some(ingestion);
         Ok(())
     }

@@ -57,6 +57,7 @@ pub struct Settings {
     pub http: Http,
     pub postgres: Postgres,
     pub flight: Flight,
+    pub alerting: Alerting,
     pub sql: Sql,
     pub promql: Promql,
     pub scrape: Scrape,
@@ -209,6 +210,32 @@ pub struct Flight {
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+pub struct Alerting {
+    pub enabled: bool,
+    pub pack_rules: bool,
+    pub rules: Vec<String>,
+    pub config: String,
+    pub path: String,
+    pub external_url: String,
+    #[serde(with = "humantime_serde")]
+    pub evaluation_interval: Duration,
+    #[serde(with = "humantime_serde")]
+    pub query_offset: Duration,
+    #[serde(with = "humantime_serde")]
+    pub react_min: Duration,
+    #[serde(with = "humantime_serde")]
+    pub resend_delay: Duration,
+    #[serde(with = "humantime_serde")]
+    pub give_up_after: Duration,
+    #[serde(with = "humantime_serde")]
+    pub ledger_retention: Duration,
+    pub ledger_rows_max: usize,
+    pub concurrency_max: usize,
+    pub external_labels: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Sql {
     pub rows_max: usize,
     #[serde(with = "humantime_serde")]
@@ -278,6 +305,7 @@ impl Default for Settings {
             http: Http::default(),
             postgres: Postgres::default(),
             flight: Flight::default(),
+            alerting: Alerting::default(),
             sql: Sql::default(),
             promql: Promql::default(),
             scrape: Scrape::default(),
@@ -402,6 +430,28 @@ impl Default for Flight {
     }
 }
 
+impl Default for Alerting {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            pack_rules: false,
+            rules: Vec::new(),
+            config: String::new(),
+            path: String::new(),
+            external_url: String::new(),
+            evaluation_interval: Duration::from_secs(15),
+            query_offset: Duration::ZERO,
+            react_min: Duration::from_secs(1),
+            resend_delay: Duration::from_secs(60),
+            give_up_after: Duration::from_secs(3600),
+            ledger_retention: Duration::from_secs(90 * DAY_S),
+            ledger_rows_max: 1_000_000,
+            concurrency_max: 4,
+            external_labels: BTreeMap::new(),
+        }
+    }
+}
+
 impl Default for Sql {
     fn default() -> Self {
         Self {
@@ -456,6 +506,12 @@ impl Settings {
         }
         if !settings.push.path.is_empty() {
             settings.push.path = folder.join(&settings.push.path).display().to_string();
+        }
+        let alerting = &mut settings.alerting;
+        for path in alerting.rules.iter_mut().chain([&mut alerting.config, &mut alerting.path]) {
+            if !path.is_empty() {
+                *path = folder.join(&path).display().to_string();
+            }
         }
         let spill = &mut settings.sql.spill_folder;
         if !spill.is_empty() {

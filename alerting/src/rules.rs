@@ -32,6 +32,7 @@ pub mod load;
 mod locate;
 mod raw;
 pub mod schedule;
+pub mod selected;
 
 use std::sync::Arc;
 

@@ -6,6 +6,8 @@
 mod compliance;
 #[path = "oracles/components.rs"]
 mod components;
+#[path = "oracles/creatorflow.rs"]
+mod creatorflow;
 #[path = "oracles/default_templates.rs"]
 mod default_templates;
 #[path = "oracles/go_templates.rs"]

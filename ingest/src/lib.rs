@@ -32,6 +32,7 @@ pub mod letters;
 pub mod log;
 pub mod maintenance;
 pub mod metrics;
+mod news;
 pub mod personal;
 pub mod piece;
 mod pipeline;
@@ -41,6 +42,7 @@ pub mod source;
 mod tables;
 pub mod worker;
 
+pub use news::News;
 pub use piece::reads;
 pub use pipeline::{Pipeline, PipelineError, WorkerThread};
 pub use tables::prepare;

@@ -3,6 +3,7 @@
 use crate::clock::Clock;
 use crate::committer::Committer;
 use crate::metrics::IngestMetrics;
+use crate::news::News;
 use crate::source::{Source, SourceError};
 use crate::worker::{CommitterLink, Worker, WorkerError, WorkerHandle, WorkerSettings};
 use std::sync::Arc;
@@ -23,6 +24,8 @@ pub struct Pipeline {
     pub settings: WorkerSettings,
     /// Our own metrics.
     pub metrics: IngestMetrics,
+    /// Who hears of what is counted.
+    pub news: News,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Where commits run: best apart from queries, which may keep every thread of theirs busy.
@@ -75,6 +78,7 @@ impl Pipeline {
         let (worker, handle) =
             Worker::new(source, &self.catalog, self.settings, link, self.metrics.clone(), Arc::clone(&self.clock));
         let (sender, ended) = oneshot::channel();
+        let worker = worker.with_news(self.news.clone());
         std::thread::Builder::new().name("tidewatch-worker".to_owned()).spawn(move || {
             // Nobody waits any more when the receiver is gone.
             let _ = sender.send(worker.run());

@@ -219,6 +219,11 @@ impl Plan {
         &self.selections
     }
 
+    /// How long a sample stands for its series, in milliseconds.
+    pub fn lookback_ms(&self) -> i64 {
+        self.options.lookback_ms
+    }
+
     /// Evaluates on what was read: one list of series per selection, in the same order.
     ///
     /// # Errors

@@ -85,6 +85,20 @@ impl Definitions {
         self.views.in_order()
     }
 
+    /// A view.
+    pub fn view(&self, name: &str) -> Option<&Arc<View>> {
+        self.views.get(name)
+    }
+
+    /// Sees to it that the named views have their outlines, as far as they can be planned. Each is planned once:
+    /// a hundred of them take seconds.
+    ///
+    /// # Errors
+    /// There is no session to plan in.
+    pub async fn plan_views(&self, names: &[String]) -> datafusion::error::Result<()> {
+        self.views.plan(names, &self.tables).await
+    }
+
     /// Names of declared tables and of views, sorted.
     pub fn names(&self) -> BTreeSet<&str> {
         self.tables.keys().map(String::as_str).chain(self.views().map(|v| v.name.as_str())).collect()

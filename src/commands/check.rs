@@ -4,6 +4,7 @@ use crate::cli::Check;
 use crate::packs::{self, Packs};
 use crate::settings::{DEFAULT_TOML, Settings};
 use anyhow::Result;
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 use tidewatch_engine::rollup::{TablePlan, Tier};
 
@@ -13,8 +14,10 @@ pub async fn check(options: Check) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let settings = Settings::load(&options.config.config)?;
-    let Packs { catalog, definitions } = packs::load(&settings.packs, tidewatch_query::Checking::Plans).await?;
+    let Packs { catalog, definitions, rules, warnings } =
+        packs::load(&settings.packs, tidewatch_query::Checking::Plans).await?;
     settings.check_packs(&catalog)?;
+    crate::alerting::definition(&settings, Vec::new())?;
     println!("{}: settings are valid", options.config.config.display());
     println!("packs: {}", settings.packs.join(", "));
     for TablePlan { schema, topics, .. } in catalog.tables() {
@@ -41,10 +44,20 @@ pub async fn check(options: Check) -> Result<ExitCode> {
             view.columns().collect::<Vec<_>>().join(", ")
         );
     }
+    for group in &rules {
+        let names: BTreeSet<&str> = group.rules.iter().map(|rule| rule.name().as_ref()).collect();
+        println!("  {}, rules: {}", group.name, names.into_iter().collect::<Vec<_>>().join(", "));
+    }
+    for shadowed in tidewatch_query::promql::shadowed(&definitions) {
+        println!("PromQL does not see {} as {}: that is {}", shadowed.column, shadowed.name, shadowed.by);
+    }
     if !catalog.unused.is_empty() {
         let unused: Vec<&str> = catalog.unused.iter().map(|s| s.name.as_str()).collect();
         println!("sources that no rollup reads: {}", unused.join(", "));
     }
     println!("topics: {}", catalog.topics().into_iter().collect::<Vec<_>>().join(", "));
+    for warning in &warnings {
+        println!("warning: {warning}");
+    }
     Ok(ExitCode::SUCCESS)
 }

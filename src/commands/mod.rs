@@ -4,7 +4,9 @@ mod backfill;
 mod check;
 mod dead_letters;
 mod demo;
+mod explain;
 mod maintain;
+mod rules;
 mod run;
 mod simulate;
 mod sql;
@@ -34,6 +36,8 @@ pub fn execute(cli: Cli) -> Result<ExitCode> {
         Command::DeadLetters(command) => block_on(|commits| dead_letters::dead_letters(command, commits)),
         Command::Verify(options) => block_on(|commits| verify::verify(options, commits)),
         Command::Maintain(options) => block_on(|_| maintain::maintain(options)),
+        Command::Rules(command) => block_on(|_| rules::rules(command)),
+        Command::Explain(command) => block_on(|_| explain::explain(command)),
         Command::Simulate(options) => simulate::simulate(&options),
     }
 }

@@ -28,7 +28,7 @@ pub async fn sql(options: Sql) -> Result<ExitCode> {
         false => definitions.over_existing(&store.table_names().await?),
     });
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let surroundings = Surroundings { registry: None, limits: settings.named_limits() };
+    let surroundings = Surroundings { registry: None, limits: settings.named_limits(), ledger: None };
     let engine = SqlEngine::new(snapshots, settings.sql_limits(), now(&clock))
         .with_spill_folder(settings.spill_folder())
         .with_surroundings(surroundings);

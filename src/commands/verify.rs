@@ -176,6 +176,7 @@ async fn replay(
         store: store.clone(),
         settings: settings.worker(),
         metrics: metrics.clone(),
+        news: tidewatch_ingest::News::default(),
         clock: Arc::new(SystemClock::new()),
         runtime: commits,
     };

@@ -7,8 +7,9 @@ use std::path::Path;
 const SOURCES: &str = "sources.yaml";
 const ROLLUPS: &str = "rollups.sql";
 const VIEWS: &str = "views.sql";
-/// Alert rules, which other tools read.
 const RULES: &str = "rules.yaml";
+/// How tests of rules end, which `promtool` reads as well: `rules_test.yaml`, `rules_more_test.yaml`.
+const TEST_OF_RULES: (&str, &str) = ("rules_", "test.yaml");
 
 /// Packs that are compiled in.
 const BUILTINS: [Builtin; 2] = [
@@ -17,12 +18,14 @@ const BUILTINS: [Builtin; 2] = [
         sources: include_str!("../../packs/creatorflow/sources.yaml"),
         rollups: include_str!("../../packs/creatorflow/rollups.sql"),
         views: include_str!("../../packs/creatorflow/views.sql"),
+        rules: include_str!("../../packs/creatorflow/rules.yaml"),
     },
     Builtin {
         name: "prometheus",
         sources: include_str!("../../packs/prometheus/sources.yaml"),
         rollups: include_str!("../../packs/prometheus/rollups.sql"),
         views: "",
+        rules: "",
     },
 ];
 
@@ -31,6 +34,7 @@ struct Builtin {
     sources: &'static str,
     rollups: &'static str,
     views: &'static str,
+    rules: &'static str,
 }
 
 /// The texts of some packs, each with the name of its file for messages.
@@ -42,6 +46,8 @@ pub struct Texts {
     pub rollups: Vec<(String, String)>,
     /// `views.sql`
     pub views: Vec<(String, String)>,
+    /// `rules.yaml`
+    pub rules: Vec<(String, String)>,
 }
 
 impl Texts {
@@ -67,24 +73,35 @@ impl Texts {
         self.sources.push(text(SOURCES, found.sources));
         self.rollups.push(text(ROLLUPS, found.rollups));
         self.views.push(text(VIEWS, found.views));
+        self.rules.push(text(RULES, found.rules));
         Ok(())
     }
 
     fn add_folder(&mut self, folder: &Path) -> Result<(), String> {
-        let hint = format!("a pack is a folder with {SOURCES}, {ROLLUPS}, {VIEWS}");
+        let hint = format!("a pack is a folder with {SOURCES}, {ROLLUPS}, {VIEWS}, {RULES}");
         let entries = std::fs::read_dir(folder).map_err(|e| format!("{}: {e}\n  hint: {hint}", folder.display()))?;
         for entry in entries {
             let name = entry.map_err(|e| format!("{}: {e}", folder.display()))?.file_name();
             let name = name.to_string_lossy();
             // A file with a slip in its name would be left out without a word.
             let is_ours = [".sql", ".yaml", ".yml"].iter().any(|end| name.ends_with(end));
-            if is_ours && ![SOURCES, ROLLUPS, VIEWS, RULES].contains(&&*name) {
+            let is_test = name.starts_with(TEST_OF_RULES.0) && name.ends_with(TEST_OF_RULES.1);
+            if is_ours && !is_test && ![SOURCES, ROLLUPS, VIEWS, RULES].contains(&&*name) {
                 let path = folder.join(&*name);
-                return Err(format!("{}: nothing reads this file\n  hint: {hint}, {RULES} and tests/", path.display()));
+                return Err(format!(
+                    "{}: nothing reads this file\n  hint: {hint}, rules_test.yaml and tests/",
+                    path.display()
+                ));
             }
         }
         let mut found = 0;
-        for (file, texts) in [(SOURCES, &mut self.sources), (ROLLUPS, &mut self.rollups), (VIEWS, &mut self.views)] {
+        let files = [
+            (SOURCES, &mut self.sources),
+            (ROLLUPS, &mut self.rollups),
+            (VIEWS, &mut self.views),
+            (RULES, &mut self.rules),
+        ];
+        for (file, texts) in files {
             let path = folder.join(file);
             match std::fs::read_to_string(&path) {
                 Ok(text) => texts.push((path.display().to_string(), text)),

@@ -4,10 +4,12 @@
 //! optional. Packs that are loaded together are one: views may read the rollups of another pack.
 
 mod files;
+mod rules;
 
 pub use files::Texts;
 
 use std::fmt;
+use tidewatch_alerting::rules::Group;
 use tidewatch_engine::rollup::{Catalog, DefinitionError};
 use tidewatch_ingest::dead_letter::{DEAD_LETTERS, dead_letter_schema};
 use tidewatch_query::{Checking, DeclaredTable, Definitions};
@@ -22,6 +24,10 @@ pub struct Packs {
     pub catalog: Catalog,
     /// What queries may name.
     pub definitions: Definitions,
+    /// What raises alerts, in the order of the files.
+    pub rules: Vec<Group>,
+    /// What is no mistake for certain: file, line and what to look at. Only where views were planned.
+    pub warnings: Vec<String>,
 }
 
 /// Everything that is wrong with some packs: one text each, with file, line and hint.
@@ -45,14 +51,19 @@ impl From<Vec<DefinitionError>> for Mistakes {
 }
 
 /// Reads and plans packs together. The error lists every mistake found; views are looked at once the
-/// rollups that they read are right.
+/// rollups that they read are right, and rules once the views are.
 pub async fn load(packs: &[String], views: Checking) -> Result<Packs, Mistakes> {
     let texts = Texts::read(packs)?;
     let catalog = Catalog::with_digests(&texts.sources, &texts.rollups)?;
     let dead_letters = DeclaredTable { rollup: None, schema: dead_letter_schema() };
     let definitions = Definitions::from(&catalog).with_table(DEAD_LETTERS, dead_letters);
     let definitions = definitions.with_views(&texts.views, views).await?;
-    Ok(Packs { catalog, definitions })
+    let groups = rules::load(&texts.rules)?;
+    let warnings = match views {
+        Checking::Plans => rules::unknown_names(&texts.rules, &groups, &definitions),
+        Checking::Names => Vec::new(),
+    };
+    Ok(Packs { catalog, definitions, rules: groups, warnings })
 }
 
 #[cfg(test)]

@@ -45,3 +45,55 @@ async fn what_is_missing_or_misspelt_is_said() {
     let slip = folder(&[("view.sql", "")]);
     assert!(mistakes(&[slip.path().display().to_string()]).await.contains("view.sql: nothing reads this file"));
 }
+
+#[tokio::test]
+async fn the_built_in_rules_read_what_there_is() {
+    let packs = load(&["builtin:creatorflow".to_owned()], Checking::Plans).await.unwrap();
+    assert_eq!(packs.warnings, [""; 0]);
+    let names: Vec<&str> = packs.rules.iter().map(|group| &*group.name).collect();
+    assert_eq!(names, ["creatorflow-immediate", "creatorflow-live", "creatorflow-rollup", "creatorflow-days"]);
+    let shadowed: Vec<_> = tidewatch_query::promql::shadowed(&packs.definitions);
+    assert_eq!(shadowed, []);
+    // A rule reads what has a name in the catalogue by that name.
+    let known = tidewatch_query::promql::known_names(&packs.definitions);
+    for name in [
+        "api_error_ratio",
+        "carrier_status",
+        "automation_health_score_ratio",
+        "api_call_seconds",
+        "order_exception_ratio",
+    ] {
+        assert!(known.contains(name), "{name}");
+    }
+}
+
+const SHOP: [(&str, &str); 2] = [
+    ("sources.yaml", "sources:\n  - name: call\n    topic: t\n    type: call\n    fields: {api: string}\n"),
+    (
+        "rollups.sql",
+        "CREATE ROLLUP calls AS SELECT api, count(*) AS requests FROM call GROUP BY tumble(INTERVAL '10 seconds'), api;",
+    ),
+];
+
+#[tokio::test]
+async fn rules_are_refused_with_their_place_and_names_that_nothing_has_are_told() {
+    let with = |rules: &str| folder(&[&SHOP[..], &[("rules.yaml", rules), ("rules_test.yaml", "")]].concat());
+    let wrong = with("groups:\n  - name: g\n    rules:\n      - alert: A\n        expr: sum(\n      - alert: B\n");
+    let said = mistakes(&[wrong.path().display().to_string()]).await;
+    assert!(
+        said.contains("rules.yaml:5:") && said.contains("rules.yaml:6:") && said.ends_with("2 mistakes in the packs"),
+        "{said}"
+    );
+    let doubtful = with(
+        "groups:\n  - name: g\n    rules:\n      - record: api:calls\n        expr: rate(calls_requests_total[5m])\n      \
+         - alert: A\n        expr: calls_request_total > 1 or api:calls or ALERTS or up == 0 or rate(calls_requests_total[5m])\n",
+    );
+    let packs = load(&[doubtful.path().display().to_string()], Checking::Plans).await.unwrap();
+    assert_eq!((packs.rules.len(), packs.warnings.len()), (1, 1), "{:?}", packs.warnings);
+    let warning = &packs.warnings[0];
+    assert!(
+        warning.contains("rules.yaml:7:") && warning.contains("\"A\": nothing is named calls_request_total"),
+        "{warning}"
+    );
+    assert!(warning.contains("hint: of calls there is calls_requests_total"), "{warning}");
+}

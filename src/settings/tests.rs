@@ -14,7 +14,7 @@ fn the_printed_defaults_are_the_defaults() {
 fn every_setting_is_explained() {
     let default: toml::Table = DEFAULT_TOML.parse().unwrap();
     let sections: Vec<&String> = default.keys().collect();
-    assert_eq!(sections.len(), 18, "a section is missing in default.toml: {sections:?}");
+    assert_eq!(sections.len(), 19, "a section is missing in default.toml: {sections:?}");
 }
 
 #[test]

@@ -16,8 +16,10 @@
 //! | events over HTTP: durable when answered, once through kills and copies, bounded | `push` |
 //! | maintenance changes no answer | `maintain` |
 //! | promtool asks in PromQL and gets the numbers of SQL | `prometheus_api` |
+//! | the same of views | `views` |
 //! | generated requests get no 5xx and no answer outside of Prometheus' OpenAPI | `openapi` |
 //! | vmalert evaluates rules through it | `vmalert` |
+//! | from an event to a webhook, through kills; silences by amtool, explanations, backtests | `alerts` |
 //! | Prometheus, its Go client and OpenTelemetry push samples; PromQL answers as Prometheus | `remote_write` |
 //! | psql, JDBC, psycopg, SQLAlchemy, ADBC, DuckDB, Grafana's statements get the numbers of HTTP | `postgres` |
 //! | ADBC's driver for Flight SQL gets them too | `flight` |
@@ -35,6 +37,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests say what went wrong by panicking")]
 #![allow(clippy::disallowed_methods, reason = "these tests drive real processes, by the wall clock")]
 
+mod alerts;
 mod backfill;
 mod bad_input;
 mod cli;
@@ -62,4 +65,5 @@ mod scrape;
 mod support;
 mod transactions;
 mod verify;
+mod views;
 mod vmalert;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use tidewatch_promql::{Labels, MatrixSeries, STALE};
 
-use super::report::{Interval, Message, RuleReport};
-use super::{BacktestOptions, report};
+use super::BacktestOptions;
+use super::report::{Interval, Message, NoiseMeter, RuleReport};
 use crate::rules::{AlertingRule, Group, Threshold, Verdict, group, verdict as verdict_of};
 use crate::state::series::{ALERTS_FOR_STATE, alerts_labels};
 use crate::state::{Completeness, Instant, Life, Phase, Policy, expand, step};
@@ -44,7 +44,9 @@ struct Slot {
     value: f64,
     /// Its row of the block.
     row: usize,
-    /// Place of its interval that is not over.
+    /// Whether it is active, and since when it fires.
+    open: Option<Option<i64>>,
+    /// Place of its interval that is not over, if that is kept.
     interval: Option<usize>,
     is_listed: bool,
     /// The phase that was written last, until its end is.
@@ -73,6 +75,8 @@ pub struct Machine {
     firing_instants: u64,
     intervals: Vec<Interval>,
     intervals_dropped: u64,
+    noise: NoiseMeter,
+    flap_ms: i64,
     messages: Vec<Message>,
     error: Option<String>,
     errors: u64,
@@ -107,6 +111,8 @@ impl Machine {
             firing_instants: 0,
             intervals: Vec::new(),
             intervals_dropped: 0,
+            noise: NoiseMeter::default(),
+            flap_ms: options.flap_ms,
             messages: Vec::new(),
             error: None,
             errors: 0,
@@ -190,6 +196,7 @@ impl Machine {
                 verdict: Verdict::Clear,
                 value: 0.0,
                 row: 0,
+                open: None,
                 interval: None,
                 is_listed: false,
                 written: None,
@@ -271,6 +278,7 @@ impl Machine {
         match after {
             None => self.end(place, now_ms),
             Some(life) if life.phase == Phase::Firing => {
+                self.slots[place].open = Some(Some(now_ms));
                 if let Some(interval) = self.slots[place].interval.and_then(|at| self.intervals.get_mut(at)) {
                     interval.fired_at_ms = Some(now_ms);
                 }
@@ -283,6 +291,7 @@ impl Machine {
     }
 
     fn begin(&mut self, place: usize, now_ms: i64) {
+        self.slots[place].open = Some(None);
         if self.intervals.len() >= self.intervals_max {
             self.intervals_dropped += 1;
             self.slots[place].interval = None;
@@ -298,6 +307,9 @@ impl Machine {
     }
 
     fn end(&mut self, place: usize, now_ms: i64) {
+        if let Some(fired_at_ms) = self.slots[place].open.take() {
+            self.noise.alert(place, fired_at_ms, Some(now_ms), now_ms, self.flap_ms);
+        }
         if let Some(interval) = self.slots[place].interval.take().and_then(|at| self.intervals.get_mut(at)) {
             interval.ended_at_ms = Some(now_ms);
         }
@@ -352,10 +364,15 @@ impl Machine {
     }
 
     /// What was found; `range_ms` is the length of all blocks.
-    pub fn report(self, range_ms: i64, options: &BacktestOptions) -> RuleReport {
+    pub fn report(mut self, range_ms: i64, options: &BacktestOptions) -> RuleReport {
         let firing_ms = i64::try_from(self.firing_instants).unwrap_or(i64::MAX).saturating_mul(options.step_ms);
         let end_ms = options.start_ms + range_ms;
-        let noise = report::noise(&self.intervals, firing_ms, range_ms, end_ms, options.flap_ms);
+        for (place, slot) in self.slots.iter().enumerate() {
+            if let Some(fired_at_ms) = slot.open {
+                self.noise.alert(place, fired_at_ms, None, end_ms, self.flap_ms);
+            }
+        }
+        let noise = self.noise.noise(firing_ms, range_ms);
         RuleReport {
             group: self.group.to_string(),
             rule: self.rule.name.to_string(),

@@ -72,24 +72,42 @@ pub struct RuleReport {
     pub errors: u64,
 }
 
-/// Measures the noise of `intervals`.
-pub fn noise(intervals: &[Interval], firing_ms: i64, range_ms: i64, end_ms: i64, flap_ms: i64) -> Noise {
-    let mut noise = Noise { firing_share: firing_ms as f64 / range_ms.max(1) as f64, ..Noise::default() };
-    let mut ended: HashMap<&Labels, i64> = HashMap::new();
-    for interval in intervals {
-        let Some(fired_at_ms) = interval.fired_at_ms else {
+/// Measures noise alert by alert, those included whose intervals are not kept.
+#[derive(Debug, Default)]
+pub struct NoiseMeter {
+    noise: Noise,
+    /// When each alert ended last, by its place.
+    ended: HashMap<usize, i64>,
+}
+
+impl NoiseMeter {
+    /// Takes one time that the alert at `place` was active; those of one alert come in order. `None` for `ended_at_ms`:
+    /// it goes on at `end_ms`. One that fires again within `flap_ms` has flapped.
+    pub fn alert(
+        &mut self,
+        place: usize,
+        fired_at_ms: Option<i64>,
+        ended_at_ms: Option<i64>,
+        end_ms: i64,
+        flap_ms: i64,
+    ) {
+        let noise = &mut self.noise;
+        let Some(fired_at_ms) = fired_at_ms else {
             noise.pending_only += 1;
-            continue;
+            return;
         };
         noise.fired += 1;
-        let length_ms = interval.ended_at_ms.unwrap_or(end_ms) - fired_at_ms;
+        let length_ms = ended_at_ms.unwrap_or(end_ms) - fired_at_ms;
         noise.longest_ms = noise.longest_ms.max(Some(length_ms));
-        if interval.ended_at_ms.is_some() {
+        if ended_at_ms.is_some() {
             noise.shortest_ms = Some(noise.shortest_ms.map_or(length_ms, |shortest| shortest.min(length_ms)));
         }
-        let again = ended.get(&interval.labels).is_some_and(|ended_ms| fired_at_ms - ended_ms <= flap_ms);
-        noise.flaps += usize::from(again);
-        ended.insert(&interval.labels, interval.ended_at_ms.unwrap_or(end_ms));
+        let before = self.ended.insert(place, ended_at_ms.unwrap_or(end_ms));
+        noise.flaps += usize::from(before.is_some_and(|ended_ms| fired_at_ms - ended_ms <= flap_ms));
     }
-    noise
+
+    /// What was measured over `range_ms`, in `firing_ms` of which at least one alert fired.
+    pub fn noise(self, firing_ms: i64, range_ms: i64) -> Noise {
+        Noise { firing_share: firing_ms as f64 / range_ms.max(1) as f64, ..self.noise }
+    }
 }

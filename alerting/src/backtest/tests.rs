@@ -134,16 +134,11 @@ fn a_rule_that_reads_a_later_one_is_evaluated_instant_by_instant() {
 
 #[test]
 fn noise_counts_flaps_and_shares() {
-    let labels = Labels::new([("alertname", "A")]);
-    let one = |fired: i64, ended: Option<i64>| Interval {
-        labels: labels.clone(),
-        active_at_ms: fired,
-        fired_at_ms: Some(fired),
-        ended_at_ms: ended,
-    };
-    let pending = Interval { fired_at_ms: None, ..one(50, Some(60)) };
-    let intervals = [one(0, Some(10)), one(15, Some(45)), pending, one(200, None)];
-    let noise = report::noise(&intervals, 140, 300, 300, 10);
+    let mut meter = report::NoiseMeter::default();
+    for (fired, ended) in [(Some(0), Some(10)), (Some(15), Some(45)), (None, Some(60)), (Some(200), None)] {
+        meter.alert(0, fired, ended, 300, 10);
+    }
+    let noise = meter.noise(140, 300);
     let expected = Noise {
         fired: 3,
         pending_only: 1,
@@ -153,6 +148,16 @@ fn noise_counts_flaps_and_shares() {
         firing_share: 140.0 / 300.0,
     };
     assert_eq!(noise, expected);
+}
+
+#[test]
+fn alerts_beyond_the_list_are_counted_all_the_same() {
+    let groups = groups("groups: [{name: g, rules: [{alert: A, expr: m > 6}]}]");
+    let all = BacktestOptions::new(0, 299 * STEP_MS, STEP_MS);
+    let few = BacktestOptions { intervals_max: 1, ..all.clone() };
+    let (all, few) = (run(&groups, &storage(300), &all), run(&groups, &storage(300), &few));
+    assert!(few.rules[0].intervals_dropped > 0, "{few:?}");
+    assert_eq!(few.rules[0].noise, all.rules[0].noise);
 }
 
 #[test]

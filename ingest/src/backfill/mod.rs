@@ -85,6 +85,7 @@ impl Backfill<'_> {
             store: self.store.clone(),
             settings: self.settings,
             metrics: self.metrics.clone(),
+            news: crate::news::News::default(),
             clock: Arc::clone(&self.clock),
             runtime: self.runtime.clone(),
         };

@@ -62,6 +62,7 @@ pub fn pipeline(store: &Store) -> Pipeline {
         store: store.clone(),
         settings: settings(),
         metrics: IngestMetrics::register(&prometheus::Registry::new()).unwrap(),
+        news: crate::news::News::default(),
         clock: Arc::new(SystemClock::new()) as Arc<dyn Clock>,
         runtime: tokio::runtime::Handle::current(),
     }

@@ -41,7 +41,7 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, header};
 use axum::response::Response;
 use axum::routing::post;
-use batch::Batch;
+use batch::{Batch, Incoming};
 use response::{Answer, Failure};
 use std::sync::{Arc, Mutex, PoisonError};
 use tidewatch_engine::samples::NO_TENANT;
@@ -57,6 +57,18 @@ pub const SAMPLES_TOPIC: &str = "samples@";
 const TENANT_HEADER: &str = "x-scope-orgid";
 /// Longest name of a tenant.
 const TENANT_BYTES_MAX: usize = 150;
+
+/// What counters call samples that were not pushed but made here.
+const OWN_PROTOCOL: &str = "rules";
+
+/// Samples of a series that this process made.
+#[derive(Debug, Clone)]
+pub struct OwnSeries {
+    /// All labels, `__name__` among them.
+    pub labels: Vec<(String, String)>,
+    /// Milliseconds since the epoch, and values.
+    pub floats: Vec<(i64, f64)>,
+}
 
 /// Bounds of what is accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,6 +131,20 @@ impl SampleReceiver {
             .route("/api/v1/otlp/v1/metrics", post(otlp::export))
             .layer(DefaultBodyLimit::max(body_max))
             .with_state(self)
+    }
+
+    /// Keeps samples that this process made itself, under `tenant`: labels with `__name__` among them, and times in
+    /// milliseconds. Durable when it returns.
+    ///
+    /// # Errors
+    /// There is no log, or it takes nothing; in words. What is refused of single series is counted, not an error.
+    pub async fn append(&self, tenant: &str, series: Vec<OwnSeries>) -> Result<(), String> {
+        let mut batch = self.batch(tenant.to_owned());
+        for OwnSeries { labels, floats } in series {
+            let incoming = Incoming { labels, floats, histograms: Vec::new() };
+            batch.add(incoming).map_err(|failure| failure.message)?;
+        }
+        self.keep(batch, OWN_PROTOCOL).await.map(|_| ()).map_err(|failure| failure.message)
     }
 
     fn batch(&self, tenant: String) -> Batch {

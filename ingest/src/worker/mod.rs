@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::committer::{Answer, Positions, Request};
 use crate::decode::DecodeLimits;
 use crate::metrics::IngestMetrics;
+use crate::news::News;
 use crate::personal::HashKey;
 use crate::piece::WorkerPiece;
 use crate::source::{Polled, Source, SourceError, SourceEvent};
@@ -35,6 +36,7 @@ use tokio::sync::mpsc;
 const POLL_RECORDS: usize = 4096;
 /// How long a poll waits for the first record, and so how long a view may wait.
 const POLL_WAIT: Duration = Duration::from_millis(20);
+const POLL_WAIT_BUSY: Duration = Duration::from_millis(2);
 /// Views within this time share one freeze, so that many readers do not cut the states to pieces.
 const FREEZE_SPACING: Duration = Duration::from_millis(50);
 /// How often the size of the open states and the lag are measured.
@@ -99,6 +101,7 @@ pub struct Worker {
     settings: WorkerSettings,
     clock: Arc<dyn Clock>,
     metrics: IngestMetrics,
+    news: News,
     counting: Counting,
     requests: mpsc::Sender<Request>,
     answers: Receiver<Answer>,
@@ -166,6 +169,7 @@ impl Worker {
             counting: Counting::new(catalog, &settings, metrics.clone()),
             clock,
             metrics,
+            news: News::default(),
             requests: link.requests,
             answers: link.answers,
             commands,
@@ -182,6 +186,12 @@ impl Worker {
         (worker, WorkerHandle::new(sender, stop))
     }
 
+    /// Tells of what is counted there.
+    #[must_use]
+    pub fn with_news(self, news: News) -> Self {
+        Self { news, ..self }
+    }
+
     /// Works until told to drain, or until a source with an end is finished; commits everything first.
     pub fn run(mut self) -> Result<(), WorkerError> {
         let result = self.work();
@@ -195,6 +205,7 @@ impl Worker {
     }
 
     fn work(&mut self) -> Result<(), WorkerError> {
+        let mut had_records = false;
         loop {
             if self.obey()? == Flow::Stop {
                 return self.drain();
@@ -203,8 +214,17 @@ impl Worker {
             let now_us = self.clock.now_us();
             let counting = &mut self.counting;
             counting.begin_poll(now_us);
-            match self.source.poll(POLL_RECORDS, POLL_WAIT, &mut |record| counting.take(record))? {
-                Polled::Records(_) => self.counting.end_poll()?,
+            // Whoever hears of what was counted asks for it at once.
+            let wait = if had_records { POLL_WAIT_BUSY } else { POLL_WAIT };
+            had_records = false;
+            match self.source.poll(POLL_RECORDS, wait, &mut |record| counting.take(record))? {
+                Polled::Records(count) => {
+                    self.counting.end_poll()?;
+                    had_records = count > 0;
+                    if had_records {
+                        self.news.note();
+                    }
+                }
                 Polled::Event(event) => {
                     self.counting.end_poll()?;
                     if self.answer(event)? == Flow::Stop {

@@ -215,6 +215,16 @@ impl Rows {
         self.series
     }
 
+    /// The samples of every series in order of time; several of one time stay.
+    pub fn into_samples(self) -> impl Iterator<Item = (Labels, Vec<(i64, f64)>)> {
+        let units = self.units;
+        self.series.into_iter().zip(self.floats).map(move |(labels, mut samples)| {
+            samples.sort_by_key(|(time_ms, _)| *time_ms);
+            samples.iter_mut().for_each(|(_, value)| *value = units.apply(*value));
+            (labels, samples)
+        })
+    }
+
     /// Samples as they are; of partials of one window what the measure makes of them.
     pub fn into_gauges(self, metric: &Metric, selection: &Selection) -> Vec<Series> {
         let units = self.units;

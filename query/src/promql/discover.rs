@@ -22,8 +22,16 @@ impl PromEngine {
             let all = self.metrics();
             let wanted: Vec<(&Metric, &Vec<Matcher>)> =
                 matchers.iter().flat_map(|m| named(&all, m).into_iter().map(move |metric| (metric, m))).collect();
-            let snapshot = self.snapshot(wanted.iter().map(|(metric, _)| *metric)).await?;
+            let lists: Vec<&[Matcher]> = matchers.iter().map(Vec::as_slice).collect();
+            let views = self.views(&all, &lists).await?;
+            let snapshot = self.snapshot(wanted.iter().map(|(metric, _)| *metric), views.tables()).await?;
+            let reader = self.view_reader(&views, &snapshot, self.limits.options.lookback_ms);
             let mut found = BTreeSet::new();
+            for (at, matchers) in matchers.iter().enumerate() {
+                for view in views.of(at) {
+                    found.extend(reader.series(view, matchers, (start_ms, end_ms)).await?);
+                }
+            }
             for (metric, matchers) in wanted {
                 let rows_max = self.limits.samples_max;
                 found.extend(
@@ -50,7 +58,7 @@ impl PromEngine {
             return Ok(Vec::new());
         }
         let within = async {
-            let snapshot = self.snapshot(std::iter::empty()).await?;
+            let snapshot = self.snapshot(std::iter::empty(), []).await?;
             let (within, limit) = ((start_ms, end_ms), self.limits.samples_max);
             Ok(pushed::series_within(&self.engine, &snapshot, Naming::Pushed, &[], within, limit).await?)
         };
@@ -65,7 +73,7 @@ impl PromEngine {
             let has = |metric: &&Metric| metric.labels.iter().any(|(name, _)| name == label);
             let wanted: Vec<&Metric> =
                 all.values().filter(has).filter(|metric| rollups.insert(metric.rollup.as_str())).collect();
-            let snapshot = self.snapshot(wanted.iter().copied()).await?;
+            let snapshot = self.snapshot(wanted.iter().copied(), []).await?;
             let mut found = Vec::new();
             for metric in wanted {
                 let (within, rows_max) = ((start_ms, end_ms), self.limits.samples_max);
@@ -78,7 +86,7 @@ impl PromEngine {
     }
 
     /// The values of a label, sorted. Names of metrics are those that are declared, whatever the time, and
-    /// those that were pushed in it.
+    /// those that were pushed in it. Without matchers that name them, views are not asked for values of labels.
     ///
     /// # Errors
     /// See [`PromError`].
@@ -90,7 +98,7 @@ impl PromEngine {
         end_ms: i64,
     ) -> Result<BTreeSet<String>, PromError> {
         if label == "__name__" && matchers.is_empty() {
-            let mut names: BTreeSet<String> = self.metrics().into_keys().collect();
+            let mut names: BTreeSet<String> = self.described().await?.into_keys().collect();
             for labels in self.pushed_series(start_ms, end_ms).await? {
                 names.insert(labels.metric_name().to_owned());
             }
@@ -103,14 +111,14 @@ impl PromEngine {
         Ok(series.iter().map(|labels| labels.get(label)).filter(|v| !v.is_empty()).map(str::to_owned).collect())
     }
 
-    /// How many series of every metric counted something between two moments, milliseconds since the epoch.
+    /// How many series of every metric of a rollup, and of every pushed one, counted something between two moments, milliseconds since the epoch.
     ///
     /// # Errors
     /// See [`PromError`].
     pub async fn series_counts(&self, start_ms: i64, end_ms: i64) -> Result<Vec<(String, u64)>, PromError> {
         let within = async {
             let all = self.metrics();
-            let snapshot = self.snapshot(all.values()).await?;
+            let snapshot = self.snapshot(all.values(), []).await?;
             // All metrics of a rollup have the same series.
             let mut of_rollup: BTreeMap<&str, u64> = BTreeMap::new();
             let mut counts = Vec::with_capacity(all.len());
@@ -145,6 +153,9 @@ impl PromEngine {
         if matchers.is_empty() {
             let labels = self.metrics().into_values().flat_map(|m| m.labels.into_iter().map(|(label, _)| label));
             let mut names: BTreeSet<String> = labels.chain(["__name__".to_owned()]).collect();
+            for gauge in self.all_gauges().await?.into_iter().flat_map(|view| view.gauges) {
+                names.extend(gauge.metric.labels.into_iter().map(|(label, _)| label));
+            }
             for labels in self.pushed_series(start_ms, end_ms).await? {
                 names.extend(labels.iter().map(|label| label.name.to_string()));
             }

@@ -33,7 +33,9 @@ impl PromError {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Query(error) => error.kind(),
-            Self::Read { source: SqlError::TooManyRows(_) | SqlError::Memory { .. } } => "execution",
+            Self::Read { source: SqlError::TooManyRows(_) | SqlError::Memory { .. } | SqlError::Query { .. } } => {
+                "execution"
+            }
             Self::Read { source: SqlError::Timeout(_) } | Self::Timeout => "timeout",
             Self::Read { source: SqlError::Snapshot(_) } | Self::Unavailable(_) => "unavailable",
             Self::Read { .. } | Self::Internal(_) => "internal",

@@ -50,7 +50,7 @@ pub struct Metric {
     pub help: String,
     /// `seconds`, or nothing.
     pub unit: &'static str,
-    /// The rollup's name.
+    /// The rollup's name; of a gauge of a view, the view's.
     pub rollup: String,
     /// The measure's name, which is that of its column.
     pub measure: String,

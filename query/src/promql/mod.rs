@@ -1,22 +1,30 @@
-//! PromQL over the rollups.
+//! PromQL over the rollups and the views.
 //!
 //! ```text
-//! query ─▶ plan ─▶ selections ─▶ metrics of one snapshot ─▶ series ─▶ answer
-//!          (tidewatch_promql)    metrics      read, width      columns    (tidewatch_promql)
+//! query ─▶ plan ─▶ selections ─▶ metrics of one snapshot ──▶ series ─▶ answer
+//!          (tidewatch_promql)    metrics      read, width       columns   (tidewatch_promql)
+//!                                gauges       view (one SQL query per view and stretch of time)
 //! ```
 
 mod columns;
 mod discover;
+mod edge;
 mod error;
+pub(crate) mod gauges;
 mod histogram;
 pub(crate) mod metrics;
 mod pushed;
 mod read;
+mod sources;
+mod view;
+mod views;
 mod width;
 
 pub use error::PromError;
+pub use gauges::Shadowed;
 pub use metrics::{Kind, Metric, metrics};
 pub(crate) use pushed::is_pushed;
+pub use views::{Described, known_names, shadowed};
 
 use crate::snapshot::Snapshot;
 use crate::sql::SqlEngine;
@@ -28,7 +36,8 @@ use std::time::Duration;
 use tidewatch_engine::samples::SAMPLES;
 use tidewatch_engine::samples::metadata::MetadataBook;
 pub use tidewatch_promql::Options;
-use tidewatch_promql::{Answer, Interrupt, Labels, Limits, Matcher, Plan};
+use tidewatch_promql::{Answer, Interrupt, Labels, Limits, Matcher, Plan, Selection, Series, Storage};
+use width::Width;
 
 /// What one query may cost.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,11 +53,28 @@ pub struct PromLimits {
 }
 
 /// Answers queries.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct PromEngine {
     engine: Arc<SqlEngine>,
     limits: PromLimits,
     metadata: Arc<MetadataBook>,
+    own: Option<Arc<dyn Storage + Send + Sync>>,
+}
+
+impl std::fmt::Debug for PromEngine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PromEngine").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+/// How far the data that a query read had come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Windows that end at or before it are closed, microseconds since the epoch; `None` while no worker of this
+    /// process knows.
+    pub watermark_us: Option<i64>,
+    /// Whether it read any rollup; what is pushed is there as soon as it is pushed.
+    pub reads_rollups: bool,
 }
 
 /// Tells an evaluation to stop when nobody waits for it any more.
@@ -63,12 +89,19 @@ impl Drop for StopOnDrop {
 impl PromEngine {
     /// Answers from the snapshots of `engine`.
     pub fn new(engine: Arc<SqlEngine>, limits: PromLimits) -> Self {
-        Self { engine, limits, metadata: Arc::default() }
+        Self { engine, limits, metadata: Arc::default(), own: None }
     }
 
     /// Tells of pushed metrics what their senders say.
     pub fn with_metadata(self, metadata: Arc<MetadataBook>) -> Self {
         Self { metadata, ..self }
+    }
+
+    /// The same for rules: the window that is open at the time of an instant query counts as it is, not only once it
+    /// has ended, and samples of `own` are seen beside those that are stored.
+    #[must_use]
+    pub fn for_rules(&self, own: Arc<dyn Storage + Send + Sync>) -> Self {
+        Self { own: Some(own), ..self.clone() }
     }
 
     /// What senders say about pushed metrics.
@@ -86,7 +119,8 @@ impl PromEngine {
         self.engine.now_us().div_euclid(1000)
     }
 
-    /// All metrics of rollups, by name. Which ones are pushed depends on the time, see [`Self::label_values`].
+    /// All metrics of rollups, by name. Those of views are in [`Self::described`]; which ones are pushed depends on
+    /// the time, see [`Self::label_values`].
     pub fn metrics(&self) -> BTreeMap<String, Metric> {
         metrics(self.engine.snapshots().definitions().rollups())
     }
@@ -97,25 +131,40 @@ impl PromEngine {
     /// See [`PromError`].
     pub async fn answer(&self, plan: Plan, timeout: Option<Duration>) -> Result<Answer, PromError> {
         let timeout = timeout.unwrap_or(self.limits.timeout).min(self.limits.timeout);
-        tokio::time::timeout(timeout, self.evaluate(plan)).await.map_err(|_| PromError::Timeout)?
+        Ok(tokio::time::timeout(timeout, self.evaluate(plan)).await.map_err(|_| PromError::Timeout)??.0)
     }
 
-    async fn evaluate(&self, plan: Plan) -> Result<Answer, PromError> {
+    /// Answers a plan and says how far the data that it read had come.
+    ///
+    /// # Errors
+    /// See [`PromError`].
+    pub async fn answer_with_progress(&self, plan: Plan) -> Result<(Answer, Progress), PromError> {
+        tokio::time::timeout(self.limits.timeout, self.evaluate(plan)).await.map_err(|_| PromError::Timeout)?
+    }
+
+    async fn evaluate(&self, plan: Plan) -> Result<(Answer, Progress), PromError> {
         let all = self.metrics();
         let wanted: Vec<Vec<&Metric>> = plan.selections().iter().map(|s| named(&all, &s.matchers)).collect();
         let has_pushed = self.has_pushed();
-        let snapshot = self.snapshot(wanted.iter().flatten().copied()).await?;
+        let matchers: Vec<&[Matcher]> = plan.selections().iter().map(|s| s.matchers.as_slice()).collect();
+        let views = self.views(&all, &matchers).await?;
+        let reads_rollups = wanted.iter().any(|metrics| !metrics.is_empty()) || !views.tables().is_empty();
+        let snapshot = self.snapshot(wanted.iter().flatten().copied(), views.tables()).await?;
+        let reader = self.view_reader(&views, &snapshot, plan.lookback_ms());
+        let of_views = views.read(&reader, plan.selections()).await?;
         let mut lists = Vec::with_capacity(wanted.len());
-        for (selection, metrics) in plan.selections().iter().zip(wanted) {
-            let mut series = Vec::new();
+        for ((selection, metrics), mut series) in plan.selections().iter().zip(wanted).zip(of_views) {
             for metric in metrics {
-                series.extend(read::read(&self.engine, &snapshot, metric, selection, self.limits.samples_max).await?);
+                series.extend(self.read(&snapshot, metric, selection).await?);
             }
             if has_pushed {
                 let limit = self.limits.samples_max;
                 let pushed = pushed::read(&self.engine, &snapshot, Naming::Pushed, selection, limit).await?;
                 let known: HashSet<Labels> = series.iter().map(|s| s.labels.clone()).collect();
                 series.extend(pushed.into_iter().filter(|s| !known.contains(&s.labels)));
+            }
+            if let Some(own) = &self.own {
+                series = edge::with_own(series, &**own, selection).map_err(|e| PromError::Internal(e.to_string()))?;
             }
             lists.push(series);
         }
@@ -129,7 +178,52 @@ impl PromEngine {
         });
         let answer = answer.await.map_err(|error| PromError::Internal(error.to_string()))?;
         drop(guard);
-        Ok(answer?)
+        let progress = Progress { watermark_us: snapshot.watermark, reads_rollups };
+        Ok((answer?, progress))
+    }
+
+    /// The series of a rollup's metric; for rules, the window that is open now is among them.
+    async fn read(
+        &self,
+        snapshot: &Snapshot,
+        metric: &Metric,
+        selection: &Selection,
+    ) -> Result<Vec<Series>, PromError> {
+        let rollup = snapshot.tables.get(&metric.rollup).and_then(|table| table.rollup.as_ref());
+        let width_us = self.own.as_ref().and(rollup).map(|rollup| Width::finest(rollup).us());
+        let wide = width_us.and_then(|width_us| edge::widened(selection, width_us, self.now_ms()));
+        let asked = wide.as_ref().unwrap_or(selection);
+        let series = read::read(&self.engine, snapshot, metric, asked, self.limits.samples_max).await?;
+        Ok(match wide {
+            Some(_) => series.into_iter().map(|series| edge::clamped(series, selection.end_ms)).collect(),
+            None => series,
+        })
+    }
+
+    /// All series that a selection asks for, for those that evaluate by themselves.
+    ///
+    /// # Errors
+    /// See [`PromError`].
+    pub async fn select(&self, selection: &Selection) -> Result<Vec<Series>, PromError> {
+        let all = self.metrics();
+        let wanted = named(&all, &selection.matchers);
+        let views = self.views(&all, &[&selection.matchers]).await?;
+        let snapshot = self.snapshot(wanted.iter().copied(), views.tables()).await?;
+        let reader = self.view_reader(&views, &snapshot, self.limits.options.lookback_ms);
+        let mut series = Vec::new();
+        for view in views.of(0) {
+            series.extend(reader.read(view, selection).await?);
+        }
+        for metric in wanted {
+            series.extend(self.read(&snapshot, metric, selection).await?);
+        }
+        if self.has_pushed() {
+            let limit = self.limits.samples_max;
+            let pushed = pushed::read(&self.engine, &snapshot, Naming::Pushed, selection, limit).await?;
+            let known: HashSet<Labels> = series.iter().map(|s| s.labels.clone()).collect();
+            series.extend(pushed.into_iter().filter(|s| !known.contains(&s.labels)));
+        }
+        Ok(series)
     }
 
     /// Are there samples that others push?
@@ -137,9 +231,14 @@ impl PromEngine {
         self.engine.snapshots().definitions().rollups().any(pushed::is_pushed)
     }
 
-    async fn snapshot(&self, metrics: impl Iterator<Item = &Metric>) -> Result<Snapshot, PromError> {
+    /// Of the tables of the metrics, and these.
+    async fn snapshot(
+        &self,
+        metrics: impl Iterator<Item = &Metric>,
+        of_views: impl IntoIterator<Item = String>,
+    ) -> Result<Snapshot, PromError> {
         let pushed = self.has_pushed().then(|| SAMPLES.to_owned());
-        let tables: BTreeSet<String> = metrics.map(|m| m.rollup.clone()).chain(pushed).collect();
+        let tables: BTreeSet<String> = metrics.map(|m| m.rollup.clone()).chain(pushed).chain(of_views).collect();
         let tables: Vec<String> = tables.into_iter().collect();
         self.engine.snapshots().take(&tables).await.map_err(|error| PromError::Unavailable(error.to_string()))
     }

@@ -5,11 +5,13 @@ use crate::definitions::Needs;
 use crate::session;
 use crate::snapshot::Snapshot;
 use crate::system::{self, SystemTable};
+use crate::views::View;
 use datafusion::config::Dialect;
 use datafusion::execution::SessionState;
 use datafusion::execution::context::SQLOptions;
 use datafusion::prelude::{DataFrame, SessionContext};
 use datafusion::sql::parser::Statement;
+use std::sync::Arc;
 
 /// A query that was read and waits for its tables.
 pub(super) struct Reading {
@@ -63,14 +65,7 @@ impl SqlEngine {
         let Reading { context, state, statement, needs, system, is_catalogue, .. } = reading;
         register_tables(&context, snapshot).map_err(|e| self.explain(e, &[]))?;
         self.register_system(&context, &system, is_catalogue).await?;
-        for view in &needs.views {
-            view.register(&context, &state).await.map_err(|e| match self.explain(e, &[]) {
-                SqlError::Query { message, hint } => {
-                    SqlError::Query { message: format!("view {}: {message}", view.name), hint }
-                }
-                other => other,
-            })?;
-        }
+        self.register_views(&context, &state, &needs.views).await?;
         let known = match needs.tables.iter().all(|n| snapshot.tables.contains_key(n)) {
             true => Vec::new(),
             // Only to say what there is instead.
@@ -80,5 +75,22 @@ impl SqlEngine {
         let plan = state.statement_to_plan(statement).await.map_err(|e| self.explain(e, &known))?;
         read_only.verify_plan(&plan).map_err(|e| self.explain(e, &known))?;
         Ok(DataFrame::new(state, plan))
+    }
+    /// Makes views tables of a session that has their tables, given each after those that it reads.
+    pub(super) async fn register_views(
+        &self,
+        context: &SessionContext,
+        state: &SessionState,
+        views: &[Arc<View>],
+    ) -> Result<(), SqlError> {
+        for view in views {
+            view.register(context, state).await.map_err(|e| match self.explain(e, &[]) {
+                SqlError::Query { message, hint } => {
+                    SqlError::Query { message: format!("view {}: {message}", view.name), hint }
+                }
+                other => other,
+            })?;
+        }
+        Ok(())
     }
 }

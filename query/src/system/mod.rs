@@ -10,6 +10,7 @@
 //! | `system.limits` | every limit: value, setting, how often it was reached | `system/running.rs` |
 //! | `system.dead_letters` | dead letters by reason and topic | `system/defined.rs` |
 //! | `system.rollups`, `system.measures` | what is defined | `system/defined.rs` |
+//! | `system.alert_ledger` | the newest decisions about alerts, up to 100,000 | `system/running.rs` |
 //!
 //! What the process that answers does not know is NULL: `tidewatch sql` reads no partition and counts nothing.
 
@@ -41,6 +42,39 @@ pub struct Surroundings {
     pub registry: Option<Registry>,
     /// Its limits.
     pub limits: Vec<NamedLimit>,
+    /// Its decisions about alerts.
+    pub ledger: Option<Arc<dyn AlertLedger>>,
+}
+
+/// Decisions about alerts, as the process that takes them has written them down.
+pub trait AlertLedger: std::fmt::Debug + Send + Sync {
+    /// The newest, oldest first, at most `limit`. May block shortly.
+    ///
+    /// # Errors
+    /// Why they cannot be read.
+    fn newest(&self, limit: usize) -> Result<Vec<LedgerRow>, String>;
+}
+
+/// One decision; what is not known or does not apply is `None`.
+#[derive(Debug, Clone, Default, PartialEq)]
+#[expect(missing_docs, reason = "columns of system.alert_ledger, explained in the README")]
+pub struct LedgerRow {
+    pub time_us: i64,
+    pub stage: String,
+    pub alert: Option<String>,
+    pub alertname: Option<String>,
+    pub rule_group: Option<String>,
+    /// JSON.
+    pub labels: Option<String>,
+    pub state_from: Option<String>,
+    pub state_to: Option<String>,
+    pub passed: Option<bool>,
+    pub reason: String,
+    pub caused_by: Option<String>,
+    pub value: Option<f64>,
+    pub threshold: Option<f64>,
+    pub message: Option<String>,
+    pub code: Option<i64>,
 }
 
 /// A limit that something may reach.
@@ -70,10 +104,11 @@ pub(crate) enum SystemTable {
     Limits,
     Rollups,
     Measures,
+    AlertLedger,
 }
 
 impl SystemTable {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Commits,
         Self::Files,
         Self::Offsets,
@@ -83,6 +118,7 @@ impl SystemTable {
         Self::Limits,
         Self::Rollups,
         Self::Measures,
+        Self::AlertLedger,
     ];
 
     /// The table of a name.
@@ -101,11 +137,12 @@ impl SystemTable {
             Self::Limits => "limits",
             Self::Rollups => "rollups",
             Self::Measures => "measures",
+            Self::AlertLedger => "alert_ledger",
         }
     }
 
     fn schema(self) -> SchemaRef {
-        use Kind::{Flag, Instant, Number, Text};
+        use Kind::{Flag, Instant, Number, Real, Text};
         let columns: &[(&str, Kind)] = match self {
             Self::Commits => &[
                 ("table_name", Text),
@@ -164,6 +201,23 @@ impl SystemTable {
                 ("version", Number),
             ],
             Self::Measures => &[("rollup", Text), ("measure", Text), ("kind", Text), ("columns", Text)],
+            Self::AlertLedger => &[
+                ("time", Instant),
+                ("stage", Text),
+                ("alert", Text),
+                ("alertname", Text),
+                ("rule_group", Text),
+                ("labels", Text),
+                ("state_from", Text),
+                ("state_to", Text),
+                ("passed", Flag),
+                ("reason", Text),
+                ("caused_by", Text),
+                ("value", Real),
+                ("threshold", Real),
+                ("message", Text),
+                ("code", Number),
+            ],
         };
         let fields = columns.iter().map(|(name, kind)| Field::new(*name, kind.data_type(), true));
         Arc::new(Schema::new(fields.collect::<Vec<_>>()))
@@ -175,6 +229,7 @@ impl SystemTable {
 enum Kind {
     Text,
     Number,
+    Real,
     Instant,
     Flag,
 }
@@ -184,6 +239,7 @@ impl Kind {
         match self {
             Self::Text => DataType::Utf8,
             Self::Number => DataType::Int64,
+            Self::Real => DataType::Float64,
             Self::Instant => timestamp_type(),
             Self::Flag => DataType::Boolean,
         }
@@ -230,6 +286,7 @@ impl SqlEngine {
             SystemTable::DeadLetters => defined::dead_letters(self).await?,
             SystemTable::Rollups => defined::rollups(self).await?,
             SystemTable::Measures => defined::measures(self).await?,
+            SystemTable::AlertLedger => running::alert_ledger(self)?,
         };
         RecordBatch::try_new(table.schema(), columns).map_err(|e| SqlError::Execution(e.to_string()))
     }

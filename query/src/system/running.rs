@@ -3,8 +3,9 @@
 use super::stored::all_offsets;
 use super::{instants, numbers, texts};
 use crate::sql::{SqlEngine, SqlError};
-use arrow::array::ArrayRef;
+use arrow::array::{ArrayRef, BooleanArray, Float64Array};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use tidewatch_engine::metrics as catalogue;
 
 /// The values of a metric with their labels; `None`: the process has no metrics, or never had this one.
@@ -110,4 +111,31 @@ pub(super) fn limits(engine: &SqlEngine) -> Vec<ArrayRef> {
         texts(limits.iter().map(|l| Some(l.unit))),
         numbers(limits.iter().map(|l| reached(&l.counter))),
     ]
+}
+
+/// Rows of the ledger that a query sees.
+const LEDGER_ROWS_MAX: usize = 100_000;
+
+pub(super) fn alert_ledger(engine: &SqlEngine) -> Result<Vec<ArrayRef>, SqlError> {
+    let ledger = engine.surroundings().ledger.as_ref();
+    let rows = ledger.map(|ledger| ledger.newest(LEDGER_ROWS_MAX)).transpose().map_err(SqlError::Execution)?;
+    let rows = rows.unwrap_or_default();
+    let reals = |values: &mut dyn Iterator<Item = Option<f64>>| Arc::new(values.collect::<Float64Array>()) as ArrayRef;
+    Ok(vec![
+        instants(rows.iter().map(|r| Some(r.time_us))),
+        texts(rows.iter().map(|r| Some(&r.stage))),
+        texts(rows.iter().map(|r| r.alert.as_ref())),
+        texts(rows.iter().map(|r| r.alertname.as_ref())),
+        texts(rows.iter().map(|r| r.rule_group.as_ref())),
+        texts(rows.iter().map(|r| r.labels.as_ref())),
+        texts(rows.iter().map(|r| r.state_from.as_ref())),
+        texts(rows.iter().map(|r| r.state_to.as_ref())),
+        Arc::new(rows.iter().map(|r| r.passed).collect::<BooleanArray>()),
+        texts(rows.iter().map(|r| Some(&r.reason))),
+        texts(rows.iter().map(|r| r.caused_by.as_ref())),
+        reals(&mut rows.iter().map(|r| r.value)),
+        reals(&mut rows.iter().map(|r| r.threshold)),
+        texts(rows.iter().map(|r| r.message.as_ref())),
+        numbers(rows.iter().map(|r| r.code)),
+    ])
 }

@@ -72,8 +72,11 @@ async fn a_process_that_counts_knows_how_far_it_is_and_which_limits_it_has_reach
         unit: "rows",
         counter: Some((catalogue::SQL_QUERIES.name, Some(("outcome", "row_limit")))),
     };
-    let engine =
-        engine(&store, workers).with_surroundings(Surroundings { registry: Some(registry), limits: vec![limit] });
+    let engine = engine(&store, workers).with_surroundings(Surroundings {
+        registry: Some(registry),
+        limits: vec![limit],
+        ledger: None,
+    });
     engine.snapshots().define(declared());
     let lag = "SELECT topic, partition, committed, read, log_end, records_behind FROM system.lag";
     assert_eq!(csv(&engine, lag).await, "t,0,4,7,12,5\n");

@@ -11,10 +11,12 @@
 //! looks at plans only, and what it does not understand is answered in the finest width.
 
 mod cut;
+mod narrow;
 mod need;
 mod zone;
 
 pub use cut::{Segment, segments};
+pub(crate) use narrow::narrowed;
 pub(crate) use need::Folding;
 
 use crate::table::{RollupTable, Shape};

@@ -1,6 +1,7 @@
 //! Plans views as queries do, over tables without rows, and puts what goes wrong into words with a place.
 
 use super::order::order;
+use super::outline::Outline;
 use super::parse::Text;
 use super::{Checking, View, planned};
 use crate::definitions::DeclaredTable;
@@ -17,7 +18,7 @@ use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use tidewatch_engine::completeness::Completeness;
 use tidewatch_engine::rollup::DefinitionError;
 
@@ -75,7 +76,8 @@ pub(super) async fn check(
         }
         if checking == Checking::Names {
             let Parsed { text, statement, reads } = view;
-            good.push(Arc::new(View { name: text.name.clone(), reads, schema: None, text, statement }));
+            let (name, outline) = (text.name.clone(), OnceLock::new());
+            good.push(Arc::new(View { name, reads, schema: None, text, statement, outline }));
             continue;
         }
         match plan(&context, view, tables).await {
@@ -140,8 +142,24 @@ async fn plan(
     // Aggregates look at their constants when they start; no row is asked for.
     execute_stream(operators, state.task_ctx()).map_err(in_text)?;
     let schema = table.schema();
+    let outline = OnceLock::from(Arc::new(Outline::of(table.logical_plan()).map_err(in_text)?));
     context.register_table(TableReference::bare(text.name.as_str()), Arc::new(table)).map_err(in_text)?;
-    Ok(View { name: text.name.clone(), reads, schema: Some(schema), text, statement })
+    Ok(View { name: text.name.clone(), reads, schema: Some(schema), text, statement, outline })
+}
+
+/// Plans views, given each after those that it reads, for the sake of their outlines.
+pub(super) async fn outline(
+    views: &[Arc<View>],
+    tables: &BTreeMap<String, DeclaredTable>,
+) -> Result<(), DataFusionError> {
+    let context = session::checking_context(MEMORY_BYTES_MAX)?;
+    for view in views {
+        register_empty(&context, &view.reads, tables)?;
+        if let Err(error) = view.register(&context, &context.state()).await {
+            tracing::debug!(view = view.name, %error, "has no outline");
+        }
+    }
+    Ok(())
 }
 
 /// Registers those of the tables that are read and not there yet.

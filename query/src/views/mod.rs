@@ -10,6 +10,7 @@
 
 mod check;
 mod order;
+pub mod outline;
 mod parse;
 #[cfg(test)]
 mod tests;
@@ -21,9 +22,10 @@ use datafusion::datasource::ViewTable;
 use datafusion::execution::SessionState;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement;
+use outline::Outline;
 use parse::Text;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use tidewatch_engine::rollup::DefinitionError;
 
 /// How closely views are looked at when they are read.
@@ -48,6 +50,8 @@ pub struct View {
     /// Where it stands and what it says.
     text: Text,
     statement: Statement,
+    /// What its plan says of its rows, once it was planned.
+    outline: OnceLock<Arc<Outline>>,
 }
 
 impl View {
@@ -69,8 +73,19 @@ impl View {
     /// Makes it a table of a session that has everything it reads.
     pub(crate) async fn register(&self, context: &SessionContext, state: &SessionState) -> Result<()> {
         let table = planned(state, self.statement.clone(), self.query()).await?;
+        if self.outline.get().is_none() {
+            // Whoever was faster has seen the same.
+            let _ = self.outline.set(Arc::new(Outline::of(table.logical_plan())?));
+        }
         context.register_table(TableReference::bare(self.name.as_str()), Arc::new(table))?;
         Ok(())
+    }
+
+    /// What its plan says of its rows; `None` until it was planned, see [`Definitions::plan_views`].
+    ///
+    /// [`Definitions::plan_views`]: crate::Definitions::plan_views
+    pub fn outline(&self) -> Option<&Arc<Outline>> {
+        self.outline.get()
     }
 }
 
@@ -119,6 +134,14 @@ impl Views {
     /// A view by name.
     pub fn get(&self, name: &str) -> Option<&Arc<View>> {
         self.ordered.iter().find(|v| v.name == name)
+    }
+
+    /// Plans those of the named views, and of what they read, that were not planned yet, over `tables` without
+    /// rows. A view that cannot be planned stays without an outline; queries that name it say why.
+    pub(crate) async fn plan(&self, names: &[String], tables: &BTreeMap<String, DeclaredTable>) -> Result<()> {
+        let wanted = |name: &String| self.get(name).is_some_and(|view| view.outline().is_none());
+        let names: Vec<String> = names.iter().filter(|name| wanted(name)).cloned().collect();
+        if names.is_empty() { Ok(()) } else { check::outline(&self.reachable_from(&names), tables).await }
     }
 
     /// All views, each after those that it reads.

@@ -8,6 +8,8 @@ mod report;
 mod show;
 mod which;
 
+pub use which::since_us;
+
 use crate::cli::DeadLetters;
 use anyhow::Result;
 use std::process::ExitCode;

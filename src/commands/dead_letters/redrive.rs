@@ -52,6 +52,7 @@ pub async fn redrive(options: Redrive, commits: Handle) -> Result<ExitCode> {
         store,
         settings: settings.worker(),
         metrics: IngestMetrics::register(&Registry::new())?,
+        news: tidewatch_ingest::News::default(),
         clock,
         runtime: commits,
     };

@@ -47,7 +47,7 @@ fn event_type(catalog: &Catalog, source: &str) -> Result<String> {
 }
 
 /// Microseconds since the epoch of a time or of so long ago.
-fn since_us(text: &str, now_us: i64) -> Result<i64> {
+pub fn since_us(text: &str, now_us: i64) -> Result<i64> {
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
         return Ok(time.timestamp_micros());
     }

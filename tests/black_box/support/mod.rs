@@ -5,12 +5,14 @@ mod csv;
 mod http;
 mod kafka;
 mod process;
+mod sink;
 
 pub use components::{data, jdbc, kafka, program, psql, python, repository, run_tool, skipped};
 pub use csv::Csv;
 pub use http::{get, post, put};
 pub use kafka::{RealKafka, produce_lines};
 pub use process::{Tidewatch, sql, tidewatch, tidewatch_fails, tidewatch_finds, wait_until};
+pub use sink::Sink;
 
 use std::path::{Path, PathBuf};
 

@@ -8,10 +8,8 @@ use axum::routing::{any, get};
 use serde_json::{Value as Json, json};
 
 /// Lists that are empty.
-fn empty() -> [(&'static str, Json); 10] {
+fn empty() -> [(&'static str, Json); 8] {
     [
-        ("rules", json!({ "groups": [] })),
-        ("alerts", json!({ "alerts": [] })),
         ("alertmanagers", json!({ "activeAlertmanagers": [], "droppedAlertmanagers": [] })),
         ("targets", json!({ "activeTargets": [], "droppedTargets": [], "droppedTargetCounts": {} })),
         ("targets/metadata", json!([])),

@@ -54,15 +54,15 @@ pub async fn values(
 
 pub async fn metadata(State(endpoints): State<Endpoints>, form: Form) -> Result<Response, Failure> {
     let limit = form.limit()?;
-    // What senders say of pushed metrics; of a name that a rollup has as well, the rollup's counts.
+    // What senders say of pushed metrics; of a name that a rollup or a view has as well, theirs counts.
     let pushed = endpoints.promql.metadata().all().into_iter().map(|(name, m)| {
         let entry = json!([{ "type": m.kind, "help": m.help, "unit": m.unit }]);
         (name, entry)
     });
     // One kind and text per metric: `limit_per_metric` has nothing to cut.
     let wanted = form.get("metric");
-    let all = endpoints.promql.metrics();
-    let all = all.into_values().map(|m| (m.name, json!([{ "type": m.kind.name(), "help": m.help, "unit": m.unit }])));
+    let all = endpoints.promql.described().await?.into_iter();
+    let all = all.map(|(name, m)| (name, json!([{ "type": m.kind.name(), "help": m.help, "unit": m.unit }])));
     let all: BTreeMap<String, Json> = pushed.chain(all).collect();
     let found: Map<String, Json> =
         all.into_iter().filter(|(name, _)| wanted.is_none_or(|wanted| wanted == name)).take(limit).collect();

@@ -4,7 +4,7 @@ use super::super::Endpoints;
 use super::request::Form;
 use super::response::Failure;
 use crate::exposition::{Exposition, number};
-use crate::promql::{Kind, Metric};
+use crate::promql::{Described, Kind};
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
@@ -34,13 +34,13 @@ pub async fn federate(State(endpoints): State<Endpoints>, form: Form) -> Result<
         }
     }
     let media_type = [(header::CONTENT_TYPE, Exposition::Text.media_type())];
-    Ok((media_type, write(&found, &values, &engine.metrics())).into_response())
+    Ok((media_type, write(&found, &values, &engine.described().await?)).into_response())
 }
 
 fn write(
     found: &BTreeSet<(String, Labels)>,
     values: &BTreeMap<Labels, (i64, f64)>,
-    metrics: &BTreeMap<String, Metric>,
+    metrics: &BTreeMap<String, Described>,
 ) -> String {
     let (mut text, mut family) = (String::new(), "");
     for (name, labels) in found {

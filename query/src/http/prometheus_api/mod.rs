@@ -7,7 +7,8 @@
 //! | `metadata` | kinds and help of the metrics |
 //! | `format_query`, `parse_query` | the query itself |
 //! | `status/buildinfo`, `status/runtimeinfo`, `status/tsdb`, `status/config`, `features` | about this process |
-//! | `query_exemplars`, `rules`, `alerts`, `targets`, … | that there are none: `absent.rs` |
+//! | `query_exemplars`, `targets`, … | that there are none: `absent.rs` |
+//! | `rules`, `alerts` | not here: in the ruler crate |
 //!
 //! `/federate` gives newest samples to another Prometheus.
 //!

@@ -62,8 +62,6 @@ async fn the_rest_of_the_api_answers() {
         ),
         ("/api/v1/format_query?query=1%2B1", "1 + 1".into()),
         ("/api/v1/query_exemplars?query=up", serde_json::json!([])),
-        ("/api/v1/rules", serde_json::json!({ "groups": [] })),
-        ("/api/v1/alerts", serde_json::json!({ "alerts": [] })),
         (
             "/api/v1/metadata?metric=calls_requests_total",
             serde_json::json!({ "calls_requests_total": [{ "type": "counter", "help": "Count of calls.requests.", "unit": "" }] }),

@@ -1,0 +1,64 @@
+//! What rules read and write, as the program that runs them gives it.
+
+use futures::future::BoxFuture;
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+use std::sync::Arc;
+use tidewatch_alerting::state::Completeness;
+use tidewatch_promql::{Answer, MatchOp, Options, Plan, Query, Storage, VectorSample};
+
+/// Samples to read and to write.
+pub trait Data: Debug + Send + Sync {
+    /// Answers a plan from everything that is counted, and from `own`: samples that rules wrote a moment ago and that
+    /// may not be found otherwise yet.
+    fn answer(
+        &self,
+        plan: Plan,
+        own: Arc<dyn Storage + Send + Sync>,
+    ) -> BoxFuture<'_, Result<(Answer, Completeness), String>>;
+
+    /// Keeps what rules wrote, durably.
+    fn keep(&self, samples: Vec<VectorSample>) -> BoxFuture<'_, Result<(), String>>;
+
+    /// How queries are evaluated.
+    fn options(&self) -> Options;
+
+    /// What tells that there is something new.
+    fn changes(&self) -> Arc<dyn Changes>;
+}
+
+/// News of data.
+pub trait Changes: Debug + Send + Sync {
+    /// A number that differs whenever data of these metrics has changed; `None`: of any metric.
+    fn stamp(&self, metrics: Option<&BTreeSet<String>>) -> u64;
+
+    /// Returns when any stamp may have changed since the call began.
+    fn changed(&self) -> BoxFuture<'_, ()>;
+}
+
+/// Data of which no news comes: groups are evaluated by the clock alone.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoChanges;
+
+impl Changes for NoChanges {
+    fn stamp(&self, _: Option<&BTreeSet<String>>) -> u64 {
+        0
+    }
+
+    fn changed(&self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::pending())
+    }
+}
+
+/// The metrics that queries read, by name; `None` where one reads metrics of any name.
+pub fn metrics_of<'q>(queries: impl IntoIterator<Item = &'q Query>) -> Option<BTreeSet<String>> {
+    let mut names = BTreeSet::new();
+    for query in queries {
+        let plan = query.instant(0, &Options::default());
+        for selection in plan.selections() {
+            let name = selection.matchers.iter().find(|m| m.name == "__name__" && m.op == MatchOp::Equal);
+            names.insert(name?.value.clone());
+        }
+    }
+    Some(names)
+}

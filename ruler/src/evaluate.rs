@@ -1,0 +1,246 @@
+//! When a group is evaluated, and what follows from it.
+//!
+//! A group is due once per interval by the clock, at the instants that Prometheus would choose, and whenever data of
+//! the metrics that it reads has changed: then at the present instant, at most once in
+//! [`react_min_ms`](crate::RulerSettings::react_min_ms), and so that it leaves three quarters of the time to others.
+
+use crate::begin::Shared;
+use crate::book::GroupBook;
+use crate::ledger::Row;
+use crate::source::DataSource;
+use crate::store::Change;
+use chrono::DateTime;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tidewatch_alerting::route::alert::{Alert, AlertDetail};
+use tidewatch_alerting::route::{Labels, Timestamp};
+use tidewatch_alerting::rules::group::{self, GroupState, RuleResult};
+use tidewatch_alerting::rules::schedule::{Due, due};
+use tidewatch_alerting::rules::{Group, Rule};
+use tidewatch_alerting::state::send::{self, SentAlert};
+use tidewatch_alerting::state::{Fingerprint, RuleState};
+use tidewatch_promql::Labels as Series;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+
+/// An evaluation may take one part in so many of the time.
+const SHARE: i64 = 4;
+/// Longest sleep: a clock that is set back or forward is noticed after this.
+const SLEEP_MAX: Duration = Duration::from_secs(15);
+/// States without news are written at least this often, in milliseconds.
+const LAZY_MS: i64 = 10_000;
+
+/// Evaluates a group until it is stopped.
+pub(crate) async fn run(shared: Arc<Shared>, place: usize, mut stop: watch::Receiver<bool>) {
+    let Some((metrics, interval_ms, group, mut last_ms)) = shared.with_group(place, |book| {
+        (book.metrics.clone(), book.interval_ms, Arc::clone(&book.group), book.state.last_ms)
+    }) else {
+        return;
+    };
+    let changes = shared.data.changes();
+    let mut stamp = None;
+    let (mut not_before_ms, mut resting_ms) = (i64::MIN, i64::MIN);
+    while !*stop.borrow() {
+        let news = changes.changed();
+        let now_ms = shared.clock.now_ms();
+        let fresh = changes.stamp(metrics.as_ref());
+        let scheduled = due(&group, interval_ms, last_ms, now_ms);
+        let is_fresh = stamp != Some(fresh);
+        let at_ms = match scheduled {
+            _ if is_fresh && now_ms >= not_before_ms && last_ms.is_none_or(|last_ms| now_ms > last_ms) => Some(now_ms),
+            // A group that takes long is evaluated less often than it asks for.
+            Due::Now { at_ms, missed } if now_ms >= resting_ms => {
+                shared.metrics.missed.inc_by(missed);
+                Some(at_ms)
+            }
+            Due::Now { .. } | Due::Later { .. } => None,
+        };
+        if let Some(at_ms) = at_ms {
+            stamp = Some(fresh);
+            let started = shared.clock.monotonic();
+            evaluate(&shared, place, at_ms).await;
+            let took = i64::try_from((shared.clock.monotonic() - started).as_millis()).unwrap_or(i64::MAX);
+            resting_ms = now_ms.saturating_add(took.saturating_mul(SHARE));
+            not_before_ms = resting_ms.max(now_ms.saturating_add(shared.settings.react_min_ms));
+            last_ms = Some(at_ms);
+            continue;
+        }
+        let next_ms = match scheduled {
+            Due::Later { at_ms } if is_fresh => at_ms.min(not_before_ms),
+            Due::Later { at_ms } => at_ms,
+            Due::Now { .. } => resting_ms,
+        };
+        let sleep = Duration::from_millis(u64::try_from(next_ms - now_ms).unwrap_or(0)).min(SLEEP_MAX);
+        tokio::select! {
+            // News wakes only those that may act on them.
+            () = news, if !is_fresh => {}
+            () = tokio::time::sleep(sleep.max(Duration::from_millis(1))) => {}
+            changed = stop.changed() => if changed.is_err() { break },
+        }
+    }
+}
+
+/// One evaluation, beside those of other groups.
+pub(crate) async fn evaluate(shared: &Arc<Shared>, place: usize, at_ms: i64) {
+    let Ok(_permit) = shared.turns.acquire().await else { return };
+    let (shared, runtime) = (Arc::clone(shared), Handle::current());
+    // Rules block on their queries, and the store on the disk.
+    let task = tokio::task::spawn_blocking(move || evaluate_now(&shared, place, at_ms, &runtime));
+    if let Err(error) = task.await {
+        tracing::error!(%error, "an evaluation did not end");
+    }
+}
+
+fn evaluate_now(shared: &Arc<Shared>, place: usize, at_ms: i64, runtime: &Handle) {
+    let Some(book) = shared.with_group(place, |book| book.clone()) else { return };
+    let GroupBook { group, key, interval_ms, mut state, written_ms, .. } = book;
+    let started = shared.clock.monotonic();
+    let mut source = DataSource {
+        data: Arc::clone(&shared.data),
+        recent: Arc::clone(&shared.recent),
+        runtime: runtime.clone(),
+        written: Vec::new(),
+        now_ms: at_ms,
+    };
+    let settings = &shared.settings;
+    let results = group::evaluate(&group, &mut state, at_ms, &mut source, &settings.groups);
+    let now_ms = shared.clock.now_ms();
+    let alerts = due_alerts(&group, &mut state, now_ms, settings.resend_delay_ms, interval_ms, shared);
+    let rows = rows(&results, &settings.groups.external_labels);
+    note(shared, &group, &results);
+    let has_news = !rows.is_empty() || !alerts.is_empty();
+    let written = {
+        let mut notifier = shared.notifier();
+        if !alerts.is_empty() {
+            let now = timestamp(now_ms);
+            for refused in notifier.receive(alerts, now).into_iter().filter_map(Result::err) {
+                shared.metrics.alerts_refused.inc();
+                tracing::warn!(group = %group.name, "an alert was refused: {refused}");
+            }
+        }
+        let is_written = has_news || written_ms.is_none_or(|written_ms| at_ms >= written_ms.saturating_add(LAZY_MS));
+        if !is_written {
+            Ok(())
+        } else {
+            shared.with_group(place, |book| book.written_ms = Some(at_ms));
+            shared.store.write(&Change {
+                groups: vec![(key, &state)],
+                notifier: has_news.then_some(&notifier.state),
+                rows: &rows,
+                durable: has_news,
+                ..Change::default()
+            })
+        }
+    };
+    if let Err(error) = written {
+        // In memory it goes on: an alert that is told twice after a restart is better than one that is not told.
+        shared.metrics.store_failures.inc();
+        tracing::error!(%error, group = %group.name, "the state of a group could not be written");
+    }
+    let duration = shared.clock.monotonic() - started;
+    shared.metrics.evaluation_seconds.observe(duration.as_secs_f64());
+    shared.with_group(place, |book| book.settle(state, &results, at_ms, duration.as_secs_f64()));
+    if has_news {
+        shared.poke.notify_one();
+    }
+    if !source.written.is_empty() {
+        let written = std::mem::take(&mut source.written);
+        shared.metrics.samples_written.inc_by(written.len() as u64);
+        if let Err(error) = runtime.block_on(shared.data.keep(written)) {
+            shared.metrics.samples_lost.inc();
+            tracing::warn!(%error, group = %group.name, "what rules recorded could not be kept");
+        }
+    }
+}
+
+fn note(shared: &Shared, group: &Group, results: &[RuleResult]) {
+    shared.metrics.evaluations.inc();
+    for result in results {
+        if let Some(error) = &result.error {
+            shared.metrics.failures.inc();
+            tracing::warn!(group = %group.name, rule = %result.name, "{error}");
+        }
+    }
+}
+
+/// Decisions that moved an alert from one phase to another.
+fn rows(results: &[RuleResult], external: &[(String, String)]) -> Vec<Row> {
+    let entries = results.iter().flat_map(|result| &result.entries).filter(|entry| entry.is_transition());
+    entries.map(|entry| Row::of_entry(entry, fingerprint_of(&entry.labels, external))).collect()
+}
+
+/// The fingerprint by which the notifier and its API know an alert.
+pub(crate) fn fingerprint_of(labels: &Series, external: &[(String, String)]) -> String {
+    with_external(labels_of(labels), external).fingerprint().to_string()
+}
+
+/// With the labels of this server where it has none of that name.
+fn with_external(mut labels: Labels, external: &[(String, String)]) -> Labels {
+    for (name, value) in external {
+        labels.0.entry(name.clone()).or_insert_with(|| value.clone());
+    }
+    labels
+}
+
+/// Labels as the router has them.
+pub(crate) fn labels_of(labels: &Series) -> Labels {
+    labels.iter().map(|label| (label.name.to_string(), label.value.to_string())).collect()
+}
+
+/// An instant of milliseconds since the epoch.
+pub(crate) fn timestamp(ms: i64) -> Timestamp {
+    DateTime::from_timestamp_millis(ms).unwrap_or_default()
+}
+
+/// What the notifier is to hear of now.
+fn due_alerts(
+    group: &Group,
+    state: &mut GroupState,
+    now_ms: i64,
+    resend_delay_ms: i64,
+    interval_ms: i64,
+    shared: &Shared,
+) -> Vec<Alert> {
+    let mut alerts = Vec::new();
+    for (rule, saved) in group.rules.iter().zip(&mut state.rules) {
+        let Rule::Alerting(rule) = rule else { continue };
+        let settings = &shared.settings.groups;
+        let url = send::generator_url(&settings.external_url, rule.query.text());
+        let due = send::due(&mut saved.state, now_ms, resend_delay_ms, interval_ms, &url);
+        let details: HashMap<Fingerprint, AlertDetail> = due
+            .iter()
+            .map(|sent| Fingerprint::of(&sent.labels))
+            .map(|fingerprint| (fingerprint, detail(&saved.state, fingerprint, rule.runbook.clone())))
+            .collect();
+        alerts.extend(due.into_iter().map(|sent| {
+            let detail = details.get(&Fingerprint::of(&sent.labels)).cloned().unwrap_or_default();
+            alert(sent, detail, &settings.external_labels, now_ms)
+        }));
+    }
+    alerts
+}
+
+fn detail(state: &RuleState, fingerprint: Fingerprint, runbook: Option<String>) -> AlertDetail {
+    let instance = state.instances.get(&fingerprint);
+    AlertDetail {
+        value: instance.map(|instance| instance.value).filter(|value| value.is_finite()),
+        threshold: instance.and_then(|instance| instance.threshold).filter(|value| value.is_finite()),
+        runbook,
+        ..AlertDetail::default()
+    }
+}
+
+/// The alert as the router takes it.
+pub(crate) fn alert(sent: SentAlert, detail: AlertDetail, external: &[(String, String)], now_ms: i64) -> Alert {
+    Alert {
+        labels: with_external(labels_of(&sent.labels), external),
+        annotations: sent.annotations.into_iter().collect(),
+        starts_at: timestamp(sent.starts_at_ms),
+        ends_at: Some(timestamp(sent.ends_at_ms)),
+        updated_at: timestamp(now_ms),
+        timeout: false,
+        generator_url: sent.generator_url,
+        detail,
+    }
+}

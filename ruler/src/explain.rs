@@ -1,0 +1,151 @@
+//! "Why was I paged, why was I not?": everything that was decided about one alert, and what would be decided now.
+
+use crate::begin::Shared;
+use crate::evaluate::timestamp;
+use crate::ledger::{Row, STAGE_MESSAGE};
+use crate::store::StoreError;
+use serde::Serialize;
+use std::collections::BTreeSet;
+use std::fmt;
+use tidewatch_alerting::escalation::incident::Incident;
+use tidewatch_alerting::route::{self, Fingerprint};
+use tidewatch_promql::calendar::rfc3339;
+
+/// Rows of the ledger about one alert that are shown, and about one message.
+const ROWS_MAX: usize = 1000;
+
+/// What is known about an alert.
+#[derive(Debug, Clone, Serialize)]
+pub struct Explained {
+    /// Its fingerprint.
+    pub alert: String,
+    /// Every decision of the past, oldest first.
+    pub history: Vec<Row>,
+    /// The messages that told of it.
+    pub messages: Vec<Sent>,
+    /// What every stage would decide now.
+    pub now: route::Explanation,
+    /// Who was told beyond the routes, and who cares for it.
+    pub incident: Option<Incident>,
+}
+
+/// A message that told of an alert.
+#[derive(Debug, Clone, Serialize)]
+pub struct Sent {
+    /// Its idempotency key.
+    pub key: String,
+    /// Through which integration.
+    pub integration: String,
+    /// When it was made, milliseconds since the epoch.
+    pub created_ms: i64,
+    /// Where it stands: `waiting`, `delivered`, `given_up`, or that the outbox has forgotten it.
+    pub phase: String,
+    /// Attempts to send it.
+    pub attempts: Vec<Row>,
+}
+
+/// Why there is no explanation.
+#[derive(Debug, thiserror::Error)]
+pub enum ExplainError {
+    /// Not a fingerprint.
+    #[error("expected a fingerprint of 16 hexadecimal digits, as /api/v2/alerts shows them, found {0:?}")]
+    NotAFingerprint(String),
+    /// Nothing is known.
+    #[error("no alert {0} is known: it never fired here, or the ledger has forgotten it")]
+    Unknown(String),
+    /// The ledger cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Explains an alert. Blocks.
+pub(crate) fn explain(shared: &Shared, fingerprint: &str) -> Result<Explained, ExplainError> {
+    let parsed = u64::from_str_radix(fingerprint, 16).ok().filter(|_| fingerprint.len() == 16);
+    let parsed = parsed.ok_or_else(|| ExplainError::NotAFingerprint(fingerprint.to_owned()))?;
+    let history = shared.store.rows_of_alert(fingerprint, ROWS_MAX)?;
+    let (now, incident, is_known) = {
+        let notifier = shared.notifier();
+        let now = timestamp(shared.clock.now_ms());
+        let fingerprint = Fingerprint(parsed);
+        let incident = notifier.state.escalation.get(fingerprint).cloned();
+        (route::explain(&notifier, fingerprint, now), incident, notifier.state.store.get(fingerprint).is_some())
+    };
+    if history.is_empty() && !is_known {
+        return Err(ExplainError::Unknown(fingerprint.to_owned()));
+    }
+    let told = history.iter().filter(|row| row.stage == STAGE_MESSAGE);
+    let mut seen = BTreeSet::new();
+    let mut messages = Vec::new();
+    for row in told {
+        let Some(key) = row.message.as_ref().filter(|key| seen.insert(key.as_str())) else { continue };
+        messages.push(sent(shared, key, row)?);
+    }
+    Ok(Explained { alert: fingerprint.to_owned(), messages, now, incident, history })
+}
+
+fn sent(shared: &Shared, key: &str, row: &Row) -> Result<Sent, StoreError> {
+    // What the outbox has written is whole; the ledger remembers longer.
+    let (phase, attempts) = match shared.outbox.explain(key) {
+        Ok(Some(explanation)) => {
+            let phase = serde_json::to_value(explanation.phase).ok();
+            let phase = phase.map(|phase| phase.as_str().map_or_else(|| phase.to_string(), str::to_owned));
+            (phase.unwrap_or_default(), explanation.tries.iter().map(Row::of_attempt).collect())
+        }
+        Ok(None) => {
+            let rows = shared.store.rows_of_message(key, ROWS_MAX)?;
+            let attempts: Vec<Row> = rows.into_iter().filter(|row| row.stage != STAGE_MESSAGE).collect();
+            ("forgotten by the outbox".to_owned(), attempts)
+        }
+        Err(error) => (format!("unknown: {error}"), Vec::new()),
+    };
+    Ok(Sent {
+        key: key.to_owned(),
+        integration: row.by.first().cloned().unwrap_or_default(),
+        created_ms: row.time_ms,
+        phase,
+        attempts,
+    })
+}
+
+impl fmt::Display for Explained {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let labels = self.history.iter().rev().find(|row| !row.labels.is_empty()).map(|row| &row.labels);
+        let labels: Vec<String> =
+            labels.into_iter().flatten().map(|(name, value)| format!("{name}={value:?}")).collect();
+        writeln!(f, "alert {} {{{}}}", self.alert, labels.join(", "))?;
+        writeln!(f, "\nwhat happened")?;
+        for row in &self.history {
+            let alone = row.stage == crate::ledger::STAGE_RULE;
+            // A rule's sentence begins with its time.
+            if alone {
+                writeln!(f, "  {}", row.reason)?;
+                continue;
+            }
+            let stopped = if row.passed == Some(false) { " (stopped)" } else { "" };
+            let by = if row.by.is_empty() { String::new() } else { format!(" [{}]", row.by.join(", ")) };
+            writeln!(f, "  {} {}{stopped}: {}{by}", rfc3339(row.time_ms), row.stage, row.reason)?;
+        }
+        writeln!(f, "\nmessages")?;
+        if self.messages.is_empty() {
+            writeln!(f, "  none")?;
+        }
+        for message in &self.messages {
+            writeln!(f, "  {} {}: {}", rfc3339(message.created_ms), message.integration, message.phase)?;
+            for attempt in &message.attempts {
+                writeln!(f, "    {} {}", rfc3339(attempt.time_ms), attempt.reason)?;
+            }
+        }
+        if let Some(incident) = &self.incident {
+            let cared = match &incident.acknowledged {
+                Some(act) => format!("acknowledged by {} at {}: {}", act.by, act.at.to_rfc3339(), act.note),
+                None => format!("not acknowledged, level {}", incident.escalation_level),
+            };
+            writeln!(f, "\nescalation\n  policy {}: {cared}", incident.policy)?;
+        }
+        writeln!(f, "\nwhat would be decided now")?;
+        for decision in &self.now.decisions {
+            writeln!(f, "  {decision}")?;
+        }
+        Ok(())
+    }
+}

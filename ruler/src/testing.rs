@@ -1,0 +1,76 @@
+//! Data and a clock that tests set.
+
+use crate::data::{Changes, Data, NoChanges};
+use futures::future::BoxFuture;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tidewatch_alerting::memory::Memory;
+use tidewatch_alerting::state::Completeness;
+use tidewatch_notify::Clock;
+use tidewatch_promql::{
+    Answer, Labels, Limits, Options, Plan, Sample, Selection, Series, Storage, StorageError, VectorSample,
+};
+
+/// A clock that stands still until it is set.
+#[derive(Debug)]
+pub struct SetClock(pub AtomicI64);
+
+impl Clock for SetClock {
+    fn now_ms(&self) -> i64 {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::from_millis(u64::try_from(self.now_ms()).unwrap_or(0))
+    }
+}
+
+/// Samples that tests push.
+#[derive(Debug, Default)]
+pub struct Pushed {
+    pub memory: Mutex<Memory>,
+    pub kept: Mutex<Vec<VectorSample>>,
+}
+
+impl Pushed {
+    pub fn push(&self, labels: &[(&str, &str)], time_ms: i64, value: f64) {
+        let labels = Labels::new(labels.iter().map(|(name, value)| (*name, *value)));
+        self.memory.lock().unwrap().push(&labels, time_ms, &Sample::Float(value));
+    }
+}
+
+struct Both<'a>(&'a Memory, &'a (dyn Storage + Send + Sync));
+
+impl Storage for Both<'_> {
+    fn select(&self, selection: &Selection) -> Result<Vec<Series>, StorageError> {
+        let mut all = self.0.select(selection)?;
+        all.extend(self.1.select(selection)?);
+        Ok(all)
+    }
+}
+
+impl Data for Pushed {
+    fn answer(
+        &self,
+        plan: Plan,
+        own: Arc<dyn Storage + Send + Sync>,
+    ) -> BoxFuture<'_, Result<(Answer, Completeness), String>> {
+        let memory = self.memory.lock().unwrap();
+        let answer = plan.run(&Both(&memory, &*own), &Limits::none()).map_err(|error| error.to_string());
+        Box::pin(async { answer.map(|answer| (answer, Completeness::Complete)) })
+    }
+
+    fn keep(&self, samples: Vec<VectorSample>) -> BoxFuture<'_, Result<(), String>> {
+        self.kept.lock().unwrap().extend(samples);
+        Box::pin(async { Ok(()) })
+    }
+
+    fn options(&self) -> Options {
+        Options::default()
+    }
+
+    fn changes(&self) -> Arc<dyn Changes> {
+        Arc::new(NoChanges)
+    }
+}

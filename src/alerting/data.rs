@@ -1,0 +1,133 @@
+//! What rules read and write: PromQL over everything that is counted, and the log of pushed samples.
+
+use futures::future::BoxFuture;
+use prometheus::{IntCounter, IntCounterVec};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use tidewatch_alerting::state::Completeness;
+use tidewatch_ingest::News;
+use tidewatch_ingest::clock::Clock;
+use tidewatch_ingest::samples::{OwnSeries, SampleReceiver};
+use tidewatch_promql::{Answer, Options, Plan, Sample, Storage, VectorSample};
+use tidewatch_query::promql::PromEngine;
+use tidewatch_ruler::{Changes, Data};
+
+/// Under this tenant lies what rules record.
+const TENANT: &str = "";
+
+/// Data of this process.
+#[derive(Debug)]
+pub struct EngineData {
+    pub promql: PromEngine,
+    pub samples: SampleReceiver,
+    pub news: News,
+    /// Events by source.
+    pub events: IntCounterVec,
+    pub clock: Arc<dyn Clock>,
+    /// A watermark that is not further behind than this is as far as it can be.
+    pub lag: Duration,
+}
+
+impl EngineData {
+    /// What is behind by more than is usual is not complete.
+    fn completeness(&self, watermark_us: Option<i64>) -> Completeness {
+        let lag_us = i64::try_from(self.lag.as_micros()).unwrap_or(i64::MAX);
+        match watermark_us {
+            None => Completeness::Unknown,
+            Some(watermark_us) if watermark_us.saturating_add(lag_us) < self.clock.now_us() => Completeness::Partial,
+            Some(_) => Completeness::Complete,
+        }
+    }
+}
+
+impl Data for EngineData {
+    fn answer(
+        &self,
+        plan: Plan,
+        own: Arc<dyn Storage + Send + Sync>,
+    ) -> BoxFuture<'_, Result<(Answer, Completeness), String>> {
+        Box::pin(async move {
+            let engine = self.promql.for_rules(own);
+            let (answer, progress) = engine.answer_with_progress(plan).await.map_err(|error| error.to_string())?;
+            let completeness = match progress.reads_rollups {
+                true => self.completeness(progress.watermark_us),
+                false => Completeness::Complete,
+            };
+            Ok((answer, completeness))
+        })
+    }
+
+    fn keep(&self, samples: Vec<VectorSample>) -> BoxFuture<'_, Result<(), String>> {
+        let mut series: BTreeMap<_, Vec<(i64, f64)>> = BTreeMap::new();
+        for sample in samples {
+            // Histograms that rules record are not kept: the log takes floats.
+            if let Sample::Float(value) = sample.value {
+                series.entry(sample.labels).or_default().push((sample.time_ms, value));
+            }
+        }
+        let own = series.into_iter().map(|(labels, floats)| OwnSeries {
+            labels: labels.iter().map(|label| (label.name.to_string(), label.value.to_string())).collect(),
+            floats,
+        });
+        let own: Vec<OwnSeries> = own.collect();
+        Box::pin(async move { self.samples.append(TENANT, own).await })
+    }
+
+    fn options(&self) -> Options {
+        self.promql.limits().options.clone()
+    }
+
+    fn changes(&self) -> Arc<dyn Changes> {
+        Arc::new(Counted {
+            promql: self.promql.clone(),
+            news: self.news.clone(),
+            events: self.events.clone(),
+            counters: OnceLock::new(),
+        })
+    }
+}
+
+/// News of what workers count: the number of events of the sources that the metrics of one group come from.
+#[derive(Debug)]
+struct Counted {
+    promql: PromEngine,
+    news: News,
+    events: IntCounterVec,
+    /// Found at the first question: asked often, and always for the same group.
+    counters: OnceLock<Vec<IntCounter>>,
+}
+
+impl Changes for Counted {
+    fn stamp(&self, metrics: Option<&BTreeSet<String>>) -> u64 {
+        let counters = self.counters.get_or_init(|| {
+            let sources = self.promql.sources_of(metrics).into_iter();
+            sources.map(|source| self.events.with_label_values(&[&source])).collect()
+        });
+        counters.iter().map(IntCounter::get).fold(0, u64::wrapping_add)
+    }
+
+    fn changed(&self) -> BoxFuture<'_, ()> {
+        // Subscribed before anyone waits, so that nothing falls in between.
+        let mut news = self.news.subscribe();
+        Box::pin(async move {
+            if news.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        })
+    }
+}
+
+/// The clock of the workers, as rules and messages take it.
+#[derive(Debug)]
+pub struct RulerClock(pub Arc<dyn Clock>);
+
+impl tidewatch_notify::Clock for RulerClock {
+    fn now_ms(&self) -> i64 {
+        self.0.now_us().div_euclid(1000)
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.0.monotonic()
+    }
+}

@@ -1,0 +1,101 @@
+//! Rules and alerts of a running process: where their files are, what they read, where their state lies.
+
+mod data;
+mod files;
+mod ledger;
+
+pub use data::{EngineData, RulerClock};
+pub use files::{definition, load_rules};
+pub use ledger::LedgerSlot;
+
+use crate::settings::Settings;
+use anyhow::{Context, Result};
+use prometheus::Registry;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tidewatch_ingest::clock::Clock;
+use tidewatch_notify::OutboxSettings;
+use tidewatch_ruler::{Data, Ruler, RulerSettings};
+
+/// What the name of the folder ends in, when the settings do not name one.
+const BESIDE: &str = "-alerts";
+
+/// Opens the rules of the settings; `None` when they are switched off, or when another process has them.
+///
+/// Errors: mistakes in rules or routes, a folder that cannot be used.
+pub async fn open(
+    settings: &Settings,
+    packs: Vec<tidewatch_alerting::rules::Group>,
+    data: Arc<dyn Data>,
+    clock: &Arc<dyn Clock>,
+    registry: &Registry,
+) -> Result<Option<Ruler>> {
+    if !settings.alerting.enabled {
+        return Ok(None);
+    }
+    let Some(folder) = folder(settings) else {
+        tracing::warn!("no rules are evaluated: the tables are in an object store; name a folder in alerting.path");
+        return Ok(None);
+    };
+    let definition = definition(settings, packs)?;
+    let (ruler, registry) = (settings.ruler(folder), registry.clone());
+    let clock = Arc::new(RulerClock(Arc::clone(clock)));
+    let opened = tokio::task::spawn_blocking(move || {
+        Ruler::open(ruler, definition, OutboxSettings::default(), data, clock, &registry)
+    });
+    match opened.await? {
+        Ok(ruler) => Ok(Some(ruler)),
+        // Members of one group may share a local store; one of them evaluates the rules.
+        Err(error) if is_locked(&error) && settings.alerting.path.is_empty() => {
+            tracing::warn!("another process evaluates the rules");
+            Ok(None)
+        }
+        Err(error) => Err(error).context("alerting"),
+    }
+}
+
+fn is_locked(error: &tidewatch_ruler::RulerError) -> bool {
+    let mut cause: Option<&dyn std::error::Error> = Some(error);
+    while let Some(error) = cause {
+        if error.to_string().to_lowercase().contains("lock") {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+/// Where states and messages lie: `None` when nothing says where.
+fn folder(settings: &Settings) -> Option<PathBuf> {
+    let (path, location) = (&settings.alerting.path, &settings.storage.location);
+    if !path.is_empty() {
+        return Some(PathBuf::from(path));
+    }
+    (!location.contains("://")).then(|| PathBuf::from(format!("{}{BESIDE}", location.trim_end_matches('/'))))
+}
+
+impl Settings {
+    /// How rules run.
+    pub fn ruler(&self, folder: PathBuf) -> RulerSettings {
+        let own = &self.alerting;
+        let ms = |duration: std::time::Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+        let mut ruler = RulerSettings::new(folder);
+        ruler.groups.interval_ms = ms(own.evaluation_interval);
+        ruler.groups.query_offset_ms = ms(own.query_offset);
+        ruler.groups.external_labels = own.external_labels.clone().into_iter().collect();
+        ruler.groups.external_url = self.external_url();
+        ruler.react_min_ms = ms(own.react_min);
+        ruler.resend_delay_ms = ms(own.resend_delay);
+        ruler.give_up_ms = ms(own.give_up_after);
+        ruler.ledger_retention_ms = ms(own.ledger_retention);
+        ruler.ledger_rows_max = own.ledger_rows_max;
+        ruler.concurrency_max = own.concurrency_max;
+        ruler
+    }
+
+    /// Where links in messages lead.
+    fn external_url(&self) -> String {
+        let own = self.alerting.external_url.trim_end_matches('/');
+        if own.is_empty() { format!("http://{}", self.http.listen) } else { own.to_owned() }
+    }
+}
