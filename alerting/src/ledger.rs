@@ -114,6 +114,9 @@ impl Entry {
             Reason::Began if self.for_ms > 0 => format!("the condition began to hold (for: {wanted})"),
             Reason::Began => "the condition began to hold".to_string(),
             Reason::HoldsNotYetForLongEnough => format!("the condition has held for {held} of {wanted}"),
+            Reason::HeldForLongEnough if self.for_ms == 0 => {
+                "the condition holds, and the rule has no `for`".to_string()
+            }
             Reason::HeldForLongEnough => format!("the condition has held for {held} (for: {wanted})"),
             Reason::Holds => "the condition holds".to_string(),
             Reason::Hysteresis => "the value has not come back to the resolving threshold".to_string(),

@@ -41,6 +41,8 @@ pub(crate) async fn run(shared: Arc<Shared>, place: usize, mut stop: watch::Rece
     let changes = shared.data.changes();
     let mut stamp = None;
     let (mut not_before_ms, mut resting_ms) = (i64::MIN, i64::MIN);
+    // Of the last two evaluations the shorter one counts: the first has plans to make.
+    let mut before_ms = 0;
     while !*stop.borrow() {
         let news = changes.changed();
         let now_ms = shared.clock.now_ms();
@@ -61,7 +63,8 @@ pub(crate) async fn run(shared: Arc<Shared>, place: usize, mut stop: watch::Rece
             let started = shared.clock.monotonic();
             evaluate(&shared, place, at_ms).await;
             let took = i64::try_from((shared.clock.monotonic() - started).as_millis()).unwrap_or(i64::MAX);
-            resting_ms = now_ms.saturating_add(took.saturating_mul(SHARE));
+            resting_ms = now_ms.saturating_add(took.min(before_ms).saturating_mul(SHARE));
+            before_ms = took;
             not_before_ms = resting_ms.max(now_ms.saturating_add(shared.settings.react_min_ms));
             last_ms = Some(at_ms);
             continue;

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use tidewatch_alerting::escalation::incident::Incident;
 use tidewatch_alerting::route::{self, Fingerprint};
+use tidewatch_notify::Phase;
 use tidewatch_promql::calendar::rfc3339;
 
 /// Rows of the ledger about one alert that are shown, and about one message.
@@ -38,7 +39,7 @@ pub struct Sent {
     pub integration: String,
     /// When it was made, milliseconds since the epoch.
     pub created_ms: i64,
-    /// Where it stands: `waiting`, `delivered`, `given_up`, or that the outbox has forgotten it.
+    /// Where it stands, in words.
     pub phase: String,
     /// Attempts to send it.
     pub attempts: Vec<Row>,
@@ -83,14 +84,19 @@ pub(crate) fn explain(shared: &Shared, fingerprint: &str) -> Result<Explained, E
     Ok(Explained { alert: fingerprint.to_owned(), messages, now, incident, history })
 }
 
+fn phase(phase: &Phase) -> String {
+    match phase {
+        Phase::Waiting { due_ms } => format!("waiting, not sent before {}", rfc3339(*due_ms)),
+        Phase::InFlight { since_ms } => format!("on its way since {}", rfc3339(*since_ms)),
+        Phase::Delivered { at_ms } => format!("delivered at {}", rfc3339(*at_ms)),
+        Phase::GivenUp { at_ms, reason } => format!("given up at {}: {}", rfc3339(*at_ms), reason.as_str()),
+    }
+}
+
 fn sent(shared: &Shared, key: &str, row: &Row) -> Result<Sent, StoreError> {
     // What the outbox has written is whole; the ledger remembers longer.
     let (phase, attempts) = match shared.outbox.explain(key) {
-        Ok(Some(explanation)) => {
-            let phase = serde_json::to_value(explanation.phase).ok();
-            let phase = phase.map(|phase| phase.as_str().map_or_else(|| phase.to_string(), str::to_owned));
-            (phase.unwrap_or_default(), explanation.tries.iter().map(Row::of_attempt).collect())
-        }
+        Ok(Some(explanation)) => (phase(&explanation.phase), explanation.tries.iter().map(Row::of_attempt).collect()),
         Ok(None) => {
             let rows = shared.store.rows_of_message(key, ROWS_MAX)?;
             let attempts: Vec<Row> = rows.into_iter().filter(|row| row.stage != STAGE_MESSAGE).collect();

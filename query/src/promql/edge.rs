@@ -1,7 +1,7 @@
 //! What rules see at the present: the open window as it is, and what they wrote a moment ago.
 
 use std::collections::BTreeMap;
-use tidewatch_promql::{Column, Labels, Selection, Series, Storage, StorageError};
+use tidewatch_promql::{Column, Increments, Labels, Selection, Series, Storage, StorageError};
 
 /// The selection with the window that is open at its end, where that is the present: `now_ms` or within a window of
 /// it. What comes back is to be [`clamped`].
@@ -19,7 +19,9 @@ pub fn widened(selection: &Selection, width_us: i64, now_ms: i64) -> Option<Sele
 pub fn clamped(series: Series, end_ms: i64) -> Series {
     let (float_times_ms, floats) = clamp(&series.float_times_ms, &series.floats, end_ms);
     let (histogram_times_ms, histograms) = clamp(&series.histogram_times_ms, &series.histograms, end_ms);
-    Series { float_times_ms, floats, histogram_times_ms, histograms, ..series }
+    // What only the open window has is there from now on.
+    let counting = series.counting.map(|c| Increments { from_ms: c.from_ms.min(end_ms), ..c });
+    Series { float_times_ms, floats, histogram_times_ms, histograms, counting, ..series }
 }
 
 fn clamp<T: Clone + Send + Sync + 'static>(

@@ -30,6 +30,12 @@ fn what_an_open_window_brought_stands_at_the_present() {
     assert_eq!(samples(&clamped(series(&[(10, 2.0)]), 15)), [(10, 2.0)]);
 }
 
+#[test]
+fn increments_of_an_open_window_are_there_at_once() {
+    let counted = series(&[(20, 3.0)]).counting(Increments { from_ms: 20, is_histogram: false });
+    assert_eq!(clamped(counted, 15).counting.map(|c| c.from_ms), Some(15));
+}
+
 struct Own(Vec<Series>);
 
 impl Storage for Own {
