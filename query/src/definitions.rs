@@ -65,6 +65,14 @@ impl Definitions {
         self
     }
 
+    /// Only what there are tables for: of a folder that is not named by the settings.
+    #[must_use]
+    pub fn of_existing(mut self, existing: &[String]) -> Self {
+        self.tables.retain(|name, _| existing.contains(name));
+        self.views.retain(|view| !existing.contains(&view.name), existing);
+        self
+    }
+
     /// A declared table.
     pub fn table(&self, name: &str) -> Option<&DeclaredTable> {
         self.tables.get(name)

@@ -171,7 +171,8 @@ impl Past {
         let snapshots = Snapshots::new(store.clone(), Arc::new(NoLiveStates));
         snapshots.define(match are_given {
             true => definitions,
-            false => definitions.over_existing(&store.table_names().await?),
+            // Metrics are those of rollups, so these must be known: as the usual packs have them.
+            false => definitions.of_existing(&store.table_names().await?),
         });
         let surroundings = Surroundings { registry: None, limits: settings.named_limits(), ledger: None };
         let engine = SqlEngine::new(snapshots, settings.sql_limits(), now(&clock))
