@@ -91,7 +91,7 @@ async fn the_catalogue_shows_them_and_a_wrong_name_is_not_found() {
     let tables = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'system' ORDER BY 1";
     assert_eq!(
         csv(&engine, tables).await,
-        "commits\ndead_letters\nfiles\nlag\nlate\nlimits\nmeasures\noffsets\nrollups\n"
+        "alert_ledger\ncommits\ndead_letters\nfiles\nlag\nlate\nlimits\nmeasures\noffsets\nrollups\n"
     );
     let columns = "SELECT column_name FROM information_schema.columns WHERE table_schema = 'system' AND table_name = 'late' ORDER BY ordinal_position";
     assert_eq!(csv(&engine, columns).await, "rollup\nsource\nlate_events\n");
