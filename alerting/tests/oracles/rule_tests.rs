@@ -106,7 +106,8 @@ const TEMPLATES: [&str; 58] = [
     "{{ reReplaceAll \"r.*d\" \"replaced\" \"rpld text\" }} {{ reReplaceAll \"(\\\\w)b\" \"$1-\" \"ab cb\" }}",
     "{{ $labels.instance }} {{ $labels.missing }}| {{ .Labels.job }} {{ $.Labels.job }}",
     "{{ $externalLabels.region }} {{ .ExternalLabels.region }} {{ $externalLabels.none }}|",
-    "{{ range query \"up\" }}{{ .Labels.instance }}={{ .Value }} {{ end }}",
+    // The order of a vector is nobody's promise: promtool's changes from run to run.
+    "{{ range query \"up\" | sortByLabel \"instance\" }}{{ .Labels.instance }}={{ .Value }} {{ end }}",
     "{{ range query \"up\" | sortByLabel \"instance\" }}{{ . | label \"instance\" }}:{{ . | value }},{{ end }}",
     "{{ with query \"up\" }}{{ . | sortByLabel \"instance\" | first | label \"instance\" }}{{ end }}",
     "{{ with query \"nothing\" }}some{{ else }}none{{ end }}",
