@@ -1,5 +1,5 @@
 //! Others push samples, and PromQL answers as Prometheus does: Prometheus itself with remote write 1.0, its Go client
-//! with 2.0, OpenTelemetry's Python SDK with OTLP.
+//! with 2.0, vmagent, OpenTelemetry's Python SDK with OTLP.
 
 use crate::support::{Tidewatch, get, python, repository, run_tool, skipped, wait_until, write_settings};
 use serde_json::Value;
@@ -322,5 +322,44 @@ fn otlp_from_the_python_sdk() {
     assert!(answer("target_info")[0].contains("\"host_name\":\"box\""));
     let metadata = server.get("/api/v1/metadata?metric=http_server_requests_total").text();
     assert!(metadata.contains("Requests so far."), "{metadata}");
+    server.stop();
+}
+
+#[test]
+fn vmagent_pushes_what_it_scrapes() {
+    if !has("vmagent", "install the package victoria-metrics") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = Tidewatch::run(&settings(folder.path(), "127.0.0.1:0"));
+    let address = server.address();
+    let scrape = format!(
+        "global: {{ scrape_interval: 1s }}\n\
+         scrape_configs: [{{ job_name: tidewatch, static_configs: [{{ targets: ['{address}'] }}] }}]\n"
+    );
+    std::fs::write(folder.path().join("scrape.yml"), scrape).unwrap();
+    let agent = Command::new("vmagent")
+        .args([
+            format!("-promscrape.config={}", folder.path().join("scrape.yml").display()),
+            format!("-remoteWrite.tmpDataPath={}", folder.path().join("queue").display()),
+            format!("-remoteWrite.url=http://{address}/api/v1/write"),
+            "-remoteWrite.flushInterval=500ms".to_owned(),
+            format!("-httpListenAddr={}", free_address()),
+        ])
+        .stdout(Stdio::null())
+        .stderr(std::fs::File::create(folder.path().join("vmagent.log")).unwrap())
+        .spawn()
+        .unwrap();
+    // It is ended with the test, however that ends.
+    let _agent = Prometheus { child: agent, address: String::new() };
+    let value = |query: &str| {
+        let found = ask(&address, &instant(query, now_ms()));
+        found.into_values().next().map_or(0.0, |samples| samples[0].1)
+    };
+    wait_until("what it scraped is answered", Duration::from_secs(60), || {
+        value("up{job=\"tidewatch\"}") == 1.0 && value("count_over_time(up{job=\"tidewatch\"}[1m])") > 3.0
+    });
+    let pushed = value("max_over_time(tidewatch_samples_accepted_total{job=\"tidewatch\"}[1m])");
+    assert!(pushed > 0.0 && pushed <= server.metric("tidewatch_samples_accepted_total"), "{pushed}");
     server.stop();
 }

@@ -12,7 +12,7 @@ pub use csv::Csv;
 pub use http::{get, post, put};
 pub use kafka::{RealKafka, produce_lines};
 pub use process::{Tidewatch, sql, tidewatch, tidewatch_fails, tidewatch_finds, wait_until};
-pub use sink::Sink;
+pub use sink::{Received, Sink};
 
 use std::path::{Path, PathBuf};
 
