@@ -7,11 +7,13 @@ mod guest;
 mod prepared;
 mod reading;
 mod relations;
+mod viewing;
 
 pub use copy::Export;
 pub use guest::{Furniture, Planned, Sight, Streamed};
 pub use prepared::Prepared;
 pub use relations::{Relation, RelationKind};
+pub(crate) use viewing::Viewing;
 
 use crate::definitions::Definitions;
 use crate::message::{plain, with_hint};
@@ -20,7 +22,6 @@ use crate::session::{self, Memory, Now};
 use crate::snapshot::{Snapshot, SnapshotError, Snapshots};
 use crate::system::Surroundings;
 use crate::table::{RollupTable, Shape, merged_table};
-use crate::tiers;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use cache::ResultCache;
@@ -270,33 +271,6 @@ impl SqlEngine {
         let rows = async {
             let frame = rows_of(&context, snapshot, table, shape).and_then(build);
             self.collect(frame.map_err(|e| self.explain(e, &[]))?, rows_max).await
-        };
-        let timeout = self.limits.timeout;
-        tokio::time::timeout(timeout, rows).await.map_err(|_| SqlError::Timeout(timeout))?
-    }
-
-    /// What `build` makes of one view over a snapshot of the tables that it reads, at most `rows_max` rows, within
-    /// the time and memory of a query; `now_us` is its `now()`.
-    pub(crate) async fn over_view(
-        &self,
-        snapshot: &Snapshot,
-        definitions: &Definitions,
-        view: &str,
-        now_us: i64,
-        build: impl FnOnce(DataFrame) -> datafusion::error::Result<DataFrame>,
-        rows_max: usize,
-    ) -> Result<Answer, SqlError> {
-        let context = self.context()?;
-        let rows = async {
-            let failed = |e: DataFusionError| self.explain(e, &[]);
-            let state = session::state_at(&context, now_us).map_err(failed)?;
-            register_tables(&context, snapshot).map_err(failed)?;
-            self.register_views(&context, &state, &definitions.needs(&[view.to_owned()]).views).await?;
-            let (_, plan) = context.table(TableReference::bare(view)).await.map_err(failed)?.into_parts();
-            let (_, plan) = build(DataFrame::new(state.clone(), plan)).map_err(failed)?.into_parts();
-            // What is asked of the view's windows is to be known where tiers are chosen.
-            let plan = tiers::narrowed(plan, &state).map_err(failed)?;
-            self.collect(DataFrame::new(state, plan), rows_max).await
         };
         let timeout = self.limits.timeout;
         tokio::time::timeout(timeout, rows).await.map_err(|_| SqlError::Timeout(timeout))?

@@ -6,6 +6,7 @@
 
 use crate::begin::Shared;
 use crate::book::GroupBook;
+use crate::data::Data;
 use crate::ledger::Row;
 use crate::source::DataSource;
 use crate::store::Change;
@@ -100,7 +101,7 @@ fn evaluate_now(shared: &Arc<Shared>, place: usize, at_ms: i64, runtime: &Handle
     let GroupBook { group, key, interval_ms, mut state, written_ms, .. } = book;
     let started = shared.clock.monotonic();
     let mut source = DataSource {
-        data: Arc::clone(&shared.data),
+        data: read_ahead(shared, &group, at_ms, runtime),
         recent: Arc::clone(&shared.recent),
         runtime: runtime.clone(),
         written: Vec::new(),
@@ -155,6 +156,20 @@ fn evaluate_now(shared: &Arc<Shared>, place: usize, at_ms: i64, runtime: &Handle
             tracing::warn!(%error, group = %group.name, "what rules recorded could not be kept");
         }
     }
+}
+
+/// The data, with what the rules of the group have in common read already.
+fn read_ahead(shared: &Shared, group: &Group, at_ms: i64, runtime: &Handle) -> Arc<dyn Data> {
+    let options = shared.data.options();
+    let query_ms = at_ms - group.query_offset_ms.unwrap_or(shared.settings.groups.query_offset_ms);
+    let plan = |rule: &Rule| match rule {
+        Rule::Alerting(rule) => {
+            rule.level.as_ref().map_or(&rule.query, |level| &level.query).instant(query_ms, &options)
+        }
+        Rule::Recording(rule) => rule.query.instant(query_ms, &options),
+    };
+    let plans = group.rules.iter().map(plan).collect();
+    runtime.block_on(shared.data.ahead_of(plans)).unwrap_or_else(|| Arc::clone(&shared.data))
 }
 
 fn note(shared: &Shared, group: &Group, results: &[RuleResult]) {

@@ -17,7 +17,7 @@ use tidewatch_ruler::{Changes, Data};
 const TENANT: &str = "";
 
 /// Data of this process.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct EngineData {
     pub promql: PromEngine,
     pub samples: SampleReceiver,
@@ -55,6 +55,18 @@ impl Data for EngineData {
                 false => Completeness::Complete,
             };
             Ok((answer, completeness))
+        })
+    }
+
+    fn ahead_of(&self, plans: Vec<Plan>) -> BoxFuture<'_, Option<Arc<dyn Data>>> {
+        Box::pin(async move {
+            match self.promql.ahead_of(&plans).await {
+                Ok(promql) => Some(Arc::new(Self { promql, ..self.clone() }) as Arc<dyn Data>),
+                Err(error) => {
+                    tracing::debug!(%error, "each rule reads for itself");
+                    None
+                }
+            }
         })
     }
 

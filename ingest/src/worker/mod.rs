@@ -35,10 +35,11 @@ use tokio::sync::mpsc;
 /// Records taken from the source between two looks at everything else.
 const POLL_RECORDS: usize = 4096;
 /// How long a poll waits for the first record, and so how long a view may wait.
-const POLL_WAIT: Duration = Duration::from_millis(20);
+const POLL_WAIT: Duration = Duration::from_millis(5);
 const POLL_WAIT_BUSY: Duration = Duration::from_millis(2);
-/// Views within this time share one freeze, so that many readers do not cut the states to pieces.
-const FREEZE_SPACING: Duration = Duration::from_millis(50);
+/// Views within this time share one freeze, so that many readers do not cut the states to pieces: those that ask
+/// sooner for what was counted since wait for it.
+const FREEZE_SPACING: Duration = Duration::from_millis(20);
 /// How often the size of the open states and the lag are measured.
 const MEASURE_SPACING: Duration = Duration::from_secs(1);
 /// Views that may wait at the same time; more are refused.
@@ -106,6 +107,10 @@ pub struct Worker {
     requests: mpsc::Sender<Request>,
     answers: Receiver<Answer>,
     commands: Receiver<ViewRequest>,
+    /// Readers that wait for the next freeze, at most [`COMMANDS_MAX`].
+    waiting: Vec<ViewRequest>,
+    /// Something was counted since the last freeze.
+    is_fresh: bool,
     /// Frozen, not handed to the committer yet.
     pending: Vec<Arc<WorkerPiece>>,
     /// With the committer.
@@ -173,6 +178,8 @@ impl Worker {
             requests: link.requests,
             answers: link.answers,
             commands,
+            waiting: Vec::new(),
+            is_fresh: false,
             pending: Vec::new(),
             in_flight: Vec::new(),
             last_flush: now,
@@ -215,17 +222,19 @@ impl Worker {
             let counting = &mut self.counting;
             counting.begin_poll(now_us);
             // Whoever hears of what was counted asks for it at once.
-            let wait = if had_records { POLL_WAIT_BUSY } else { POLL_WAIT };
+            let wait = if had_records || !self.waiting.is_empty() { POLL_WAIT_BUSY } else { POLL_WAIT };
             had_records = false;
             match self.source.poll(POLL_RECORDS, wait, &mut |record| counting.take(record))? {
                 Polled::Records(count) => {
                     self.counting.end_poll()?;
                     had_records = count > 0;
                     if had_records {
+                        self.is_fresh = true;
                         self.news.note();
                     }
                 }
                 Polled::Event(event) => {
+                    self.is_fresh = true;
                     self.counting.end_poll()?;
                     if self.answer(event)? == Flow::Stop {
                         return self.drain();
@@ -279,26 +288,38 @@ impl Worker {
 
     /// Serves waiting readers; says whether to stop.
     fn obey(&mut self) -> Result<Flow, WorkerError> {
-        loop {
+        let flow = loop {
+            if self.waiting.len() >= COMMANDS_MAX {
+                break Flow::Go;
+            }
             match self.commands.try_recv() {
-                Ok(ViewRequest(reply)) => {
-                    if self.clock.monotonic() - self.last_freeze >= FREEZE_SPACING {
-                        self.freeze()?;
-                    }
-                    let pieces = self.in_flight.iter().chain(&self.pending).cloned().collect();
-                    let progress = self.counting.progress(self.clock.now_us());
-                    // A reader that gave up waiting is no concern of ours.
-                    let _ = reply.send(View { pieces, progress });
-                }
-                Err(TryRecvError::Empty) if self.stop.load(Ordering::Acquire) => return Ok(Flow::Stop),
-                Err(TryRecvError::Empty) => return Ok(Flow::Go),
-                Err(TryRecvError::Disconnected) => return Ok(Flow::Stop),
+                Ok(request) => self.waiting.push(request),
+                Err(TryRecvError::Empty) if self.stop.load(Ordering::Acquire) => break Flow::Stop,
+                Err(TryRecvError::Empty) => break Flow::Go,
+                Err(TryRecvError::Disconnected) => break Flow::Stop,
+            }
+        };
+        if self.waiting.is_empty() {
+            return Ok(flow);
+        }
+        let is_time = flow == Flow::Stop || self.clock.monotonic() - self.last_freeze >= FREEZE_SPACING;
+        if self.is_fresh && is_time {
+            self.freeze()?;
+        }
+        if !self.is_fresh {
+            let progress = self.counting.progress(self.clock.now_us());
+            for ViewRequest(reply) in self.waiting.drain(..) {
+                let pieces = self.in_flight.iter().chain(&self.pending).cloned().collect();
+                // A reader that gave up waiting is no concern of ours.
+                let _ = reply.send(View { pieces, progress: progress.clone() });
             }
         }
+        Ok(flow)
     }
 
     fn freeze(&mut self) -> Result<(), WorkerError> {
         self.last_freeze = self.clock.monotonic();
+        self.is_fresh = false;
         self.counting.pass(&self.source.covered());
         if let Some(piece) = self.counting.freeze()? {
             self.pending.push(Arc::new(piece));

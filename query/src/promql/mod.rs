@@ -6,6 +6,7 @@
 //!                                gauges       view (one SQL query per view and stretch of time)
 //! ```
 
+mod ahead;
 mod columns;
 mod discover;
 mod edge;
@@ -28,6 +29,7 @@ pub use views::{Described, known_names, shadowed};
 
 use crate::snapshot::Snapshot;
 use crate::sql::SqlEngine;
+use ahead::Ahead;
 use pushed::Naming;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
@@ -59,6 +61,7 @@ pub struct PromEngine {
     limits: PromLimits,
     metadata: Arc<MetadataBook>,
     own: Option<Arc<dyn Storage + Send + Sync>>,
+    ahead: Option<Arc<Ahead>>,
 }
 
 impl std::fmt::Debug for PromEngine {
@@ -89,7 +92,7 @@ impl Drop for StopOnDrop {
 impl PromEngine {
     /// Answers from the snapshots of `engine`.
     pub fn new(engine: Arc<SqlEngine>, limits: PromLimits) -> Self {
-        Self { engine, limits, metadata: Arc::default(), own: None }
+        Self { engine, limits, metadata: Arc::default(), own: None, ahead: None }
     }
 
     /// Tells of pushed metrics what their senders say.
@@ -146,12 +149,24 @@ impl PromEngine {
         let all = self.metrics();
         let wanted: Vec<Vec<&Metric>> = plan.selections().iter().map(|s| named(&all, &s.matchers)).collect();
         let has_pushed = self.has_pushed();
-        let matchers: Vec<&[Matcher]> = plan.selections().iter().map(|s| s.matchers.as_slice()).collect();
+        let known: Vec<Option<&Vec<Series>>> =
+            plan.selections().iter().map(|s| self.ahead.as_ref().and_then(|ahead| ahead.of(s))).collect();
+        let unknown: Vec<Selection> =
+            plan.selections().iter().zip(&known).filter(|(_, k)| k.is_none()).map(|(s, _)| s.clone()).collect();
+        let matchers: Vec<&[Matcher]> = unknown.iter().map(|s| s.matchers.as_slice()).collect();
         let views = self.views(&all, &matchers).await?;
-        let reads_rollups = wanted.iter().any(|metrics| !metrics.is_empty()) || !views.tables().is_empty();
+        let is_of_views = known.iter().any(|series| series.is_some_and(|series| !series.is_empty()));
+        let reads_rollups = wanted.iter().any(|m| !m.is_empty()) || is_of_views || !views.tables().is_empty();
         let snapshot = self.snapshot(wanted.iter().flatten().copied(), views.tables()).await?;
         let reader = self.view_reader(&views, &snapshot, plan.lookback_ms());
-        let of_views = views.read(&reader, plan.selections()).await?;
+        let mut read = views.read(&reader, &unknown).await.into_iter();
+        let mut of_views = Vec::with_capacity(known.len());
+        for series in known {
+            of_views.push(match series {
+                Some(series) => series.clone(),
+                None => read.next().transpose()?.unwrap_or_default(),
+            });
+        }
         let mut lists = Vec::with_capacity(wanted.len());
         for ((selection, metrics), mut series) in plan.selections().iter().zip(wanted).zip(of_views) {
             for metric in metrics {

@@ -11,7 +11,7 @@ use super::columns::read_rows;
 use super::gauges::{Gauge, QUANTILE, ViewGauges, is_text};
 use crate::definitions::Definitions;
 use crate::snapshot::Snapshot;
-use crate::sql::{SqlEngine, SqlError};
+use crate::sql::{SqlError, Viewing};
 use crate::views::outline::Time;
 use arrow::array::{ArrayRef, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
@@ -37,7 +37,7 @@ const AT: &str = "t";
 #[derive(Debug)]
 pub struct ViewReader<'a> {
     /// Who answers.
-    pub engine: &'a SqlEngine,
+    pub viewing: Viewing<'a>,
     /// Of the tables that the views read.
     pub snapshot: &'a Snapshot,
     /// What the views are.
@@ -156,7 +156,7 @@ impl ViewReader<'_> {
         now_us: i64,
         build: impl FnOnce(DataFrame) -> Result<DataFrame>,
     ) -> Result<Vec<RecordBatch>, SqlError> {
-        let over = self.engine.over_view(self.snapshot, self.definitions, &view.view, now_us, build, self.rows_max);
+        let over = self.viewing.ask(&view.view, now_us, build, self.rows_max);
         Ok(over.await?.batches)
     }
 

@@ -6,7 +6,7 @@ use super::view::ViewReader;
 use super::{PromEngine, PromError};
 use crate::definitions::Definitions;
 use crate::snapshot::Snapshot;
-use crate::sql::SqlError;
+use crate::sql::{SqlError, Viewing};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tidewatch_promql::{Matcher, QueryError, Selection, Series};
@@ -35,16 +35,14 @@ pub(super) struct Wanted {
 
 impl Wanted {
     /// The series of every selection, which are those of the selectors. Selections that differ in nothing but the
-    /// name of the metric share one query per view.
-    ///
-    /// # Errors
-    /// See [`SqlError`].
-    pub async fn read(&self, reader: &ViewReader<'_>, selections: &[Selection]) -> Result<Vec<Vec<Series>>, SqlError> {
-        let mut lists = vec![Vec::new(); selections.len()];
+    /// name of the metric share one query per view. A selection of which a view cannot be read has an error, the
+    /// others have not.
+    pub async fn read(&self, reader: &ViewReader<'_>, selections: &[Selection]) -> Vec<Result<Vec<Series>, SqlError>> {
+        let mut lists: Vec<Result<Vec<Series>, SqlError>> = selections.iter().map(|_| Ok(Vec::new())).collect();
         let mut is_read: BTreeSet<(usize, &str)> = BTreeSet::new();
         for (at, selection) in selections.iter().enumerate() {
             for view in self.of(at) {
-                if is_read.contains(&(at, view.view.as_str())) {
+                if is_read.contains(&(at, view.view.as_str())) || lists[at].is_err() {
                     continue;
                 }
                 let (mut whole, mut alike) = (ViewGauges { gauges: Vec::new(), ..view.clone() }, Vec::new());
@@ -57,15 +55,34 @@ impl Wanted {
                         alike.push((other, candidate));
                     }
                 }
-                let series = reader.read(&whole, &nameless(selection)).await?;
+                let series = match reader.read(&whole, &nameless(selection)).await {
+                    Ok(series) => series,
+                    // Another gauge of the view may be the one that cannot be read.
+                    Err(_) if alike.len() > 1 => {
+                        alike.truncate(1);
+                        match reader.read(view, selection).await {
+                            Ok(series) => series,
+                            Err(error) => {
+                                lists[at] = Err(error);
+                                continue;
+                            }
+                        }
+                    }
+                    Err(error) => {
+                        lists[at] = Err(error);
+                        continue;
+                    }
+                };
                 for (other, candidate) in alike {
                     is_read.insert((other, view.view.as_str()));
                     let fits = |series: &&Series| candidate.matchers.iter().all(|m| m.matches_labels(&series.labels));
-                    lists[other].extend(series.iter().filter(fits).cloned());
+                    if let Ok(list) = &mut lists[other] {
+                        list.extend(series.iter().filter(fits).cloned());
+                    }
                 }
             }
         }
-        Ok(lists)
+        lists
     }
 
     /// The views of one selector.
@@ -144,7 +161,8 @@ impl PromEngine {
     ) -> ViewReader<'a> {
         let (engine, definitions) = (&*self.engine, &*wanted.definitions);
         let (now_us, rows_max) = (engine.now_us(), self.limits.samples_max);
-        ViewReader { engine, snapshot, definitions, now_us, lookback_ms, rows_max }
+        let viewing = Viewing::new(engine, snapshot, definitions);
+        ViewReader { viewing, snapshot, definitions, now_us, lookback_ms, rows_max }
     }
 
     /// The gauges of all views. The first time all of them are planned, which takes seconds.
