@@ -222,6 +222,7 @@ impl Worker {
                     self.counting.end_poll()?;
                     had_records = count > 0;
                     if had_records {
+                        self.news.note_late(self.counting.take_late());
                         self.news.note();
                     }
                 }
