@@ -30,6 +30,7 @@ use layered::Layered;
 use machine::{Block, Machine};
 
 pub use diff::{Difference, diff};
+pub use reads::back_ms;
 pub use report::{Interval, Message, Noise, RuleReport};
 pub use suggest::{Candidate, Incident, SuggestError, suggest, thresholds_seen};
 

@@ -42,7 +42,7 @@ pub mod source;
 mod tables;
 pub mod worker;
 
-pub use news::News;
+pub use news::{LateEvents, News};
 pub use piece::reads;
 pub use pipeline::{Pipeline, PipelineError, WorkerThread};
 pub use tables::prepare;

@@ -1,6 +1,7 @@
 //! Opens what a stop has left, starts the tasks, and takes other rules and another configuration while it runs.
 
 use crate::RulerSettings;
+use crate::amend::{self, Amends};
 use crate::book::{GroupBook, key_of};
 use crate::data::Data;
 use crate::evaluate::{self, labels_of, timestamp};
@@ -72,6 +73,7 @@ pub(crate) struct Shared {
     pub outbox: Arc<Outbox>,
     pub integrations: Arc<Integrations>,
     pub metrics: RulerMetrics,
+    pub amends: Amends,
     pub recent: Arc<Recent>,
     /// Evaluations at the same time.
     pub turns: Semaphore,
@@ -139,7 +141,7 @@ impl Definition {
 /// Rules and routes, opened and not running.
 #[derive(Debug)]
 pub struct Ruler {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     worker: Worker,
     attempts: tell::Attempts,
 }
@@ -177,6 +179,7 @@ impl Ruler {
         )?;
         let lookback_ms = data.options().lookback_ms;
         let shared = Shared {
+            amends: Amends::open(&store, registry, now_ms)?,
             recent: Arc::new(Recent::new(lookback_ms.saturating_mul(2))),
             turns: Semaphore::new(settings.concurrency_max.max(1)),
             poke: Notify::new(),
@@ -213,6 +216,7 @@ impl Ruler {
         let (stop, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
         tasks.spawn(tell::run(Arc::clone(&self.shared), stopped.clone()));
+        tasks.spawn(amend::run(Arc::clone(&self.shared), stopped.clone()));
         tasks.spawn(tell::write_attempts(Arc::clone(&self.shared), self.attempts));
         let worker = tokio::spawn(self.worker.run(stopped));
         let groups = GroupTasks::start(&self.shared);
@@ -350,11 +354,12 @@ impl Shared {
             groups: kept,
             dropped_groups,
             notifier: Some(&notifier.state),
-            rows: &[],
             durable: true,
+            ..Change::default()
         })?;
         drop(notifier);
         *self.groups.write().unwrap_or_else(PoisonError::into_inner) = books;
+        amend::adopt(self, now_ms)?;
         Ok(())
     }
 

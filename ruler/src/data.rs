@@ -1,11 +1,13 @@
 //! What rules read and write, as the program that runs them gives it.
 
+use crate::amend::{Late, NoLate};
 use futures::future::BoxFuture;
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::sync::Arc;
 use tidewatch_alerting::state::Completeness;
 use tidewatch_promql::{Answer, MatchOp, Options, Plan, Query, Storage, VectorSample};
+use tokio::runtime::Handle;
 
 /// Samples to read and to write.
 pub trait Data: Debug + Send + Sync {
@@ -31,6 +33,18 @@ pub trait Data: Debug + Send + Sync {
 
     /// What tells that there is something new.
     fn changes(&self) -> Arc<dyn Changes>;
+
+    /// What tells that the past has changed.
+    fn late(&self) -> Arc<dyn Late> {
+        Arc::new(NoLate)
+    }
+
+    /// The past as it is known now, without what is still open, for those who may block: queries of it are waited for on
+    /// `runtime`. `None`: it cannot be read, so nothing of it is ever looked at again.
+    fn past(&self, runtime: &Handle) -> Option<Arc<dyn Storage + Send + Sync>> {
+        let _ = runtime;
+        None
+    }
 }
 
 /// News of data.

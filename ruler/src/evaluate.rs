@@ -109,8 +109,10 @@ fn evaluate_now(shared: &Arc<Shared>, place: usize, at_ms: i64, runtime: &Handle
     };
     let settings = &shared.settings;
     let results = group::evaluate(&group, &mut state, at_ms, &mut source, &settings.groups);
+    crate::amend::watched(shared, place, &results, at_ms);
     let now_ms = shared.clock.now_ms();
-    let alerts = due_alerts(&group, &mut state, now_ms, settings.resend_delay_ms, interval_ms, shared);
+    let mut alerts = due_alerts(&group, &mut state, now_ms, settings.resend_delay_ms, interval_ms, shared);
+    crate::amend::mark(shared, &mut alerts);
     let rows = rows(&results, &settings.groups.external_labels);
     note(shared, &group, &results);
     let has_news = !rows.is_empty() || !alerts.is_empty();
@@ -194,7 +196,7 @@ pub(crate) fn fingerprint_of(labels: &Series, external: &[(String, String)]) -> 
 }
 
 /// With the labels of this server where it has none of that name.
-fn with_external(mut labels: Labels, external: &[(String, String)]) -> Labels {
+pub(crate) fn with_external(mut labels: Labels, external: &[(String, String)]) -> Labels {
     for (name, value) in external {
         labels.0.entry(name.clone()).or_insert_with(|| value.clone());
     }

@@ -1,8 +1,9 @@
 //! The ledger: one row for every decision about an alert, from its rule to the receiver's answer.
 
+use crate::amend::{Said, Verdict};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use tidewatch_alerting::ledger::{Amendment, Change, Entry};
+use tidewatch_alerting::ledger::{Change, Entry};
 use tidewatch_alerting::route::{Decision, Labels};
 use tidewatch_notify::{Attempt, Decision as Sent};
 use tidewatch_promql::calendar::rfc3339;
@@ -129,18 +130,45 @@ impl Row {
         }
     }
 
-    /// Of a correction.
-    pub fn of_amendment(amendment: &Amendment, alert: String, time_ms: i64) -> Self {
+    /// Of a correction; `state_from` and `state_to` are what was, and what would have been.
+    pub fn of_amendment(said: &Said, since_ms: Option<i64>) -> Self {
+        let (from, to) = match said.verdict {
+            Verdict::WouldNotHaveFired => ("firing", "inactive"),
+            Verdict::ShouldHaveFired => ("inactive", "firing"),
+            Verdict::RightlySilent => ("inactive", "inactive"),
+            Verdict::Stands | Verdict::WouldHaveFiredAt { .. } => ("firing", "firing"),
+        };
+        let since = since_ms.map(|ms| format!("; by the rule as it is since {}", rfc3339(ms))).unwrap_or_default();
         Self {
-            time_ms,
+            time_ms: said.at_ms,
             stage: STAGE_AMENDMENT.to_owned(),
-            alert: Some(alert),
-            rule: Some(amendment.rule.rule.to_string()),
-            group: Some(amendment.rule.group.to_string()),
-            labels: amendment.labels.iter().map(|l| (l.name.to_string(), l.value.to_string())).collect(),
-            reason: sentence(&amendment.change),
+            alert: Some(said.alert.clone()),
+            rule: Some(said.rule.clone()),
+            group: Some(said.group.clone()),
+            labels: said.labels.clone(),
+            from: Some(from.to_owned()),
+            to: Some(to.to_owned()),
+            reason: format!("{}{since}", verdict(said)),
             ..Self::default()
         }
+    }
+}
+
+/// A verdict in words.
+pub fn verdict(said: &Said) -> String {
+    let (fired_at_ms, ended_at_ms) = (said.fired_ms, said.ended_ms);
+    let span =
+        || format!("from {} until {}", rfc3339(fired_at_ms), ended_at_ms.map_or_else(|| "now".to_owned(), rfc3339));
+    match said.verdict {
+        Verdict::WouldNotHaveFired => sentence(&Change::WouldNotHaveFired { fired_at_ms, ended_at_ms }),
+        Verdict::ShouldHaveFired => sentence(&Change::ShouldHaveFired { fired_at_ms, ended_at_ms }),
+        Verdict::WouldHaveFiredAt { fired_ms: amended_fired_at_ms, ended_ms: amended_ended_at_ms } => {
+            let change =
+                Change::WouldHaveFiredAt { fired_at_ms, ended_at_ms, amended_fired_at_ms, amended_ended_at_ms };
+            sentence(&change)
+        }
+        Verdict::Stands => format!("stands after all: it fired {}, rightly by all events that are known now", span()),
+        Verdict::RightlySilent => format!("would not have fired after all {}", span()),
     }
 }
 

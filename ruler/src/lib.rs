@@ -19,8 +19,10 @@
 //! | how a notification becomes a message | [`messages`], [`integrations`] |
 //! | what is stored under which key | [`store`] |
 //! | "why was I not paged" | [`explain`] |
+//! | what late events change about the past | [`amend`] |
 //! | Alertmanager's API, rules, acknowledgements | `http` |
 
+pub mod amend;
 pub mod begin;
 pub mod book;
 pub mod data;
@@ -39,6 +41,7 @@ mod templates;
 #[cfg(test)]
 mod testing;
 
+pub use amend::{AmendSettings, Late, LateStretch, NoLate};
 pub use begin::{Ruler, RulerError, Running};
 pub use data::{Changes, Data, NoChanges};
 pub use http::routes_without_rules;
@@ -70,6 +73,8 @@ pub struct RulerSettings {
     pub ledger_rows_max: usize,
     /// Groups that are evaluated at the same time.
     pub concurrency_max: usize,
+    /// How the past is looked at again when events come late.
+    pub amend: AmendSettings,
 }
 
 impl RulerSettings {
@@ -86,6 +91,7 @@ impl RulerSettings {
             ledger_retention_ms: 90 * DAY_MS,
             ledger_rows_max: 1_000_000,
             concurrency_max: 4,
+            amend: AmendSettings::default(),
         }
     }
 }

@@ -108,13 +108,7 @@ fn slack_message(
     log: &mut NotificationLog,
     remarks: &mut Vec<String>,
 ) -> Result<Payload, String> {
-    let mut config = config.clone();
-    if config.api_url_file.is_some() {
-        config.api_url = Some(Written::new(secret_text(None, config.api_url_file.as_ref())?));
-    }
-    if config.app_token_file.is_some() {
-        config.app_token = Some(Written::new(secret_text(None, config.app_token_file.as_ref())?));
-    }
+    let config = with_secrets(config)?;
     let is_api = config.has_token() || config.update_message.0;
     if !is_api {
         return http(slack::build(message, &config, None, around.templates), HttpReply::plain(), true, remarks);
@@ -137,6 +131,52 @@ fn slack_message(
         return Err("not an HTTP message".to_owned());
     };
     Ok(Payload::Http(edit.referring(Reference::slack_edit(first, anew))))
+}
+
+/// With what lies in files.
+fn with_secrets(config: &SlackConfig) -> Result<SlackConfig, String> {
+    let mut config = config.clone();
+    if config.api_url_file.is_some() {
+        config.api_url = Some(Written::new(secret_text(None, config.api_url_file.as_ref())?));
+    }
+    if config.app_token_file.is_some() {
+        config.app_token = Some(Written::new(secret_text(None, config.app_token_file.as_ref())?));
+    }
+    Ok(config)
+}
+
+/// A correction of a message that is there: an edit of it, and nothing where it is gone or cannot be edited. `first` is
+/// the key of the message that the receiver has, `turn` tells one correction of the same text from the next.
+///
+/// # Errors
+/// The integration cannot edit.
+pub fn correction(notification: &Notification, around: &Around<'_>, first: &str, turn: u32) -> Result<Made, String> {
+    let message = Message { notification, external_url: around.external_url.trim_end_matches('/') };
+    let Some(Integration::Slack(config)) = around.config.integration(&notification.integration) else {
+        return Err("the integration is not in the configuration any more, or cannot edit".to_owned());
+    };
+    let config = with_secrets(config)?;
+    if !config.has_token() && !config.update_message.0 {
+        return Err("only messages that were posted with a token can be edited".to_owned());
+    }
+    let unknown = Posted { channel: String::new(), ts: String::new() };
+    let mut remarks = Vec::new();
+    let built = slack::build(&message, &config, Some(&unknown), around.templates);
+    let Payload::Http(edit) = http(built, HttpReply::slack_api(), true, &mut remarks)? else {
+        return Err("not an HTTP message".to_owned());
+    };
+    // Without anything to be sent instead: a correction is no message of its own.
+    let reference = Reference { otherwise: None, ..Reference::slack_edit(first, edit.clone()) };
+    let created_ms = notification.now.timestamp_millis();
+    let outgoing = Outgoing {
+        key: receiver::idempotency_key(&[&message.idempotency_key(), first, &turn.to_string()]),
+        order_key: order_key(notification),
+        integration: notification.integration.to_string(),
+        created_ms,
+        give_up_ms: created_ms.saturating_add(around.give_up_ms),
+        payload: Payload::Http(edit.referring(reference)),
+    };
+    Ok(Made { outgoing, remarks })
 }
 
 /// The key of the series' first message. What has ended, a new series begins after.

@@ -7,7 +7,12 @@
 //! | `ledger` | time in ms, number (both big-endian) | [`Row`], JSON |
 //! | `ledger_alerts` | fingerprint, time, number | nothing |
 //! | `ledger_messages` | idempotency key 0, time, number | nothing |
+//!
+//! What looking back at the past needs is in `store/past.rs`.
 
+mod past;
+
+use crate::amend::Said;
 use crate::ledger::Row;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use std::collections::HashMap;
@@ -61,6 +66,8 @@ pub struct Change<'a> {
     pub notifier: Option<&'a NotifierState>,
     /// Rows of the ledger.
     pub rows: &'a [Row],
+    /// Verdicts about the past.
+    pub said: &'a [Said],
     /// Whether it must be on the disk when the call returns.
     pub durable: bool,
 }
@@ -83,6 +90,7 @@ pub struct Store {
     ledger: Keyspace,
     alerts: Keyspace,
     messages: Keyspace,
+    past: past::Past,
     books: Mutex<Books>,
 }
 
@@ -104,6 +112,7 @@ impl Store {
         let (groups, notifier, ledger) = (table("groups")?, table("notifier")?, table("ledger")?);
         let (alerts, messages) = (table("ledger_alerts")?, table("ledger_messages")?);
         let store = Self {
+            past: past::Past::open(&db).map_err(failed)?,
             folder: folder.to_owned(),
             db: db.clone(),
             groups,
@@ -163,6 +172,7 @@ impl Store {
         for key in &change.dropped_groups {
             batch.remove(&self.groups, key.as_str());
         }
+        self.past.say(&mut batch, change.said)?;
         let mut books = self.books();
         let mut parts = Vec::new();
         if let Some(state) = change.notifier {
@@ -284,7 +294,11 @@ fn encode<T: serde::Serialize>(what: &str, value: &T) -> Result<Vec<u8>, StoreEr
 }
 
 fn decode(value: &[u8]) -> Result<Row, StoreError> {
-    serde_json::from_slice(value).map_err(|source| StoreError::Row { what: "a row of the ledger".to_owned(), source })
+    decode_as("a row of the ledger", value)
+}
+
+fn decode_as<T: serde::de::DeserializeOwned>(what: &str, value: &[u8]) -> Result<T, StoreError> {
+    serde_json::from_slice(value).map_err(|source| StoreError::Row { what: what.to_owned(), source })
 }
 
 /// The parts, under the names that the whole state has them by.

@@ -142,6 +142,7 @@ fn messages(shared: &Shared, notifier: &mut Notifier, ticked: &Ticked, now_ms: i
         match make(notification, &around, &mut notifier.state.log).and_then(checked) {
             Ok(made) => {
                 rows.extend(of_message(notification, Ok((&made.0, &made.1)), now_ms));
+                crate::amend::remember(shared, notification, &made.0);
                 batch.push(made.0);
             }
             Err(error) => {

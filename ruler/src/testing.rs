@@ -1,7 +1,9 @@
 //! Data and a clock that tests set.
 
+use crate::amend::{Late, LateStretch};
 use crate::data::{Changes, Data, NoChanges};
 use futures::future::BoxFuture;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,6 +13,7 @@ use tidewatch_notify::Clock;
 use tidewatch_promql::{
     Answer, Labels, Limits, Options, Plan, Sample, Selection, Series, Storage, StorageError, VectorSample,
 };
+use tokio::runtime::Handle;
 
 /// A clock that stands still until it is set.
 #[derive(Debug)]
@@ -29,8 +32,31 @@ impl Clock for SetClock {
 /// Samples that tests push.
 #[derive(Debug, Default)]
 pub struct Pushed {
-    pub memory: Mutex<Memory>,
+    pub memory: Arc<Mutex<Memory>>,
     pub kept: Mutex<Vec<VectorSample>>,
+    pub late: LateList,
+}
+
+/// Stretches that tests call late, all of one source that has every metric.
+#[derive(Debug, Clone, Default)]
+pub struct LateList(pub Arc<Mutex<Vec<LateStretch>>>);
+
+impl Late for LateList {
+    fn take(&self) -> Vec<LateStretch> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+
+    fn concerns(&self, _: &str, _: Option<&BTreeSet<String>>) -> bool {
+        true
+    }
+}
+
+struct Past(Arc<Mutex<Memory>>);
+
+impl Storage for Past {
+    fn select(&self, selection: &Selection) -> Result<Vec<Series>, StorageError> {
+        self.0.lock().unwrap().select(selection)
+    }
 }
 
 impl Pushed {
@@ -72,5 +98,13 @@ impl Data for Pushed {
 
     fn changes(&self) -> Arc<dyn Changes> {
         Arc::new(NoChanges)
+    }
+
+    fn late(&self) -> Arc<dyn Late> {
+        Arc::new(self.late.clone())
+    }
+
+    fn past(&self, _: &Handle) -> Option<Arc<dyn Storage + Send + Sync>> {
+        Some(Arc::new(Past(Arc::clone(&self.memory))))
     }
 }

@@ -6,12 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tidewatch_alerting::state::Completeness;
-use tidewatch_ingest::News;
 use tidewatch_ingest::clock::Clock;
 use tidewatch_ingest::samples::{OwnSeries, SampleReceiver};
-use tidewatch_promql::{Answer, Options, Plan, Sample, Storage, VectorSample};
+use tidewatch_ingest::{LateEvents, News};
+use tidewatch_promql::{Answer, Options, Plan, Sample, Selection, Series, Storage, StorageError, VectorSample};
 use tidewatch_query::promql::PromEngine;
-use tidewatch_ruler::{Changes, Data};
+use tidewatch_ruler::{Changes, Data, Late, LateStretch};
+use tokio::runtime::Handle;
 
 /// Under this tenant lies what rules record.
 const TENANT: &str = "";
@@ -97,6 +98,49 @@ impl Data for EngineData {
             events: self.events.clone(),
             counters: OnceLock::new(),
         })
+    }
+
+    fn late(&self) -> Arc<dyn Late> {
+        Arc::new(CountedLate { promql: self.promql.clone(), news: self.news.clone() })
+    }
+
+    fn past(&self, runtime: &Handle) -> Option<Arc<dyn Storage + Send + Sync>> {
+        Some(Arc::new(Past { promql: self.promql.clone(), runtime: runtime.clone() }))
+    }
+}
+
+/// Events that workers of this process counted when their windows were over.
+#[derive(Debug)]
+struct CountedLate {
+    promql: PromEngine,
+    news: News,
+}
+
+impl Late for CountedLate {
+    fn take(&self) -> Vec<LateStretch> {
+        let stretch = |late: LateEvents| LateStretch {
+            source: late.source,
+            from_ms: late.from_us.div_euclid(1000),
+            to_ms: late.to_us.div_euclid(1000),
+        };
+        self.news.take_late().into_iter().map(stretch).collect()
+    }
+
+    fn concerns(&self, source: &str, metrics: Option<&BTreeSet<String>>) -> bool {
+        self.promql.sources_of(metrics).contains(source)
+    }
+}
+
+/// Closed windows and pushed samples, as they are now.
+#[derive(Debug)]
+struct Past {
+    promql: PromEngine,
+    runtime: Handle,
+}
+
+impl Storage for Past {
+    fn select(&self, selection: &Selection) -> Result<Vec<Series>, StorageError> {
+        self.runtime.block_on(self.promql.select(selection)).map_err(|error| StorageError(error.to_string()))
     }
 }
 

@@ -68,6 +68,12 @@ impl Reads {
     }
 }
 
+/// How far before an instant a query reads, in milliseconds, beyond the lookback; more than any stretch where it names an
+/// instant of its own.
+pub fn back_ms(query: &Query) -> i64 {
+    select(query).back_ms
+}
+
 fn select(query: &Query) -> Selected {
     let mut selected = Selected { names: BTreeSet::new(), back_ms: 0 };
     visit(query.expr(), 0, &mut selected);

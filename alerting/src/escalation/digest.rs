@@ -142,6 +142,23 @@ impl Digest {
         }
     }
 
+    /// Takes note of what was found out later about an alert: one that is not in the collection joins it, as one that did
+    /// not fire since the last mail.
+    pub fn amend(&mut self, config: &DigestConfig, alert: &Alert, now: Timestamp) {
+        let Some(amendment) = &alert.detail.amendment else { return };
+        if !config.all_matchers().matches(&alert.labels) {
+            return;
+        }
+        if let Some(entry) = self.entries.get_mut(&alert.fingerprint()) {
+            entry.alert.detail.amendment = Some(amendment.clone());
+        } else if self.entries.len() < self.entries_max {
+            let resolved = alert.resolved_at(now);
+            self.entries.insert(alert.fingerprint(), DigestEntry { alert: alert.clone(), fired: 0, resolved });
+        } else {
+            self.dropped += 1;
+        }
+    }
+
     /// When the next mail is due.
     pub fn next_due(&self, schedule: &Schedule) -> Timestamp {
         schedule.next_after(self.from)

@@ -177,6 +177,13 @@ impl Groups {
         }
     }
 
+    /// Notes what was found out later about the alert that fired at `at`, wherever it is. Timers stay as they are.
+    pub fn amend(&mut self, fingerprint: Fingerprint, at: Timestamp, amendment: &str) {
+        for alert in self.groups.values_mut().filter_map(|group| group.alerts.get_mut(&fingerprint)) {
+            alert.amend(at, amendment);
+        }
+    }
+
     /// When the next group is due.
     pub fn next_due(&self) -> Option<Timestamp> {
         self.groups.values().map(|group| group.next_flush).min()

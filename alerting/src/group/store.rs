@@ -61,6 +61,11 @@ impl AlertStore {
         Ok(merged)
     }
 
+    /// Notes what was found out later about the alert that fired at `at`; false when it is not known (any more).
+    pub fn amend(&mut self, fingerprint: Fingerprint, at: Timestamp, amendment: &str) -> bool {
+        self.alerts.get_mut(&fingerprint).is_some_and(|alert| alert.amend(at, amendment))
+    }
+
     /// One alert.
     pub fn get(&self, fingerprint: Fingerprint) -> Option<&Alert> {
         self.alerts.get(&fingerprint)

@@ -203,6 +203,9 @@ pub fn digest(mail: &DigestMail) -> (String, String) {
     for entry in &mail.entries {
         let state = if entry.resolved { "resolved" } else { "FIRING" };
         let _ = writeln!(text, "{state:8} {} (fired {} times)", headline(&entry.alert), entry.fired);
+        if let Some(amendment) = &entry.alert.detail.amendment {
+            let _ = writeln!(text, "         amended: {amendment}");
+        }
     }
     if mail.dropped > 0 {
         let _ = writeln!(text, "… and {} more", mail.dropped);

@@ -104,6 +104,15 @@ impl Alert {
         self.ends_at.is_some_and(|end| end <= now)
     }
 
+    /// Notes what was found out later, if this is the alert that fired at `at`; says whether it is.
+    pub fn amend(&mut self, at: Timestamp, amendment: &str) -> bool {
+        let is_it = self.starts_at <= at && self.ends_at.is_none_or(|end| at < end);
+        if is_it {
+            self.detail.amendment = Some(amendment.to_string());
+        }
+        is_it
+    }
+
     /// `firing` or `resolved`.
     pub fn status(&self, now: Timestamp) -> &'static str {
         if self.resolved_at(now) { "resolved" } else { "firing" }

@@ -129,6 +129,20 @@ impl Notifier {
         Ok(alert.fingerprint())
     }
 
+    /// Notes what was found out later about an alert, which `alert` shows with its amendment: whatever is told of it from
+    /// now on, digests included, says so. No timer changes and nobody is told because of it.
+    pub fn amend(&mut self, alert: &Alert, now: Timestamp) {
+        let Some(amendment) = &alert.detail.amendment else { return };
+        let (fingerprint, at) = (alert.fingerprint(), alert.starts_at);
+        self.state.store.amend(fingerprint, at, amendment);
+        self.state.groups.amend(fingerprint, at, amendment);
+        for digest in &self.config.tidewatch.digests {
+            if let Some(collection) = self.state.digests.get_mut(&digest.name) {
+                collection.amend(digest, alert, now);
+            }
+        }
+    }
+
     /// Deals with everything that is due at `now`.
     pub fn tick(&mut self, now: Timestamp) -> Ticked {
         let mut ticked = Ticked::default();

@@ -6,6 +6,7 @@ use crate::dead_letter::{DEAD_LETTERS, DeadLetters, Letter};
 use crate::decode::{Decoded, Decoder};
 use crate::event_ids::{EVENT_IDS, NewIds};
 use crate::metrics::IngestMetrics;
+use crate::news::late_pane;
 use crate::personal::{Personal, PersonalCounts};
 use crate::piece::{Ranges, Reads, WorkerPiece};
 use crate::source::{JOURNAL_TOPIC, SourceRecord};
@@ -50,6 +51,8 @@ pub(super) struct Counting {
     now_us: i64,
     /// Labels and counts of this poll, added to the metrics once per poll.
     late: BTreeMap<usize, u64>,
+    /// Source and pane of event times that came late in this poll.
+    late_panes: BTreeSet<(usize, i64)>,
     /// By source.
     personal: Vec<PersonalCounts>,
     personal_rejected: PersonalCounts,
@@ -96,6 +99,7 @@ impl Counting {
             metrics,
             now_us: 0,
             late: BTreeMap::new(),
+            late_panes: BTreeSet::new(),
             personal: vec![PersonalCounts::default(); catalog.sources.len()],
             personal_rejected: PersonalCounts::default(),
         }
@@ -236,8 +240,13 @@ impl Counting {
                     self.events[rows.source] += 1;
                     self.rows += rows.rows;
                     partition.event_time_max_us = partition.event_time_max_us.max(Some(rows.event_time_us));
-                    if partition.watermark.is_some_and(|w| rows.event_time_us < w) {
+                    let is_late = partition.watermark.is_some_and(|w| rows.event_time_us < w);
+                    if is_late {
                         *self.late.entry(rows.source).or_default() += 1;
+                    }
+                    // Letters that are put back have no watermark: their time is over.
+                    if is_late || *partition.name.topic == *JOURNAL_TOPIC {
+                        self.late_panes.insert((rows.source, late_pane(rows.event_time_us)));
                     }
                     let name = self.states[rows.source].plan().def.name.as_str();
                     if rows.time_fallback {
@@ -327,6 +336,12 @@ impl Counting {
             }
         }
         Ok(())
+    }
+
+    /// When the events happened that came late since the last call: source and pane.
+    pub fn take_late(&mut self) -> impl Iterator<Item = (&str, i64)> {
+        let (panes, states) = (std::mem::take(&mut self.late_panes), &self.states);
+        panes.into_iter().map(|(source, pane)| (states[source].plan().def.name.as_str(), pane))
     }
 
     /// Rows (window × series) in the open states, and dead letters.

@@ -230,6 +230,7 @@ impl Worker {
                     had_records = count > 0;
                     if had_records {
                         self.is_fresh = true;
+                        self.news.note_late(self.counting.take_late());
                         self.news.note();
                     }
                 }

@@ -224,3 +224,36 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn an_amendment_tells_nobody_and_is_in_what_is_told_later() {
+    let mut notifier = notifier();
+    let first = alert([("alertname", "A"), ("severity", "x")], 0.0);
+    post(&mut notifier, first.clone(), 0.0);
+    assert_eq!(notifier.tick(at(10.0)).notifications.len(), 1);
+    let due = notifier.next_due();
+    let mut amended = first.clone();
+    amended.detail.amendment = Some("would not have fired".to_string());
+    notifier.amend(&amended, at(20.0));
+    assert_eq!(notifier.next_due(), due);
+    assert_eq!(notifier.tick(at(21.0)).notifications, []);
+    post(&mut notifier, alert([("alertname", "A"), ("severity", "y")], 30.0), 30.0);
+    let told = notifier.tick(at(70.0)).notifications.remove(0);
+    let texts: Vec<Option<&str>> = told.alerts.iter().map(|alert| alert.detail.amendment.as_deref()).collect();
+    assert_eq!(texts, [Some("would not have fired"), None]);
+    // Another firing of the same alert is none of its business.
+    let mut other = amended.clone();
+    other.starts_at = at(-100.0);
+    other.detail.amendment = Some("long ago".to_string());
+    notifier.amend(&other, at(80.0));
+    let known = notifier.state.store.get(first.fingerprint()).unwrap();
+    assert_eq!(known.detail.amendment.as_deref(), Some("would not have fired"));
+    // One that nobody knew is in the digest, and nowhere else.
+    let mut missed = ended(alert([("alertname", "B")], 0.0), 5.0);
+    missed.detail.amendment = Some("should have fired".to_string());
+    notifier.amend(&missed, at(90.0));
+    assert_eq!(notifier.state.store.get(missed.fingerprint()), None);
+    let mail = notifier.tick(at(86_400.0)).digests.remove(0);
+    let (_, text) = crate::receiver::email::digest(&mail);
+    assert!(text.contains("B (fired 0 times)\n         amended: should have fired"), "{text}");
+}
