@@ -2,6 +2,7 @@
 
 use crate::RulerSettings;
 use crate::book::{GroupBook, key_of};
+use crate::contributions;
 use crate::data::Data;
 use crate::evaluate::{self, labels_of, timestamp};
 use crate::http;
@@ -80,6 +81,8 @@ pub(crate) struct Shared {
     /// When this process began, milliseconds since the epoch.
     pub started_ms: i64,
     pub told: Mutex<Told>,
+    /// Alerts to explain.
+    pub questions: contributions::Questions,
     groups: RwLock<Vec<GroupBook>>,
     notifier: Mutex<Notifier>,
     templates: RwLock<Arc<TemplateBook>>,
@@ -139,8 +142,9 @@ impl Definition {
 /// Rules and routes, opened and not running.
 #[derive(Debug)]
 pub struct Ruler {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     worker: Worker,
+    pub(crate) waiting: contributions::Waiting,
     attempts: tell::Attempts,
 }
 
@@ -175,6 +179,7 @@ impl Ruler {
             Arc::clone(&clock),
             worker_settings,
         )?;
+        let (waiting, questions) = contributions::Questions::new(metrics.explanations_dropped.clone());
         let lookback_ms = data.options().lookback_ms;
         let shared = Shared {
             recent: Arc::new(Recent::new(lookback_ms.saturating_mul(2))),
@@ -182,6 +187,7 @@ impl Ruler {
             poke: Notify::new(),
             started_ms: now_ms,
             told: Mutex::default(),
+            questions,
             groups: RwLock::default(),
             notifier: Mutex::new(notifier),
             templates: RwLock::new(Arc::new(definition.templates)),
@@ -195,7 +201,7 @@ impl Ruler {
         };
         let states = shared.store.group_states()?;
         shared.lay_over(definition.groups, states)?;
-        Ok(Self { shared: Arc::new(shared), worker, attempts })
+        Ok(Self { shared: Arc::new(shared), worker, waiting, attempts })
     }
 
     /// Alertmanager's API, `/api/v1/rules`, `/api/v1/alerts`, explanations.
@@ -214,6 +220,7 @@ impl Ruler {
         let mut tasks = JoinSet::new();
         tasks.spawn(tell::run(Arc::clone(&self.shared), stopped.clone()));
         tasks.spawn(tell::write_attempts(Arc::clone(&self.shared), self.attempts));
+        tasks.spawn(contributions::run(Arc::clone(&self.shared), self.waiting, stopped.clone()));
         let worker = tokio::spawn(self.worker.run(stopped));
         let groups = GroupTasks::start(&self.shared);
         Running { shared: self.shared, stop, tasks, worker, groups }
