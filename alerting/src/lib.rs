@@ -25,6 +25,7 @@
 //! | labels, matchers, the route tree, the whole machine, "why was I not paged" | [`route`] |
 //! | groups and their timers, the store of alerts | [`group`] |
 //! | silences, inhibition, mute times | [`silence`], [`inhibit`], [`mute`] |
+//! | which label values moved an alert, and against what | [`contributions`] |
 //! | what was told to whom | [`notification_log`] |
 //! | escalation, flapping, digests, preferences | [`escalation`] |
 //! | the messages | [`receiver`] |
@@ -33,6 +34,7 @@
 pub mod api_v2;
 pub mod backtest;
 pub mod config;
+pub mod contributions;
 pub mod escalation;
 pub mod group;
 pub mod hash;

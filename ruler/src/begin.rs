@@ -3,6 +3,7 @@
 use crate::RulerSettings;
 use crate::amend::{self, Amends};
 use crate::book::{GroupBook, key_of};
+use crate::contributions;
 use crate::data::Data;
 use crate::evaluate::{self, labels_of, timestamp};
 use crate::http;
@@ -82,6 +83,8 @@ pub(crate) struct Shared {
     /// When this process began, milliseconds since the epoch.
     pub started_ms: i64,
     pub told: Mutex<Told>,
+    /// Alerts to explain.
+    pub questions: contributions::Questions,
     groups: RwLock<Vec<GroupBook>>,
     notifier: Mutex<Notifier>,
     templates: RwLock<Arc<TemplateBook>>,
@@ -143,6 +146,7 @@ impl Definition {
 pub struct Ruler {
     pub(crate) shared: Arc<Shared>,
     worker: Worker,
+    pub(crate) waiting: contributions::Waiting,
     attempts: tell::Attempts,
 }
 
@@ -177,6 +181,7 @@ impl Ruler {
             Arc::clone(&clock),
             worker_settings,
         )?;
+        let (waiting, questions) = contributions::Questions::new(metrics.explanations_dropped.clone());
         let lookback_ms = data.options().lookback_ms;
         let shared = Shared {
             amends: Amends::open(&store, registry, now_ms)?,
@@ -185,6 +190,7 @@ impl Ruler {
             poke: Notify::new(),
             started_ms: now_ms,
             told: Mutex::default(),
+            questions,
             groups: RwLock::default(),
             notifier: Mutex::new(notifier),
             templates: RwLock::new(Arc::new(definition.templates)),
@@ -198,7 +204,7 @@ impl Ruler {
         };
         let states = shared.store.group_states()?;
         shared.lay_over(definition.groups, states)?;
-        Ok(Self { shared: Arc::new(shared), worker, attempts })
+        Ok(Self { shared: Arc::new(shared), worker, waiting, attempts })
     }
 
     /// Alertmanager's API, `/api/v1/rules`, `/api/v1/alerts`, explanations.
@@ -218,6 +224,7 @@ impl Ruler {
         tasks.spawn(tell::run(Arc::clone(&self.shared), stopped.clone()));
         tasks.spawn(amend::run(Arc::clone(&self.shared), stopped.clone()));
         tasks.spawn(tell::write_attempts(Arc::clone(&self.shared), self.attempts));
+        tasks.spawn(contributions::run(Arc::clone(&self.shared), self.waiting, stopped.clone()));
         let worker = tokio::spawn(self.worker.run(stopped));
         let groups = GroupTasks::start(&self.shared);
         Running { shared: self.shared, stop, tasks, worker, groups }

@@ -7,6 +7,7 @@
 use crate::begin::Shared;
 use crate::book::GroupBook;
 use crate::data::Data;
+use crate::contributions;
 use crate::ledger::Row;
 use crate::source::DataSource;
 use crate::store::Change;
@@ -14,6 +15,7 @@ use chrono::DateTime;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
+use tidewatch_alerting::contributions::links;
 use tidewatch_alerting::route::alert::{Alert, AlertDetail};
 use tidewatch_alerting::route::{Labels, Timestamp};
 use tidewatch_alerting::rules::group::{self, GroupState, RuleResult};
@@ -144,6 +146,7 @@ fn evaluate_now(shared: &Arc<Shared>, place: usize, at_ms: i64, runtime: &Handle
         shared.metrics.store_failures.inc();
         tracing::error!(%error, group = %group.name, "the state of a group could not be written");
     }
+    contributions::ask(shared, &group, &results, at_ms);
     let duration = shared.clock.monotonic() - started;
     shared.metrics.evaluation_seconds.observe(duration.as_secs_f64());
     shared.with_group(place, |book| book.settle(state, &results, at_ms, duration.as_secs_f64()));
@@ -241,12 +244,22 @@ fn due_alerts(
     alerts
 }
 
+fn text_pairs(texts: &[(String, String)]) -> impl Iterator<Item = (&str, &str)> {
+    texts.iter().map(|(name, text)| (name.as_str(), text.as_str()))
+}
+
 fn detail(state: &RuleState, fingerprint: Fingerprint, runbook: Option<String>) -> AlertDetail {
     let instance = state.instances.get(&fingerprint);
+    let annotated = || {
+        let texts = instance.map(|instance| text_pairs(&instance.annotations));
+        let found = texts.into_iter().flatten().find(|(name, text)| *name == "runbook_url" && !text.is_empty());
+        found.map(|(_, text)| text.to_owned())
+    };
     AlertDetail {
         value: instance.map(|instance| instance.value).filter(|value| value.is_finite()),
         threshold: instance.and_then(|instance| instance.threshold).filter(|value| value.is_finite()),
-        runbook,
+        links: instance.map(|instance| links(text_pairs(&instance.annotations))).unwrap_or_default(),
+        runbook: runbook.or_else(annotated),
         ..AlertDetail::default()
     }
 }

@@ -8,7 +8,8 @@ use serde::Serialize;
 use std::collections::BTreeSet;
 use std::fmt;
 use tidewatch_alerting::escalation::incident::Incident;
-use tidewatch_alerting::route::{self, Fingerprint};
+use tidewatch_alerting::receiver::text;
+use tidewatch_alerting::route::{self, AlertDetail, Fingerprint};
 use tidewatch_notify::Phase;
 use tidewatch_promql::calendar::rfc3339;
 
@@ -20,6 +21,8 @@ const ROWS_MAX: usize = 1000;
 pub struct Explained {
     /// Its fingerprint.
     pub alert: String,
+    /// Its value beside what it was before, what moved it, and where to read on; none once it is forgotten.
+    pub detail: Option<AlertDetail>,
     /// Every decision of the past, oldest first.
     pub history: Vec<Row>,
     /// The messages that told of it.
@@ -64,14 +67,15 @@ pub(crate) fn explain(shared: &Shared, fingerprint: &str) -> Result<Explained, E
     let parsed = u64::from_str_radix(fingerprint, 16).ok().filter(|_| fingerprint.len() == 16);
     let parsed = parsed.ok_or_else(|| ExplainError::NotAFingerprint(fingerprint.to_owned()))?;
     let history = shared.store.rows_of_alert(fingerprint, ROWS_MAX)?;
-    let (now, incident, is_known) = {
+    let (now, incident, detail) = {
         let notifier = shared.notifier();
         let now = timestamp(shared.clock.now_ms());
         let fingerprint = Fingerprint(parsed);
         let incident = notifier.state.escalation.get(fingerprint).cloned();
-        (route::explain(&notifier, fingerprint, now), incident, notifier.state.store.get(fingerprint).is_some())
+        let detail = notifier.state.store.get(fingerprint).map(|alert| alert.detail.clone());
+        (route::explain(&notifier, fingerprint, now), incident, detail)
     };
-    if history.is_empty() && !is_known {
+    if history.is_empty() && detail.is_none() {
         return Err(ExplainError::Unknown(fingerprint.to_owned()));
     }
     let told = history.iter().filter(|row| row.stage == STAGE_MESSAGE);
@@ -81,7 +85,7 @@ pub(crate) fn explain(shared: &Shared, fingerprint: &str) -> Result<Explained, E
         let Some(key) = row.message.as_ref().filter(|key| seen.insert(key.as_str())) else { continue };
         messages.push(sent(shared, key, row)?);
     }
-    Ok(Explained { alert: fingerprint.to_owned(), messages, now, incident, history })
+    Ok(Explained { alert: fingerprint.to_owned(), detail, messages, now, incident, history })
 }
 
 fn phase(phase: &Phase) -> String {
@@ -113,12 +117,34 @@ fn sent(shared: &Shared, key: &str, row: &Row) -> Result<Sent, StoreError> {
     })
 }
 
+fn write_detail(f: &mut fmt::Formatter<'_>, detail: &AlertDetail) -> fmt::Result {
+    writeln!(f, "\nwhat moved it")?;
+    let numbers = [("value", detail.value), ("threshold", detail.threshold)];
+    for (name, number) in numbers.into_iter().filter_map(|(name, number)| Some((name, number?))) {
+        writeln!(f, "  {name} {}", text::number(number))?;
+    }
+    if let Some(baseline) = detail.baseline {
+        writeln!(f, "  {} {}", text::number(baseline), detail.compared_with.as_deref().unwrap_or("usually"))?;
+    }
+    for contribution in &detail.contributions {
+        writeln!(f, "  {}", text::share(contribution))?;
+    }
+    let runbook = detail.runbook.iter().map(|address| ("runbook", address));
+    for (title, address) in runbook.chain(detail.links.iter().map(|(title, address)| (title.as_str(), address))) {
+        writeln!(f, "  {title} {address}")?;
+    }
+    Ok(())
+}
+
 impl fmt::Display for Explained {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let labels = self.history.iter().rev().find(|row| !row.labels.is_empty()).map(|row| &row.labels);
         let labels: Vec<String> =
             labels.into_iter().flatten().map(|(name, value)| format!("{name}={value:?}")).collect();
         writeln!(f, "alert {} {{{}}}", self.alert, labels.join(", "))?;
+        if let Some(detail) = self.detail.as_ref().filter(|detail| !detail.is_empty()) {
+            write_detail(f, detail)?;
+        }
         writeln!(f, "\nwhat happened")?;
         for row in &self.history {
             let alone = row.stage == crate::ledger::STAGE_RULE;

@@ -16,6 +16,8 @@ pub const STAGE_MESSAGE: &str = "message";
 pub const STAGE_SEND: &str = "send";
 /// Late data changed a verdict.
 pub const STAGE_AMENDMENT: &str = "amendment";
+/// What moved a firing alert was found out.
+pub const STAGE_CONTRIBUTIONS: &str = "contributions";
 /// A person did something.
 pub const STAGE_PERSON: &str = "person";
 

@@ -15,6 +15,7 @@
 //! |---|---|
 //! | when a group is evaluated | [`evaluate`] |
 //! | how states begin and go on | `begin` |
+//! | when an alert is explained, and by what bounds | `contributions` |
 //! | what is told when | `tell` |
 //! | how a notification becomes a message | [`messages`], [`integrations`] |
 //! | what is stored under which key | [`store`] |
@@ -25,6 +26,7 @@
 pub mod amend;
 pub mod begin;
 pub mod book;
+mod contributions;
 pub mod data;
 pub mod evaluate;
 pub mod explain;

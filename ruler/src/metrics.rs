@@ -25,6 +25,12 @@ pub struct RulerMetrics {
     pub messages: IntCounter,
     /// Times that messages had to wait because the outbox took none.
     pub outbox_refused: IntCounter,
+    /// Alerts that were explained, as far as they can be.
+    pub explanations: IntCounter,
+    /// Explanations that failed or took too long.
+    pub explanations_failed: IntCounter,
+    /// Alerts that nobody tried to explain because too many waited.
+    pub explanations_dropped: IntCounter,
     /// Rows of the ledger.
     pub ledger_rows: IntGauge,
     /// Rows of attempts that were dropped because nobody wrote them in time.
@@ -59,6 +65,15 @@ impl RulerMetrics {
             store_failures: counter("store_failures_total", "Writes of rules' states that failed.")?,
             messages: counter("messages_total", "Messages handed to the outbox.")?,
             outbox_refused: counter("outbox_refused_total", "Times that messages waited because the outbox was full.")?,
+            explanations: counter("explanations_total", "Firing alerts that were explained as far as they can be.")?,
+            explanations_failed: counter(
+                "explanations_failed_total",
+                "Explanations of firing alerts that failed or took too long; the alerts were told without.",
+            )?,
+            explanations_dropped: counter(
+                "explanations_dropped_total",
+                "Firing alerts that were told without an explanation because too many waited for one.",
+            )?,
             ledger_rows,
             attempts_dropped: counter(
                 "ledger_attempts_dropped_total",

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
-use crate::route::alert::{Alert, Timestamp};
+use crate::route::alert::{Alert, AlertDetail, Timestamp};
 use crate::route::labels::{Fingerprint, Labels};
 use crate::route::tree::{Route, RouteTree, Settings};
 
@@ -197,6 +197,12 @@ impl Groups {
     /// One group.
     pub fn get(&self, id: &GroupId) -> Option<&Group> {
         self.groups.get(id)
+    }
+
+    /// What explains an alert, in every group that holds it.
+    pub fn details_mut(&mut self, alert: Fingerprint) -> impl Iterator<Item = &mut AlertDetail> {
+        let held = self.groups.values_mut().filter_map(move |group| group.alerts.get_mut(&alert));
+        held.map(|alert| &mut alert.detail)
     }
 
     /// Groups of `route` that hold an alert.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
-use crate::route::alert::{Alert, Timestamp};
+use crate::route::alert::{Alert, AlertDetail, Timestamp};
 use crate::route::labels::Fingerprint;
 
 /// The alerts by identity.
@@ -48,6 +48,9 @@ impl AlertStore {
         }
         alert.validate()?;
         let fingerprint = alert.fingerprint();
+        if let Some(known) = self.alerts.get(&fingerprint).filter(|known| known.starts_at == alert.starts_at) {
+            alert.detail.keep(&known.detail);
+        }
         let merged = match self.alerts.remove(&fingerprint) {
             Some(known) if overlap(&alert, &known) => known.merge(alert, now),
             Some(_) => alert,
@@ -69,6 +72,11 @@ impl AlertStore {
     /// One alert.
     pub fn get(&self, fingerprint: Fingerprint) -> Option<&Alert> {
         self.alerts.get(&fingerprint)
+    }
+
+    /// What explains an alert.
+    pub fn detail_mut(&mut self, fingerprint: Fingerprint) -> Option<&mut AlertDetail> {
+        self.alerts.get_mut(&fingerprint).map(|alert| &mut alert.detail)
     }
 
     /// All alerts in the order of fingerprints.

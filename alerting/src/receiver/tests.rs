@@ -98,7 +98,14 @@ fn texts_are_kept_within_their_limits() {
     ] {
         assert_eq!(text::number(value), shown);
     }
-    assert_eq!(text::numbers(&slow("1")), "6.25 (usually 0.4, threshold 5); provider=\"ups\" 71 %");
+    assert_eq!(text::numbers(&slow("1")), "6.25 (usually 0.4, threshold 5); +71 % provider=\"ups\"");
+    let mut compared = slow("1");
+    compared.detail.compared_with = Some("a week before".to_string());
+    compared.detail.contributions.push(Contribution { label: "provider=\"usps\"".to_string(), share: -1.2 });
+    assert_eq!(
+        text::numbers(&compared),
+        "6.25 (0.4 a week before, threshold 5); +71 % provider=\"ups\", -120 % provider=\"usps\""
+    );
     assert_eq!(text::instant(at(0.5)), "2026-03-04T12:00:00.5Z");
     assert_eq!(text::instant(at(0.0)), "2026-03-04T12:00:00Z");
 }

@@ -1,6 +1,7 @@
 //! Texts within their limits.
 
-use crate::route::alert::{Alert, Timestamp};
+use crate::contributions::parts::CONTRIBUTIONS_MAX;
+use crate::route::alert::{Alert, Contribution, Timestamp};
 
 /// An instant as Go's APIs write it: RFC 3339 with as many digits of the second as it needs.
 pub fn instant(instant: Timestamp) -> String {
@@ -43,24 +44,32 @@ pub fn number(value: f64) -> String {
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_string() } else { text }
 }
 
-/// One line about an alert's numbers: `6.2 (usually 0.4, threshold 5); provider="ups" 71 %`, empty when none is known.
+/// One line about an alert's numbers: `6.2 (0.4 a week before, threshold 5); +71 % provider="ups"`, empty when none is
+/// known.
 pub fn numbers(alert: &Alert) -> String {
     let detail = &alert.detail;
     let mut text = detail.value.map(number).unwrap_or_default();
     let others = [
-        detail.baseline.map(|it| format!("usually {}", number(it))),
+        detail.baseline.map(|it| match &detail.compared_with {
+            Some(when) => format!("{} {when}", number(it)),
+            None => format!("usually {}", number(it)),
+        }),
         detail.threshold.map(|it| format!("threshold {}", number(it))),
     ];
     let others: Vec<String> = others.into_iter().flatten().collect();
     if !others.is_empty() {
         text = format!("{text} ({})", others.join(", ")).trim_start().to_string();
     }
-    let shares = detail.contributions.iter().take(3).map(|it| format!("{} {:.0} %", it.label, it.share * 100.0));
-    let shares: Vec<String> = shares.collect();
+    let shares: Vec<String> = detail.contributions.iter().take(CONTRIBUTIONS_MAX).map(share).collect();
     if !shares.is_empty() {
         text = if text.is_empty() { shares.join(", ") } else { format!("{text}; {}", shares.join(", ")) };
     }
     text
+}
+
+/// `+71 % provider="ups"`: how much of the change comes from it, below zero where it moved against the change.
+pub fn share(contribution: &Contribution) -> String {
+    format!("{:+.0} % {}", contribution.share * 100.0, contribution.label)
 }
 
 /// The text that says most about an alert: summary, description, message, or its name.

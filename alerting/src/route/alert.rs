@@ -44,11 +44,13 @@ pub struct Alert {
 pub struct AlertDetail {
     /// The rule's value.
     pub value: Option<f64>,
-    /// What the value is usually.
+    /// What the value was before, or is usually.
     pub baseline: Option<f64>,
+    /// What the baseline is, such as `a week before`; without it, what is usual.
+    pub compared_with: Option<String>,
     /// The limit it passed.
     pub threshold: Option<f64>,
-    /// Labels that contribute most, with their share of the whole (0 to 1), largest first.
+    /// Label values that the change from the baseline comes from, largest first; without a baseline, the value.
     pub contributions: Vec<Contribution>,
     /// What to do about it.
     pub runbook: Option<String>,
@@ -58,12 +60,13 @@ pub struct AlertDetail {
     pub amendment: Option<String>,
 }
 
-/// Share of one label value in an alert's value.
+/// Share of one label value in the change of an alert's value.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Contribution {
     /// The label, such as `provider="ups"`.
     pub label: String,
-    /// From 0 to 1.
+    /// Part of the whole change, 1 for all of it: below 0 where the label value moved against it, above 1 where
+    /// others did.
     pub share: f64,
 }
 
@@ -71,6 +74,15 @@ impl AlertDetail {
     /// Whether nothing is known.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// Keeps what is known already of the same alert: whoever repeats an alert does not explain it again.
+    pub fn keep(&mut self, known: &AlertDetail) {
+        if self.baseline.is_none() && self.contributions.is_empty() {
+            self.baseline = known.baseline;
+            self.compared_with.clone_from(&known.compared_with);
+            self.contributions.clone_from(&known.contributions);
+        }
     }
 }
 
