@@ -4,6 +4,7 @@ use crate::RulerSettings;
 use crate::book::{GroupBook, key_of};
 use crate::data::Data;
 use crate::evaluate::{self, labels_of, timestamp};
+use crate::forward::Forwarder;
 use crate::http;
 use crate::integrations;
 use crate::ledger::Row;
@@ -72,6 +73,7 @@ pub(crate) struct Shared {
     pub outbox: Arc<Outbox>,
     pub integrations: Arc<Integrations>,
     pub metrics: RulerMetrics,
+    pub forward: Forwarder,
     pub recent: Arc<Recent>,
     /// Evaluations at the same time.
     pub turns: Semaphore,
@@ -164,6 +166,7 @@ impl Ruler {
         let outbox = Outbox::open(&settings.folder.join(OUTBOX), outbox, NotifyMetrics::register(registry)?)?;
         let outbox = Arc::new(outbox);
         let metrics = RulerMetrics::register(registry)?;
+        let forward = Forwarder::new(&settings.forward, registry)?;
         let now_ms = clock.now_ms();
         let notifier = Notifier::new(definition.config, store.notifier_state()?, timestamp(now_ms));
         let (attempts, rows) = AttemptRows::new(metrics.attempts_dropped.clone());
@@ -192,6 +195,7 @@ impl Ruler {
             outbox,
             integrations,
             metrics,
+            forward,
         };
         let states = shared.store.group_states()?;
         shared.lay_over(definition.groups, states)?;
@@ -208,12 +212,18 @@ impl Ruler {
         LedgerReader(Arc::clone(&self.shared))
     }
 
+    #[cfg(test)]
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
     /// Starts all tasks on the current runtime.
     pub fn start(self) -> Running {
         let (stop, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
         tasks.spawn(tell::run(Arc::clone(&self.shared), stopped.clone()));
         tasks.spawn(tell::write_attempts(Arc::clone(&self.shared), self.attempts));
+        self.shared.forward.start(&mut tasks, &self.shared.clock, &stopped);
         let worker = tokio::spawn(self.worker.run(stopped));
         let groups = GroupTasks::start(&self.shared);
         Running { shared: self.shared, stop, tasks, worker, groups }
@@ -341,6 +351,7 @@ impl Shared {
         }
         gone.extend(states.into_values().flat_map(|state| state.rules));
         let over: Vec<Alert> = gone.iter().flat_map(|rule| self.over(rule, now_ms)).collect();
+        let forwarded = self.forward.written(&over);
         let mut notifier = self.notifier();
         // A refused alert was refused when it began, too.
         let _ = notifier.receive(over, timestamp(now_ms));
@@ -354,6 +365,7 @@ impl Shared {
             durable: true,
         })?;
         drop(notifier);
+        self.forward.push(&forwarded);
         *self.groups.write().unwrap_or_else(PoisonError::into_inner) = books;
         Ok(())
     }
@@ -364,6 +376,9 @@ impl Shared {
             if let Rule::Alerting(rule) = rule {
                 let options = self.settings.restore;
                 saved.state = restore::resume(&saved.state, rule.for_ms, stopped_ms, now_ms, interval_ms, options);
+                if self.forward.is_on() {
+                    restore::send_again(&mut saved.state);
+                }
             }
         }
         state

@@ -7,7 +7,7 @@
 use crate::begin::Shared;
 use crate::book::GroupBook;
 use crate::ledger::Row;
-use crate::source::DataSource;
+use crate::source::{DataSource, StopWatch};
 use crate::store::Change;
 use chrono::DateTime;
 use std::collections::HashMap;
@@ -105,11 +105,12 @@ fn evaluate_now(shared: &Arc<Shared>, place: usize, at_ms: i64, runtime: &Handle
         runtime: runtime.clone(),
         written: Vec::new(),
         now_ms: at_ms,
+        clock: StopWatch::new(Arc::clone(&shared.clock)),
     };
     let settings = &shared.settings;
     let results = group::evaluate(&group, &mut state, at_ms, &mut source, &settings.groups);
     let now_ms = shared.clock.now_ms();
-    let alerts = due_alerts(&group, &mut state, now_ms, settings.resend_delay_ms, interval_ms, shared);
+    let (alerts, forwarded) = due_alerts(&group, &mut state, &results, (at_ms, now_ms), interval_ms, shared);
     let rows = rows(&results, &settings.groups.external_labels);
     note(shared, &group, &results);
     let has_news = !rows.is_empty() || !alerts.is_empty();
@@ -141,9 +142,13 @@ fn evaluate_now(shared: &Arc<Shared>, place: usize, at_ms: i64, runtime: &Handle
         shared.metrics.store_failures.inc();
         tracing::error!(%error, group = %group.name, "the state of a group could not be written");
     }
+    shared.forward.push(&forwarded);
     let duration = shared.clock.monotonic() - started;
     shared.metrics.evaluation_seconds.observe(duration.as_secs_f64());
-    shared.with_group(place, |book| book.settle(state, &results, at_ms, duration.as_secs_f64()));
+    shared.with_group(place, |book| {
+        book.settle(state, &results, at_ms, duration.as_secs_f64());
+        book.time(source.clock.durations());
+    });
     if has_news {
         shared.poke.notify_one();
     }
@@ -196,32 +201,38 @@ pub(crate) fn timestamp(ms: i64) -> Timestamp {
     DateTime::from_timestamp_millis(ms).unwrap_or_default()
 }
 
-/// What the notifier is to hear of now.
+/// What the notifier is to hear of now, and what other Alertmanagers are: nothing of a rule that failed. What is due is
+/// counted from evaluation to evaluation (`at_ms`), however late they are (`now_ms`).
 fn due_alerts(
     group: &Group,
     state: &mut GroupState,
-    now_ms: i64,
-    resend_delay_ms: i64,
+    results: &[RuleResult],
+    (at_ms, now_ms): (i64, i64),
     interval_ms: i64,
     shared: &Shared,
-) -> Vec<Alert> {
-    let mut alerts = Vec::new();
-    for (rule, saved) in group.rules.iter().zip(&mut state.rules) {
+) -> (Vec<Alert>, Vec<Arc<str>>) {
+    let (mut alerts, mut forwarded) = (Vec::new(), Vec::new());
+    for ((rule, saved), result) in group.rules.iter().zip(&mut state.rules).zip(results) {
         let Rule::Alerting(rule) = rule else { continue };
         let settings = &shared.settings.groups;
         let url = send::generator_url(&settings.external_url, rule.query.text());
-        let due = send::due(&mut saved.state, now_ms, resend_delay_ms, interval_ms, &url);
+        let due = send::due(&mut saved.state, at_ms, shared.settings.resend_delay_ms, interval_ms, &url);
         let details: HashMap<Fingerprint, AlertDetail> = due
             .iter()
             .map(|sent| Fingerprint::of(&sent.labels))
             .map(|fingerprint| (fingerprint, detail(&saved.state, fingerprint, rule.runbook.clone())))
             .collect();
-        alerts.extend(due.into_iter().map(|sent| {
+        let told = due.into_iter().map(|sent| {
             let detail = details.get(&Fingerprint::of(&sent.labels)).cloned().unwrap_or_default();
             alert(sent, detail, &settings.external_labels, now_ms)
-        }));
+        });
+        let told: Vec<Alert> = told.collect();
+        if result.error.is_none() {
+            forwarded.extend(shared.forward.written(&told));
+        }
+        alerts.extend(told);
     }
-    alerts
+    (alerts, forwarded)
 }
 
 fn detail(state: &RuleState, fingerprint: Fingerprint, runbook: Option<String>) -> AlertDetail {

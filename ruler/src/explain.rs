@@ -155,3 +155,6 @@ impl fmt::Display for Explained {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,13 +19,17 @@
 //! | how a notification becomes a message | [`messages`], [`integrations`] |
 //! | what is stored under which key | [`store`] |
 //! | "why was I not paged" | [`explain`] |
+//! | what real Alertmanagers are told | [`forward`] |
 //! | Alertmanager's API, rules, acknowledgements | `http` |
 
 pub mod begin;
 pub mod book;
+#[cfg(test)]
+mod compliance;
 pub mod data;
 pub mod evaluate;
 pub mod explain;
+pub mod forward;
 mod http;
 pub mod integrations;
 pub mod ledger;
@@ -41,6 +45,7 @@ mod testing;
 
 pub use begin::{Ruler, RulerError, Running};
 pub use data::{Changes, Data, NoChanges};
+pub use forward::ForwardSettings;
 pub use http::routes_without_rules;
 pub use metrics::RulerMetrics;
 pub use templates::{TemplateBook, matching};
@@ -70,6 +75,8 @@ pub struct RulerSettings {
     pub ledger_rows_max: usize,
     /// Groups that are evaluated at the same time.
     pub concurrency_max: usize,
+    /// Which Alertmanagers are told of all alerts, besides our own routes.
+    pub forward: ForwardSettings,
 }
 
 impl RulerSettings {
@@ -86,6 +93,7 @@ impl RulerSettings {
             ledger_retention_ms: 90 * DAY_MS,
             ledger_rows_max: 1_000_000,
             concurrency_max: 4,
+            forward: ForwardSettings::default(),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Data and a clock that tests set.
 
+pub mod bench;
+
 use crate::data::{Changes, Data, NoChanges};
 use futures::future::BoxFuture;
 use std::sync::atomic::{AtomicI64, Ordering};
