@@ -111,7 +111,8 @@ impl Settings {
             settings.push.path = folder.join(&settings.push.path).display().to_string();
         }
         let alerting = &mut settings.alerting;
-        for path in alerting.rules.iter_mut().chain([&mut alerting.config, &mut alerting.path]) {
+        let others = [&mut alerting.config, &mut alerting.path, &mut alerting.forward.ca_file];
+        for path in alerting.rules.iter_mut().chain(others) {
             if !path.is_empty() {
                 *path = folder.join(&path).display().to_string();
             }
@@ -142,6 +143,8 @@ impl Settings {
             ("personal.salt".to_owned(), &mut settings.personal.salt),
             ("postgres.password".to_owned(), &mut settings.postgres.password),
             ("flight.password".to_owned(), &mut settings.flight.password),
+            ("alerting.forward.password".to_owned(), &mut settings.alerting.forward.password),
+            ("alerting.forward.bearer_token".to_owned(), &mut settings.alerting.forward.bearer_token),
         ];
         let secrets = settings.kafka.properties.iter_mut().chain(settings.storage.options.iter_mut());
         for (key, value) in secrets.map(|(key, value)| (key.clone(), value)).chain(own) {
@@ -216,6 +219,8 @@ impl Settings {
             ("flight.prepared_max", self.flight.prepared_max),
             ("promql.samples_max", self.promql.samples_max),
             ("promql.points_max", self.promql.points_max),
+            ("alerting.forward.queue_max", self.alerting.forward.queue_max),
+            ("alerting.forward.batch_max", self.alerting.forward.batch_max),
         ];
         if self.maintenance.fresh_files == 0 {
             mistake("maintenance.fresh_files", "expected at least 1, found 0".to_owned());
@@ -241,6 +246,9 @@ impl Settings {
             let message = "a column of text would not fit into memory\n  hint: keep (explode_max + 65536) × string_bytes_max below 2 GiB";
             mistake("ingest.explode_max", message.to_owned());
         }
+        if let Err(message) = self.alerting.forwarding() {
+            mistake("alerting.alertmanagers", message);
+        }
         if self.dedupe.horizon > HORIZON_MAX {
             mistake("dedupe.horizon", format!("expected at most {} days", HORIZON_MAX.as_secs() / 86_400));
         }
@@ -252,6 +260,7 @@ impl Settings {
             ("maintenance.interval", self.maintenance.interval),
             ("sql.timeout", self.sql.timeout),
             ("postgres.idle_timeout", self.postgres.idle_timeout),
+            ("alerting.forward.timeout", self.alerting.forward.timeout),
         ];
         for (key, _) in durations.iter().filter(|(_, value)| value.is_zero()) {
             mistake(key, "expected more than 0s".to_owned());

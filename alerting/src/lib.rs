@@ -4,7 +4,7 @@
 //! rule files ─▶ groups ─▶ samples ─▶ states + transitions ─▶ alerts
 //!               rules     Source     state                   state::send
 //!                                       └─▶ ledger (why) ─▶ amendments
-//! alert ─▶ routes ─▶ groups ─▶ inhibit ─▶ mute times ─▶ silence ─▶ flapping ─▶ wait ─▶ dedup ─▶ record ─▶ message
+//! alert ─▶ routes ─▶ groups ─▶ inhibit ─▶ mute times ─▶ silence ─▶ flapping ─▶ preference ─▶ wait ─▶ dedup ─▶ record ─▶ message
 //!          route     group     inhibit    mute          silence    escalation          notification_log   receiver
 //! ```
 //!

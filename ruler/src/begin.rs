@@ -6,6 +6,7 @@ use crate::book::{GroupBook, key_of};
 use crate::contributions;
 use crate::data::Data;
 use crate::evaluate::{self, labels_of, timestamp};
+use crate::forward::Forwarder;
 use crate::http;
 use crate::integrations;
 use crate::ledger::Row;
@@ -75,6 +76,7 @@ pub(crate) struct Shared {
     pub integrations: Arc<Integrations>,
     pub metrics: RulerMetrics,
     pub amends: Amends,
+    pub forward: Forwarder,
     pub recent: Arc<Recent>,
     /// Evaluations at the same time.
     pub turns: Semaphore,
@@ -170,6 +172,7 @@ impl Ruler {
         let outbox = Outbox::open(&settings.folder.join(OUTBOX), outbox, NotifyMetrics::register(registry)?)?;
         let outbox = Arc::new(outbox);
         let metrics = RulerMetrics::register(registry)?;
+        let forward = Forwarder::new(&settings.forward, registry)?;
         let now_ms = clock.now_ms();
         let notifier = Notifier::new(definition.config, store.notifier_state()?, timestamp(now_ms));
         let (attempts, rows) = AttemptRows::new(metrics.attempts_dropped.clone());
@@ -201,6 +204,7 @@ impl Ruler {
             outbox,
             integrations,
             metrics,
+            forward,
         };
         let states = shared.store.group_states()?;
         shared.lay_over(definition.groups, states)?;
@@ -217,6 +221,11 @@ impl Ruler {
         LedgerReader(Arc::clone(&self.shared))
     }
 
+    #[cfg(test)]
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
     /// Starts all tasks on the current runtime.
     pub fn start(self) -> Running {
         let (stop, stopped) = watch::channel(false);
@@ -225,6 +234,7 @@ impl Ruler {
         tasks.spawn(amend::run(Arc::clone(&self.shared), stopped.clone()));
         tasks.spawn(tell::write_attempts(Arc::clone(&self.shared), self.attempts));
         tasks.spawn(contributions::run(Arc::clone(&self.shared), self.waiting, stopped.clone()));
+        self.shared.forward.start(&mut tasks, &self.shared.clock, &stopped);
         let worker = tokio::spawn(self.worker.run(stopped));
         let groups = GroupTasks::start(&self.shared);
         Running { shared: self.shared, stop, tasks, worker, groups }
@@ -352,6 +362,7 @@ impl Shared {
         }
         gone.extend(states.into_values().flat_map(|state| state.rules));
         let over: Vec<Alert> = gone.iter().flat_map(|rule| self.over(rule, now_ms)).collect();
+        let forwarded = self.forward.written(&over);
         let mut notifier = self.notifier();
         // A refused alert was refused when it began, too.
         let _ = notifier.receive(over, timestamp(now_ms));
@@ -365,6 +376,7 @@ impl Shared {
             ..Change::default()
         })?;
         drop(notifier);
+        self.forward.push(&forwarded);
         *self.groups.write().unwrap_or_else(PoisonError::into_inner) = books;
         amend::adopt(self, now_ms)?;
         Ok(())
@@ -376,6 +388,9 @@ impl Shared {
             if let Rule::Alerting(rule) = rule {
                 let options = self.settings.restore;
                 saved.state = restore::resume(&saved.state, rule.for_ms, stopped_ms, now_ms, interval_ms, options);
+                if self.forward.is_on() {
+                    restore::send_again(&mut saved.state);
+                }
             }
         }
         state

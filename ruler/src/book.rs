@@ -1,13 +1,14 @@
 //! Groups as they stand: what is shown of them, and what the next evaluation goes on from.
 
 use crate::data::metrics_of;
+use crate::evaluate::timestamp;
+use chrono::SecondsFormat;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tidewatch_alerting::rules::group::{GroupState, RuleResult, SavedRule};
 use tidewatch_alerting::rules::{Group, Rule};
 use tidewatch_alerting::state::Instance;
-use tidewatch_promql::calendar::rfc3339;
 use tidewatch_promql::number::plain;
 
 /// A group with its state.
@@ -38,6 +39,8 @@ pub struct RuleBook {
     pub at_ms: Option<i64>,
     /// What went wrong.
     pub error: Option<String>,
+    /// How long it took, in seconds.
+    pub duration_s: f64,
 }
 
 /// Key of a group's state.
@@ -58,7 +61,14 @@ impl GroupBook {
         self.state = state;
         self.duration_s = duration_s;
         for (rule, result) in self.rules.iter_mut().zip(results) {
-            *rule = RuleBook { at_ms: Some(at_ms), error: result.error.clone() };
+            *rule = RuleBook { at_ms: Some(at_ms), error: result.error.clone(), duration_s: 0.0 };
+        }
+    }
+
+    /// Takes how long each rule took, in seconds.
+    pub fn time(&mut self, durations_s: &[f64]) {
+        for (rule, duration_s) in self.rules.iter_mut().zip(durations_s) {
+            rule.duration_s = *duration_s;
         }
     }
 
@@ -96,10 +106,12 @@ impl GroupBook {
             "query": rule.query().text(),
             "health": health,
             "type": kind,
-            "evaluationTime": self.duration_s,
+            "evaluationTime": book.duration_s,
             "lastEvaluation": instant(book.at_ms),
         });
-        if let Some(error) = &book.error {
+        // Whoever is not well says why.
+        let error = book.error.as_deref().or_else(|| book.at_ms.is_none().then_some(NOT_YET));
+        if let Some(error) = error {
             value["lastError"] = json!(error);
         }
         match rule {
@@ -169,18 +181,25 @@ fn alert(instance: &Instance) -> Value {
         "labels": labels,
         "annotations": annotations,
         "state": instance.life.phase.as_str(),
-        "activeAt": rfc3339(instance.life.active_at_ms),
+        "activeAt": millis(instance.life.active_at_ms),
         "value": plain(instance.value),
     });
     if let Some(since_ms) = instance.life.keep_firing_since_ms {
-        alert["keepFiringSince"] = json!(rfc3339(since_ms));
+        alert["keepFiringSince"] = json!(millis(since_ms));
     }
     alert
 }
 
+/// What is wrong with a rule of which nothing is known.
+const NOT_YET: &str = "not evaluated yet";
 /// What Prometheus writes for "never".
 const NEVER: &str = "0001-01-01T00:00:00Z";
 
 fn instant(time_ms: Option<i64>) -> String {
-    time_ms.map_or_else(|| NEVER.to_owned(), rfc3339)
+    time_ms.map_or_else(|| NEVER.to_owned(), millis)
+}
+
+/// RFC 3339 with milliseconds.
+fn millis(time_ms: i64) -> String {
+    timestamp(time_ms).to_rfc3339_opts(SecondsFormat::Millis, true)
 }

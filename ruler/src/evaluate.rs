@@ -9,7 +9,7 @@ use crate::book::GroupBook;
 use crate::data::Data;
 use crate::contributions;
 use crate::ledger::Row;
-use crate::source::DataSource;
+use crate::source::{DataSource, StopWatch};
 use crate::store::Change;
 use chrono::DateTime;
 use std::collections::HashMap;
@@ -108,12 +108,13 @@ fn evaluate_now(shared: &Arc<Shared>, place: usize, at_ms: i64, runtime: &Handle
         runtime: runtime.clone(),
         written: Vec::new(),
         now_ms: at_ms,
+        clock: StopWatch::new(Arc::clone(&shared.clock)),
     };
     let settings = &shared.settings;
     let results = group::evaluate(&group, &mut state, at_ms, &mut source, &settings.groups);
     crate::amend::watched(shared, place, &results, at_ms);
     let now_ms = shared.clock.now_ms();
-    let mut alerts = due_alerts(&group, &mut state, now_ms, settings.resend_delay_ms, interval_ms, shared);
+    let (mut alerts, forwarded) = due_alerts(&group, &mut state, &results, (at_ms, now_ms), interval_ms, shared);
     crate::amend::mark(shared, &mut alerts);
     let rows = rows(&results, &settings.groups.external_labels);
     note(shared, &group, &results);
@@ -147,9 +148,13 @@ fn evaluate_now(shared: &Arc<Shared>, place: usize, at_ms: i64, runtime: &Handle
         tracing::error!(%error, group = %group.name, "the state of a group could not be written");
     }
     contributions::ask(shared, &group, &results, at_ms);
+    shared.forward.push(&forwarded);
     let duration = shared.clock.monotonic() - started;
     shared.metrics.evaluation_seconds.observe(duration.as_secs_f64());
-    shared.with_group(place, |book| book.settle(state, &results, at_ms, duration.as_secs_f64()));
+    shared.with_group(place, |book| {
+        book.settle(state, &results, at_ms, duration.as_secs_f64());
+        book.time(source.clock.durations());
+    });
     if has_news {
         shared.poke.notify_one();
     }
@@ -216,32 +221,38 @@ pub(crate) fn timestamp(ms: i64) -> Timestamp {
     DateTime::from_timestamp_millis(ms).unwrap_or_default()
 }
 
-/// What the notifier is to hear of now.
+/// What the notifier is to hear of now, and what other Alertmanagers are: nothing of a rule that failed. What is due is
+/// counted from evaluation to evaluation (`at_ms`), however late they are (`now_ms`).
 fn due_alerts(
     group: &Group,
     state: &mut GroupState,
-    now_ms: i64,
-    resend_delay_ms: i64,
+    results: &[RuleResult],
+    (at_ms, now_ms): (i64, i64),
     interval_ms: i64,
     shared: &Shared,
-) -> Vec<Alert> {
-    let mut alerts = Vec::new();
-    for (rule, saved) in group.rules.iter().zip(&mut state.rules) {
+) -> (Vec<Alert>, Vec<Arc<str>>) {
+    let (mut alerts, mut forwarded) = (Vec::new(), Vec::new());
+    for ((rule, saved), result) in group.rules.iter().zip(&mut state.rules).zip(results) {
         let Rule::Alerting(rule) = rule else { continue };
         let settings = &shared.settings.groups;
         let url = send::generator_url(&settings.external_url, rule.query.text());
-        let due = send::due(&mut saved.state, now_ms, resend_delay_ms, interval_ms, &url);
+        let due = send::due(&mut saved.state, at_ms, shared.settings.resend_delay_ms, interval_ms, &url);
         let details: HashMap<Fingerprint, AlertDetail> = due
             .iter()
             .map(|sent| Fingerprint::of(&sent.labels))
             .map(|fingerprint| (fingerprint, detail(&saved.state, fingerprint, rule.runbook.clone())))
             .collect();
-        alerts.extend(due.into_iter().map(|sent| {
+        let told = due.into_iter().map(|sent| {
             let detail = details.get(&Fingerprint::of(&sent.labels)).cloned().unwrap_or_default();
             alert(sent, detail, &settings.external_labels, now_ms)
-        }));
+        });
+        let told: Vec<Alert> = told.collect();
+        if result.error.is_none() {
+            forwarded.extend(shared.forward.written(&told));
+        }
+        alerts.extend(told);
     }
-    alerts
+    (alerts, forwarded)
 }
 
 fn text_pairs(texts: &[(String, String)]) -> impl Iterator<Item = (&str, &str)> {

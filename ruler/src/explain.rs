@@ -181,3 +181,6 @@ impl fmt::Display for Explained {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,15 +21,19 @@
 //! | what is stored under which key | [`store`] |
 //! | "why was I not paged" | [`explain`] |
 //! | what late events change about the past | [`amend`] |
+//! | what real Alertmanagers are told | [`forward`] |
 //! | Alertmanager's API, rules, acknowledgements | `http` |
 
 pub mod amend;
 pub mod begin;
 pub mod book;
 mod contributions;
+#[cfg(test)]
+mod compliance;
 pub mod data;
 pub mod evaluate;
 pub mod explain;
+pub mod forward;
 mod http;
 pub mod integrations;
 pub mod ledger;
@@ -46,6 +50,7 @@ mod testing;
 pub use amend::{AmendSettings, Late, LateStretch, NoLate};
 pub use begin::{Ruler, RulerError, Running};
 pub use data::{Changes, Data, NoChanges};
+pub use forward::ForwardSettings;
 pub use http::routes_without_rules;
 pub use metrics::RulerMetrics;
 pub use templates::{TemplateBook, matching};
@@ -77,6 +82,8 @@ pub struct RulerSettings {
     pub concurrency_max: usize,
     /// How the past is looked at again when events come late.
     pub amend: AmendSettings,
+    /// Which Alertmanagers are told of all alerts, besides our own routes.
+    pub forward: ForwardSettings,
 }
 
 impl RulerSettings {
@@ -94,6 +101,7 @@ impl RulerSettings {
             ledger_rows_max: 1_000_000,
             concurrency_max: 4,
             amend: AmendSettings::default(),
+            forward: ForwardSettings::default(),
         }
     }
 }

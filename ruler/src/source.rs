@@ -3,9 +3,37 @@
 use crate::data::Data;
 use crate::recent::Recent;
 use std::sync::Arc;
+use std::time::Duration;
 use tidewatch_alerting::rules::group::{Answered, Source};
+use tidewatch_notify::Clock;
 use tidewatch_promql::{Query, Sample, Value, VectorSample};
 use tokio::runtime::Handle;
+
+/// Measures one rule after the other.
+#[derive(Debug)]
+pub struct StopWatch {
+    clock: Arc<dyn Clock>,
+    since: Duration,
+    durations_s: Vec<f64>,
+}
+
+impl StopWatch {
+    /// Begins with the first rule.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { since: clock.monotonic(), clock, durations_s: Vec::new() }
+    }
+
+    fn lap(&mut self) {
+        let now = self.clock.monotonic();
+        let took = now.saturating_sub(std::mem::replace(&mut self.since, now));
+        self.durations_s.push(took.as_secs_f64());
+    }
+
+    /// Seconds of each rule, in order.
+    pub fn durations(&self) -> &[f64] {
+        &self.durations_s
+    }
+}
 
 /// Answers rules from [`Data`], on a thread that may block.
 #[derive(Debug)]
@@ -17,6 +45,8 @@ pub struct DataSource {
     pub written: Vec<VectorSample>,
     /// The time of the evaluation, milliseconds since the epoch.
     pub now_ms: i64,
+    /// How long each rule took.
+    pub clock: StopWatch,
 }
 
 impl Source for DataSource {
@@ -37,5 +67,9 @@ impl Source for DataSource {
     fn write(&mut self, samples: &[VectorSample]) {
         self.recent.write(samples, self.now_ms);
         self.written.extend_from_slice(samples);
+    }
+
+    fn rule_done(&mut self) {
+        self.clock.lap();
     }
 }

@@ -1,6 +1,8 @@
 //! Data and a clock that tests set.
 
 use crate::amend::{Late, LateStretch};
+pub mod bench;
+
 use crate::data::{Changes, Data, NoChanges};
 use futures::future::BoxFuture;
 use std::collections::BTreeSet;

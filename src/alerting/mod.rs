@@ -2,6 +2,7 @@
 
 mod data;
 mod files;
+mod forward;
 mod ledger;
 
 pub use data::{EngineData, RulerClock};
@@ -90,6 +91,8 @@ impl Settings {
         ruler.ledger_retention_ms = ms(own.ledger_retention);
         ruler.ledger_rows_max = own.ledger_rows_max;
         ruler.concurrency_max = own.concurrency_max;
+        // Mistakes in it were refused when the settings were read.
+        ruler.forward = own.forwarding().unwrap_or_default();
         ruler
     }
 

@@ -176,7 +176,23 @@ pub struct Alerting {
     pub ledger_retention: Duration,
     pub ledger_rows_max: usize,
     pub concurrency_max: usize,
+    pub alertmanagers: Vec<String>,
+    pub forward: Forward,
     pub external_labels: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Forward {
+    pub user: String,
+    pub password: String,
+    pub bearer_token: String,
+    pub ca_file: String,
+    pub skip_verify: bool,
+    #[serde(with = "humantime_serde")]
+    pub timeout: Duration,
+    pub queue_max: usize,
+    pub batch_max: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -358,7 +374,7 @@ impl Default for Alerting {
             config: String::new(),
             path: String::new(),
             external_url: String::new(),
-            evaluation_interval: Duration::from_secs(15),
+            evaluation_interval: Duration::from_secs(60),
             query_offset: Duration::ZERO,
             react_min: Duration::from_secs(1),
             resend_delay: Duration::from_secs(60),
@@ -366,7 +382,24 @@ impl Default for Alerting {
             ledger_retention: Duration::from_secs(90 * DAY_S),
             ledger_rows_max: 1_000_000,
             concurrency_max: 4,
+            alertmanagers: Vec::new(),
+            forward: Forward::default(),
             external_labels: BTreeMap::new(),
+        }
+    }
+}
+
+impl Default for Forward {
+    fn default() -> Self {
+        Self {
+            user: String::new(),
+            password: String::new(),
+            bearer_token: String::new(),
+            ca_file: String::new(),
+            skip_verify: false,
+            timeout: Duration::from_secs(10),
+            queue_max: 10_000,
+            batch_max: 64,
         }
     }
 }

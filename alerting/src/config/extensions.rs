@@ -13,11 +13,8 @@
 //!         - {after: 1h, raise_to: E4}
 //!   digests:                   # one mail a day instead of many
 //!     - {name: daily, receiver: mail, matchers: [severity="info"], at: "08:00", location: Europe/Berlin}
-//!   preferences:               # what a user wants to get, and when not
-//!     - user: anna
-//!       channels: {critical: [slack, sms], warning: [slack]}
-//!       quiet_hours: {times: [{start_time: "22:00", end_time: "24:00"}], location: Europe/Berlin}
-//!       break_through: [critical]
+//!   audiences: []              # receivers that name users, see [`people`](super::people)
+//!   preferences: []            # what a user wants to get, and when not, see there
 //!   flapping: {changes: 4, within: 10m, stable_for: 5m}
 //!   webhook_signatures:        # HMAC key by receiver name
 //!     - {receiver: hook, key_file: /run/secrets/hook}
@@ -34,9 +31,9 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{Mistake, Path};
 use super::integrations::{given, given_secret};
+use super::people::{self, AudienceConfig, PreferenceConfig};
 use super::route::check_matchers;
 use super::scalar::{Flag, PromDuration, Secret, null_default, text_map};
-use crate::mute::TimeInterval;
 use crate::mute::interval::Location;
 use crate::route::matcher::{Matcher, Matchers};
 
@@ -50,6 +47,9 @@ pub struct Extensions {
     /// Mails that collect.
     #[serde(deserialize_with = "null_default")]
     pub digests: Vec<DigestConfig>,
+    /// Receivers that stand for users.
+    #[serde(deserialize_with = "null_default")]
+    pub audiences: Vec<AudienceConfig>,
     /// What users want.
     #[serde(deserialize_with = "null_default")]
     pub preferences: Vec<PreferenceConfig>,
@@ -113,25 +113,6 @@ pub struct DigestConfig {
     pub weekdays: Vec<String>,
     /// Time zone; UTC, when missing.
     pub location: Option<Location>,
-}
-
-/// What one user wants.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct PreferenceConfig {
-    /// Unique.
-    pub user: String,
-    /// Channels by severity; a severity that is missing goes to all channels.
-    #[serde(deserialize_with = "null_default")]
-    pub channels: BTreeMap<String, Vec<String>>,
-    /// Severities that are wanted at all; all, when missing.
-    #[serde(deserialize_with = "null_default")]
-    pub severities: Vec<String>,
-    /// When nothing is wanted.
-    pub quiet_hours: Option<TimeInterval>,
-    /// Severities that are wanted even then.
-    #[serde(deserialize_with = "null_default")]
-    pub break_through: Vec<String>,
 }
 
 /// When an alert counts as flapping.
@@ -201,6 +182,8 @@ impl Extensions {
             crate::escalation::digest::Schedule::new(digest).map_err(|reason| Mistake::new(&at, reason))?;
         }
         unique(&at.key("preferences"), "user", self.preferences.iter().map(|preference| &preference.user))?;
+        unique(&at.key("audiences"), "receiver", self.audiences.iter().map(|audience| &audience.receiver))?;
+        people::validate(at, &self.audiences, &self.preferences, &self.digests, &known)?;
         if let Some(flapping) = &self.flapping {
             let at = at.key("flapping");
             if flapping.changes < 2 {

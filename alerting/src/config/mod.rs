@@ -15,6 +15,7 @@ mod global;
 pub mod http;
 mod inhibit;
 pub mod integrations;
+pub mod people;
 mod receiver;
 mod route;
 pub(crate) mod scalar;

@@ -88,6 +88,15 @@ pub struct DigestEntry {
     pub resolved: bool,
 }
 
+impl DigestEntry {
+    fn renew(&mut self, alert: &Alert, now: Timestamp) {
+        let resolved = alert.resolved_at(now);
+        self.fired += u32::from(self.resolved && !resolved);
+        self.resolved = resolved;
+        self.alert = alert.clone();
+    }
+}
+
 /// What a mail contains.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DigestMail {
@@ -131,9 +140,7 @@ impl Digest {
         }
         let (fingerprint, resolved) = (alert.fingerprint(), alert.resolved_at(now));
         if let Some(entry) = self.entries.get_mut(&fingerprint) {
-            entry.fired += u32::from(entry.resolved && !resolved);
-            entry.resolved = resolved;
-            entry.alert = alert.clone();
+            entry.renew(alert, now);
         } else if self.entries.len() < self.entries_max {
             let entry = DigestEntry { alert: alert.clone(), fired: u32::from(!resolved), resolved };
             self.entries.insert(fingerprint, entry);
@@ -156,6 +163,13 @@ impl Digest {
             self.entries.insert(alert.fingerprint(), DigestEntry { alert: alert.clone(), fired: 0, resolved });
         } else {
             self.dropped += 1;
+        }
+    }
+
+    /// Takes note of news of an alert that is in the collection already.
+    pub fn renew(&mut self, alert: &Alert, now: Timestamp) {
+        if let Some(entry) = self.entries.get_mut(&alert.fingerprint()) {
+            entry.renew(alert, now);
         }
     }
 

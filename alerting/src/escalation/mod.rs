@@ -1,6 +1,7 @@
 //! What follows after the first notification: escalation until somebody acknowledges, quiet for what flaps, digests
 //! instead of single mails, and what each user prefers.
 
+pub mod audience;
 pub mod digest;
 pub mod flapping;
 pub mod incident;

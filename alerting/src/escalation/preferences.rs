@@ -1,6 +1,6 @@
 //! What a user wants to get, through which channel, and when not.
 
-use crate::config::extensions::PreferenceConfig;
+use crate::config::people::{PreferenceConfig, UserDigestConfig};
 use crate::route::alert::Timestamp;
 
 /// Whether a user gets a message.
@@ -8,8 +8,10 @@ use crate::route::alert::Timestamp;
 pub enum Delivery {
     /// Now.
     Now,
-    /// Not now: it goes into the user's next digest.
+    /// After the quiet hours, if there is still something to tell. The user's digest lists it, too.
     Later(String),
+    /// Only in the user's digest.
+    Digest(String),
     /// Not at all.
     Never(String),
 }
@@ -29,9 +31,15 @@ impl Preferences<'_> {
         if wanted.channels.get(severity).is_some_and(|channels| !channels.iter().any(|known| known == channel)) {
             return Delivery::Never(format!("{user} does not want severity {severity:?} by {channel}"));
         }
+        let collects = |own: &UserDigestConfig| own.channel == channel && own.severities.iter().any(|s| s == severity);
+        if wanted.digest.as_ref().is_some_and(collects) {
+            return Delivery::Digest(format!(
+                "{user} wants severity {severity:?} by {channel} collected into a digest"
+            ));
+        }
         let quiet = wanted.quiet_hours.as_ref().is_some_and(|hours| hours.contains(now));
-        if quiet && !wanted.break_through.iter().any(|known| known == severity) {
-            return Delivery::Later(format!("quiet hours of {user}"));
+        if quiet && !wanted.breaks_through(severity) {
+            return Delivery::Later(format!("quiet hours of {user} hold back severity {severity:?} by {channel}"));
         }
         Delivery::Now
     }

@@ -8,7 +8,9 @@ use super::alert::Timestamp;
 use super::labels::Fingerprint;
 use super::notifier::Notifier;
 use super::pipeline::{self, Decision, Stage};
+use crate::escalation::audience::{self, Choice};
 use crate::group::Flush;
+use crate::notification_log::LogKey;
 
 /// The decisions about an alert, route by route in the order of the stages.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -124,7 +126,12 @@ fn describe(notifier: &Notifier, now: Timestamp, teller: &mut Teller) -> bool {
         members = pipeline::silence(&state.silences, members, now).0;
         let (members, held, _) = pipeline::hold_flapping(&state.flapping, settings, members, now);
         let told = pipeline::told(&members, &held, now);
+        let choices = audience::choices(notifier.config(), receiver, std::slice::from_ref(alert), now);
+        heard |= preferences(notifier, &choices, &group.key, stopped, now, teller);
         let integrations = notifier.config().integrations(receiver);
+        if integrations.is_empty() && !choices.is_empty() {
+            continue;
+        }
         if integrations.is_empty() {
             let reason = format!("receiver {receiver:?} has no integration that is served here");
             teller.say(Stage::Dedup, false, reason, vec![receiver.clone()]);
@@ -132,7 +139,7 @@ fn describe(notifier: &Notifier, now: Timestamp, teller: &mut Teller) -> bool {
         }
         for (key, integration) in integrations {
             let (_, decision) = pipeline::dedup(&state.log, &flush, &key, &integration, &told);
-            let log_key = crate::notification_log::LogKey { group: group.key.clone(), integration: key.clone() };
+            let log_key = LogKey { group: group.key.clone(), integration: key.clone() };
             let last = state.log.last(&log_key, now).filter(|last| last.told.firing.contains(&fingerprint));
             heard |= last.is_some() || !stopped && decision.passed;
             let passed = decision.passed && !stopped;
@@ -149,6 +156,32 @@ fn describe(notifier: &Notifier, now: Timestamp, teller: &mut Teller) -> bool {
             None => format!("policy {}, {} levels reached", incident.policy, incident.escalation_level),
         };
         teller.say(Stage::Escalation, incident.acknowledged.is_none(), reason, vec![incident.policy.clone()]);
+    }
+    heard
+}
+
+/// Says what the users behind a receiver want and were told; returns whether any of them has heard of the alert, or would.
+fn preferences(
+    notifier: &Notifier,
+    choices: &[Choice],
+    group: &str,
+    stopped: bool,
+    now: Timestamp,
+    teller: &mut Teller,
+) -> bool {
+    let mut heard = false;
+    for choice in choices {
+        teller.decisions.extend(choice.decisions.iter().cloned());
+        heard |= !stopped && !choice.now.is_empty();
+        for (key, _) in notifier.config().integrations(&choice.receiver) {
+            let log_key = LogKey { group: group.to_string(), integration: key.clone() };
+            let last = notifier.state.log.last(&log_key, now);
+            if let Some(last) = last.filter(|last| last.told.firing.contains(&teller.alert)) {
+                heard = true;
+                let reason = format!("told as firing at {}", last.at.to_rfc3339());
+                teller.say(Stage::Record, true, reason, vec![key.to_string()]);
+            }
+        }
     }
     heard
 }

@@ -9,10 +9,12 @@ use super::alert::{Alert, Timestamp};
 use super::labels::Fingerprint;
 use super::pipeline::{self, Decision, Facts, Notification, Stage};
 use super::tree::RouteTree;
-use crate::config::Config;
+use crate::config::extensions::DigestConfig;
+use crate::config::people::{PreferenceConfig, digest_name};
+use crate::config::{Config, IntegrationKey};
 use crate::escalation::digest::Schedule;
 use crate::escalation::incident::Policies;
-use crate::escalation::{Digest, DigestMail, Escalation, Flapping, Page};
+use crate::escalation::{Digest, DigestMail, Escalation, Flapping, Page, audience};
 use crate::group::{AlertStore, GroupId, Groups};
 use crate::inhibit::Inhibitor;
 use crate::notification_log::{NotificationLog, Reason};
@@ -60,6 +62,8 @@ pub struct Notifier {
     inhibitor: Inhibitor,
     policies: Policies,
     schedules: BTreeMap<String, Schedule>,
+    /// Digests of users.
+    user_digests: Vec<DigestConfig>,
     /// The state; change it through the machines in it.
     pub state: NotifierState,
 }
@@ -75,14 +79,16 @@ impl Notifier {
         };
         let grouped = members(&state.groups);
         state.groups.reroute(&tree, grouped.iter(), now);
-        let digests = &config.tidewatch.digests;
-        let schedules = digests.iter().filter_map(|digest| Some((digest.name.clone(), Schedule::new(digest).ok()?)));
+        let user_digests: Vec<DigestConfig> =
+            config.tidewatch.preferences.iter().filter_map(PreferenceConfig::as_digest).collect();
+        let digests = config.tidewatch.digests.iter().chain(&user_digests);
+        let schedules = digests.filter_map(|digest| Some((digest.name.clone(), Schedule::new(digest).ok()?)));
         let schedules: BTreeMap<_, _> = schedules.collect();
         state.digests.retain(|name, _| schedules.contains_key(name));
         for name in schedules.keys() {
             state.digests.entry(name.clone()).or_insert_with(|| Digest::new(now));
         }
-        Self { config, tree, inhibitor, policies, schedules, state }
+        Self { config, tree, inhibitor, policies, schedules, user_digests, state }
     }
 
     /// The configuration.
@@ -125,6 +131,11 @@ impl Notifier {
                 collection.observe(digest, &alert, now);
             }
         }
+        for digest in &self.user_digests {
+            if let Some(collection) = self.state.digests.get_mut(&digest.name) {
+                collection.renew(&alert, now);
+            }
+        }
         self.state.groups.on_alert(&self.tree, &alert, now);
         Ok(alert.fingerprint())
     }
@@ -150,7 +161,7 @@ impl Notifier {
         let flushes = state.groups.due(&self.tree, now);
         let firing = state.store.iter().filter(|_| !flushes.is_empty());
         let sources = self.inhibitor.sources(firing, now);
-        for flush in flushes {
+        for mut flush in flushes {
             let facts = Facts {
                 config: &self.config,
                 sources: &sources,
@@ -179,10 +190,14 @@ impl Notifier {
                     state.escalation.told(&self.policies, alert, now);
                 }
             }
+            for (user, alert) in &outcome.digested {
+                collect(&self.user_digests, &mut state.digests, user, alert, now);
+            }
+            flush.alerts.retain(|alert| !outcome.kept.contains(&alert.fingerprint()));
             state.groups.settle(&flush);
         }
         self.escalate(now, &mut ticked);
-        for digest in &self.config.tidewatch.digests {
+        for digest in self.config.tidewatch.digests.iter().chain(&self.user_digests) {
             let Some(schedule) = self.schedules.get(&digest.name) else { continue };
             let collection = self.state.digests.get_mut(&digest.name);
             ticked.digests.extend(collection.and_then(|collection| collection.due(digest, schedule, now)));
@@ -207,11 +222,23 @@ impl Notifier {
             let known = self.state.store.get(page.alert).cloned();
             let alert = known.unwrap_or_else(|| Alert::firing(incident.labels.clone(), incident.opened_at));
             for receiver in &page.receivers {
-                for (integration, _) in self.config.integrations(receiver) {
-                    let group = GroupId { route: "escalation".to_string(), labels: alert.labels.clone() };
+                let group = GroupId { route: "escalation".to_string(), labels: alert.labels.clone() };
+                let mut integrations: BTreeSet<IntegrationKey> =
+                    self.config.integrations(receiver).into_iter().map(|(key, _)| key).collect();
+                for choice in audience::choices(&self.config, receiver, std::slice::from_ref(&alert), now) {
+                    if !choice.now.is_empty() {
+                        integrations.extend(self.config.integrations(&choice.receiver).into_iter().map(|(key, _)| key));
+                    }
+                    if !choice.digest.is_empty() {
+                        collect(&self.user_digests, &mut self.state.digests, &choice.user, &alert, now);
+                    }
+                    let decisions = choice.decisions.into_iter();
+                    ticked.decisions.extend(decisions.map(|decision| (group.clone(), decision)));
+                }
+                for integration in integrations {
                     ticked.notifications.push(Notification {
                         group_key: format!("escalation:{}", alert.labels),
-                        group,
+                        group: group.clone(),
                         route_labels: super::labels::Labels::default(),
                         integration,
                         reason: Reason::Escalation,
@@ -258,6 +285,21 @@ impl Notifier {
         self.state.store.forget_resolved(now)
             + self.state.silences.forget_expired(now)
             + self.state.log.forget_expired(now)
+    }
+}
+
+/// Puts an alert into a user's digest, if the user has one.
+fn collect(
+    digests: &[DigestConfig],
+    collections: &mut BTreeMap<String, Digest>,
+    user: &str,
+    alert: &Alert,
+    now: Timestamp,
+) {
+    let name = digest_name(user);
+    let Some(config) = digests.iter().find(|digest| digest.name == name) else { return };
+    if let Some(collection) = collections.get_mut(&name) {
+        collection.observe(config, alert, now);
     }
 }
 

@@ -11,7 +11,7 @@ use super::alert::{Alert, Timestamp};
 use super::labels::{Fingerprint, Labels};
 use crate::config::extensions::FlappingConfig;
 use crate::config::{Config, Integration, IntegrationKey};
-use crate::escalation::Flapping;
+use crate::escalation::{Flapping, audience};
 use crate::group::{Flush, GroupId};
 use crate::inhibit::Sources;
 use crate::mute::{Calendar, calendar};
@@ -36,6 +36,8 @@ pub enum Stage {
     Silence,
     /// Whether it changes too often.
     Flapping,
+    /// What the users behind a receiver want.
+    Preference,
     /// Whether another replica goes first.
     Wait,
     /// Whether there is something new to tell.
@@ -130,6 +132,10 @@ pub struct Outcome {
     pub silent: Vec<Notification>,
     /// Alerts that passed all stages before deduplication.
     pub survivors: Vec<Alert>,
+    /// What digests of users list: the user and the alert.
+    pub digested: Vec<(String, Alert)>,
+    /// Alerts that the group keeps although they are over: somebody will be told after their quiet hours.
+    pub kept: BTreeSet<Fingerprint>,
     /// Every stage's decision.
     pub decisions: Vec<Decision>,
 }
@@ -274,7 +280,26 @@ pub fn run(facts: &Facts<'_>, flush: &Flush) -> Outcome {
     for (key, integration) in facts.config.integrations(&flush.settings.receiver) {
         let (reason, decision) = dedup(facts.log, flush, &key, &integration, &told);
         outcome.decisions.push(decision);
-        let Some(reason) = reason else { continue };
+        if let Some(reason) = reason {
+            outcome.hand_over(flush, key, &integration, reason, &alerts, told.clone());
+        }
+    }
+    audience::tell(facts, flush, &alerts, &held, &mut outcome);
+    outcome.survivors = alerts;
+    outcome
+}
+
+impl Outcome {
+    /// Adds the notification of an integration about `alerts`, of which it does not want all.
+    pub(crate) fn hand_over(
+        &mut self,
+        flush: &Flush,
+        key: IntegrationKey,
+        integration: &Integration<'_>,
+        reason: Reason,
+        alerts: &[Alert],
+        told: Told,
+    ) {
         let wanted = |alert: &&Alert| integration.send_resolved() || !alert.resolved_at(flush.now);
         let notification = Notification {
             group: flush.group.clone(),
@@ -283,16 +308,14 @@ pub fn run(facts: &Facts<'_>, flush: &Flush) -> Outcome {
             integration: key,
             reason,
             alerts: alerts.iter().filter(wanted).cloned().collect(),
-            told: told.clone(),
+            told,
             now: flush.now,
             repeat_interval_ms: flush.settings.repeat_interval_ms,
             escalation_level: None,
         };
-        let list = if notification.alerts.is_empty() { &mut outcome.silent } else { &mut outcome.notifications };
+        let list = if notification.alerts.is_empty() { &mut self.silent } else { &mut self.notifications };
         list.push(notification);
     }
-    outcome.survivors = alerts;
-    outcome
 }
 
 #[cfg(test)]

@@ -33,6 +33,9 @@ pub trait Source {
 
     /// Makes samples visible to every later [`Source::ask`].
     fn write(&mut self, samples: &[VectorSample]);
+
+    /// Called after each rule, whether it failed or not, for whoever measures.
+    fn rule_done(&mut self) {}
 }
 
 /// What the server sets for all groups.
@@ -165,6 +168,7 @@ pub fn evaluate(
         if error.is_none() {
             write(saved, &samples, query_ms, source);
         }
+        source.rule_done();
         results.push(RuleResult { name: rule.name().clone(), error, entries, samples });
     }
     results

@@ -51,3 +51,9 @@ pub fn resume(
     }
     state
 }
+
+/// Forgets what was sent, so that the next evaluation sends what fires and what was resolved of late: nobody knows
+/// whether the last process has still delivered it.
+pub fn send_again(state: &mut RuleState) {
+    state.instances.values_mut().for_each(|instance| instance.last_sent_at_ms = None);
+}

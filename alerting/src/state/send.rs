@@ -3,7 +3,7 @@
 use serde::Serialize;
 use tidewatch_promql::Labels;
 
-use super::{Instance, Phase, RuleState, codec};
+use super::{Instance, Phase, RESOLVED_RETENTION_MS, RuleState, codec};
 
 /// How often an alert that has not changed is told again, unless asked otherwise.
 pub const RESEND_DELAY_MS: i64 = 60_000;
@@ -28,9 +28,13 @@ pub struct SentAlert {
     pub generator_url: String,
 }
 
-/// The alerts that are to be told at `now_ms`, and notes in the state that they were. An alert is told when it
-/// began to fire or was resolved since it was last told, and again once `resend_delay_ms` has passed. While it fires,
-/// its end lies four intervals or delays ahead, so that two of them may be lost.
+/// The alerts that are to be told at the evaluation of `now_ms`, and notes in the state that they were. An alert is told
+/// when it began to fire or was resolved since it was last told, and again once `resend_delay_ms` has passed, if it was
+/// resolved for less than [`RESOLVED_RETENTION_MS`]. While it fires, its end lies four intervals or delays ahead, so that
+/// two of them may be lost.
+///
+/// Prometheus waits for more than the delay; the specification of alert generators asks for the first evaluation that
+/// is at least the delay later.
 pub fn due(
     state: &mut RuleState,
     now_ms: i64,
@@ -57,13 +61,16 @@ pub fn due(
 }
 
 fn needs_sending(instance: &Instance, now_ms: i64, resend_delay_ms: i64) -> bool {
-    let sent_ms = instance.last_sent_at_ms;
     if instance.life.phase == Phase::Pending {
         return false;
     }
-    let Some(sent_ms) = sent_ms else { return true };
-    instance.life.resolved_at_ms.is_some_and(|resolved_ms| resolved_ms > sent_ms)
-        || sent_ms.saturating_add(resend_delay_ms) < now_ms
+    let resolved_ms = instance.life.resolved_at_ms;
+    if resolved_ms.is_some_and(|resolved_ms| now_ms.saturating_sub(resolved_ms) >= RESOLVED_RETENTION_MS) {
+        return false;
+    }
+    let Some(sent_ms) = instance.last_sent_at_ms else { return true };
+    let is_news = resolved_ms.is_some_and(|resolved_ms| resolved_ms > sent_ms);
+    is_news || sent_ms.saturating_add(resend_delay_ms) <= now_ms
 }
 
 /// Prometheus' address of the expression: `{external}/graph?g0.expr=…&g0.tab=1`.
