@@ -1,5 +1,9 @@
 //! When something is open: hours of each weekday by the clock of its zone, less its holidays.
 
+mod text;
+
+pub use text::BadText;
+
 use crate::zone::Zone;
 use chrono::{DateTime, Datelike, Duration, LocalResult, NaiveDate, NaiveDateTime, TimeZone};
 use serde::{Deserialize, Serialize};

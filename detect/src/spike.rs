@@ -31,7 +31,7 @@ use serde::{Deserialize, Serialize};
 use view::{Reading, Views};
 
 /// Unknown windows for longer than this end an open spike.
-const UNKNOWN_MAX_MS: i64 = HOUR_MS;
+pub const UNKNOWN_MAX_MS: i64 = HOUR_MS;
 
 /// The detector of one key. The same windows give the same verdicts, bit for bit, also after the state was stored
 /// and read back.

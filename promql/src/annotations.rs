@@ -182,6 +182,12 @@ impl Annotations {
         self.add(Level::Warning, span, format!("conflicting counter resets during histogram {operation}"));
     }
 
+    pub(crate) fn irregular_counts(&mut self, metric: &str, span: Span) {
+        let message = "expected counts at equal distances that divide an hour, found others, of which nothing is told: \
+                       a subquery makes them, as in spike_lift(x[4w:5m])";
+        self.add(Level::Warning, span, for_metric(message.to_string(), metric));
+    }
+
     pub(crate) fn sort_in_range(&mut self, span: Span) {
         let message = "sort is ineffective for range queries since results are always ordered by labels";
         self.add(Level::Warning, span, message.to_string());

@@ -10,6 +10,7 @@ mod binary;
 mod buckets;
 mod call;
 mod choose;
+mod detect;
 mod elements;
 mod increments;
 mod labels_of;

@@ -5,6 +5,7 @@
 
 pub mod ast;
 pub mod check;
+pub mod detectors;
 pub mod display;
 pub mod functions;
 mod grouping;
@@ -22,6 +23,8 @@ use ast::Expr;
 pub struct Grammar {
     /// Functions and aggregations that Prometheus hides behind `--enable-feature=promql-experimental-functions`.
     pub experimental: bool,
+    /// Only what Prometheus has: functions of our own ([`detectors`]) are unknown.
+    pub prometheus_only: bool,
 }
 
 /// Parses and checks a query.

@@ -113,7 +113,7 @@ const QUERIES: [&str; 42] = [
 ];
 
 fn run(query: &str, memory: &Memory, times: Option<(i64, i64, i64)>, time: i64) -> Value {
-    let query = Query::parse(query, Grammar { experimental: true }).unwrap();
+    let query = Query::parse(query, Grammar { experimental: true, ..Grammar::default() }).unwrap();
     let plan = match times {
         Some((start, end, step)) => query.range(start, end, step, &Options::default()).unwrap(),
         None => query.instant(time, &Options::default()),
@@ -295,7 +295,7 @@ proptest! {
 
     #[test]
     fn no_text_upsets_the_parser(text in nonsense()) {
-        let _ = Query::parse(&text, Grammar { experimental: true });
+        let _ = Query::parse(&text, Grammar { experimental: true, ..Grammar::default() });
     }
 
     #[test]

@@ -8,6 +8,8 @@ const SOURCES: &str = "sources.yaml";
 const ROLLUPS: &str = "rollups.sql";
 const VIEWS: &str = "views.sql";
 const RULES: &str = "rules.yaml";
+/// Rules with functions that Prometheus does not have, apart from those that promtool reads.
+const DETECTORS: &str = "detectors.yaml";
 /// How tests of rules end, which `promtool` reads as well: `rules_test.yaml`, `rules_more_test.yaml`.
 const TEST_OF_RULES: (&str, &str) = ("rules_", "test.yaml");
 
@@ -19,6 +21,7 @@ const BUILTINS: [Builtin; 2] = [
         rollups: include_str!("../../packs/creatorflow/rollups.sql"),
         views: include_str!("../../packs/creatorflow/views.sql"),
         rules: include_str!("../../packs/creatorflow/rules.yaml"),
+        detectors: include_str!("../../packs/creatorflow/detectors.yaml"),
     },
     Builtin {
         name: "prometheus",
@@ -26,6 +29,7 @@ const BUILTINS: [Builtin; 2] = [
         rollups: include_str!("../../packs/prometheus/rollups.sql"),
         views: "",
         rules: "",
+        detectors: "",
     },
 ];
 
@@ -35,6 +39,7 @@ struct Builtin {
     rollups: &'static str,
     views: &'static str,
     rules: &'static str,
+    detectors: &'static str,
 }
 
 /// The texts of some packs, each with the name of its file for messages.
@@ -46,7 +51,7 @@ pub struct Texts {
     pub rollups: Vec<(String, String)>,
     /// `views.sql`
     pub views: Vec<(String, String)>,
-    /// `rules.yaml`
+    /// `rules.yaml` and `detectors.yaml`
     pub rules: Vec<(String, String)>,
 }
 
@@ -74,11 +79,14 @@ impl Texts {
         self.rollups.push(text(ROLLUPS, found.rollups));
         self.views.push(text(VIEWS, found.views));
         self.rules.push(text(RULES, found.rules));
+        if !found.detectors.is_empty() {
+            self.rules.push(text(DETECTORS, found.detectors));
+        }
         Ok(())
     }
 
     fn add_folder(&mut self, folder: &Path) -> Result<(), String> {
-        let hint = format!("a pack is a folder with {SOURCES}, {ROLLUPS}, {VIEWS}, {RULES}");
+        let hint = format!("a pack is a folder with {SOURCES}, {ROLLUPS}, {VIEWS}, {RULES}, {DETECTORS}");
         let entries = std::fs::read_dir(folder).map_err(|e| format!("{}: {e}\n  hint: {hint}", folder.display()))?;
         for entry in entries {
             let name = entry.map_err(|e| format!("{}: {e}", folder.display()))?.file_name();
@@ -86,7 +94,7 @@ impl Texts {
             // A file with a slip in its name would be left out without a word.
             let is_ours = [".sql", ".yaml", ".yml"].iter().any(|end| name.ends_with(end));
             let is_test = name.starts_with(TEST_OF_RULES.0) && name.ends_with(TEST_OF_RULES.1);
-            if is_ours && !is_test && ![SOURCES, ROLLUPS, VIEWS, RULES].contains(&&*name) {
+            if is_ours && !is_test && ![SOURCES, ROLLUPS, VIEWS, RULES, DETECTORS].contains(&&*name) {
                 let path = folder.join(&*name);
                 return Err(format!(
                     "{}: nothing reads this file\n  hint: {hint}, rules_test.yaml and tests/",
@@ -95,16 +103,17 @@ impl Texts {
             }
         }
         let mut found = 0;
-        let files = [
-            (SOURCES, &mut self.sources),
-            (ROLLUPS, &mut self.rollups),
-            (VIEWS, &mut self.views),
-            (RULES, &mut self.rules),
+        let files: [(&str, fn(&mut Self) -> &mut Vec<(String, String)>); 5] = [
+            (SOURCES, |texts| &mut texts.sources),
+            (ROLLUPS, |texts| &mut texts.rollups),
+            (VIEWS, |texts| &mut texts.views),
+            (RULES, |texts| &mut texts.rules),
+            (DETECTORS, |texts| &mut texts.rules),
         ];
         for (file, texts) in files {
             let path = folder.join(file);
             match std::fs::read_to_string(&path) {
-                Ok(text) => texts.push((path.display().to_string(), text)),
+                Ok(text) => texts(self).push((path.display().to_string(), text)),
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,
                 Err(error) => return Err(format!("{}: {error}", path.display())),
             }

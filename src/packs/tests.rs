@@ -51,7 +51,15 @@ async fn the_built_in_rules_read_what_there_is() {
     let packs = load(&["builtin:creatorflow".to_owned()], Checking::Plans).await.unwrap();
     assert_eq!(packs.warnings, [""; 0]);
     let names: Vec<&str> = packs.rules.iter().map(|group| &*group.name).collect();
-    assert_eq!(names, ["creatorflow-immediate", "creatorflow-live", "creatorflow-rollup", "creatorflow-days"]);
+    let expected = [
+        "creatorflow-immediate",
+        "creatorflow-live",
+        "creatorflow-rollup",
+        "creatorflow-days",
+        "creatorflow-spikes",
+        "creatorflow-silence",
+    ];
+    assert_eq!(names, expected);
     let shadowed: Vec<_> = tidewatch_query::promql::shadowed(&packs.definitions);
     assert_eq!(shadowed, []);
     // A rule reads what has a name in the catalogue by that name.

@@ -38,6 +38,18 @@ fn the_rules_do_what_their_tests_say() {
     }
 }
 
+/// Functions of our own, which promtool does not know.
+#[test]
+fn the_detectors_do_what_their_tests_say() {
+    let report = run(&read("rules_detectors_test.yaml"), &Pack, LoadOptions::default());
+    assert!(report.is_success(), "{report}");
+    let (rules, tests) = (read("detectors.yaml"), read("rules_detectors_test.yaml"));
+    let alerts = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: "));
+    for alert in alerts {
+        assert!(tests.contains(&format!("alertname: {alert}\n")), "{alert} never fires in a test");
+    }
+}
+
 #[test]
 fn promtool_agrees() {
     let Some(promtool) = promtool() else { return };

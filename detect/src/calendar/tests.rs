@@ -77,3 +77,61 @@ fn a_calendar_is_read_as_written_and_bad_hours_are_refused() {
     let error = serde_json::from_str::<Calendar>(r#"{"holidays": ["25.12.2026"]}"#).unwrap_err().to_string();
     assert!(error.contains("2026-12-25"), "{error}");
 }
+
+fn hours(text: &str) -> Result<Vec<String>, String> {
+    let mut calendar = Calendar::default();
+    calendar.set_hours(text).map_err(|error| error.to_string())?;
+    assert_eq!(calendar.check(), Ok(()), "{text}");
+    let minute = |minute: u16| format!("{:02}:{:02}", minute / 60, minute % 60);
+    let day = |hours: &Vec<Hours>| {
+        let spans = hours.iter().map(|h| format!("{}-{}", minute(h.from_minute), minute(h.to_minute)));
+        spans.collect::<Vec<_>>().join(",")
+    };
+    Ok(calendar.week.iter().flatten().map(day).collect())
+}
+
+#[test]
+fn opening_hours_are_read_as_openstreetmap_writes_them() {
+    let nine = "09:00-17:00";
+    for (text, week) in [
+        ("", vec![]),
+        (" 24/7 ", vec![]),
+        ("Mo-Fr 09:00-17:00", vec![nine, nine, nine, nine, nine, "", ""]),
+        ("Mo-Fr 09:00-17:00; Sa 10:00-14:00", vec![nine, nine, nine, nine, nine, "10:00-14:00", ""]),
+        ("09:00-17:00; We off", vec![nine, nine, "", nine, nine, nine, nine]),
+        ("09:00-17:00; We,Sa-Mo closed", vec!["", nine, "", nine, nine, "", ""]),
+        (
+            "mo, tu 08:00-12:00, 13:00-17:00",
+            vec!["08:00-12:00,13:00-17:00", "08:00-12:00,13:00-17:00", "", "", "", "", ""],
+        ),
+        ("Su 22:00-02:00", vec!["00:00-02:00", "", "", "", "", "", "22:00-24:00"]),
+        ("22:00-24:00,00:00-01:00", vec!["00:00-01:00,22:00-24:00"; 7]),
+        ("18:00-00:00", vec!["18:00-24:00"; 7]),
+        ("Mo 09:00-12:00,11:00-15:00", vec!["09:00-15:00", "", "", "", "", "", ""]),
+    ] {
+        assert_eq!(hours(text), Ok(week.iter().map(ToString::to_string).collect()), "{text}");
+    }
+    for (text, hint) in [
+        ("9-17", "09:00-17:00"),
+        ("Mo-Fr", "hours are missing"),
+        ("PH off", "holidays are dates"),
+        ("Mo-Fr 09:00-25:00", "from 00:00 to 24:00"),
+        ("Mo-Fr 09:00-09:00", "from 00:00 to 24:00"),
+        ("Mon 09:00-17:00", "days are Mo, Tu"),
+        ("Mo-Fr 09:00-17:00; Sa 10:61-12:00", "found 'Sa 10:61-12:00'"),
+        ("always", "hours are missing"),
+    ] {
+        let error = hours(text).unwrap_err();
+        assert!(error.contains(hint), "{text}: {error}");
+    }
+}
+
+#[test]
+fn holidays_are_read_as_dates() {
+    let mut calendar = Calendar::default();
+    calendar.set_holidays("2026-12-25, 2026-12-26,2027-01-01").unwrap();
+    assert_eq!(calendar.holidays.len(), 3);
+    assert!(calendar.set_holidays("25.12.2026").unwrap_err().to_string().contains("found '25.12.2026'"));
+    calendar.set_holidays(" ").unwrap();
+    assert!(calendar.holidays.is_empty());
+}

@@ -59,6 +59,7 @@ impl Evaluator<'_> {
             Func::HistogramQuantile => self.histogram_quantile(args, grid),
             Func::HistogramQuantiles => self.histogram_quantiles(args, grid),
             Func::HistogramFraction => self.histogram_fraction(args, grid),
+            _ if function.is_own() => self.detect(function, args, grid),
             _ => self.over_range(function, args, grid),
         }
     }

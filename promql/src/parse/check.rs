@@ -122,6 +122,6 @@ impl Checker<'_> {
         for (at, arg) in args.iter().enumerate() {
             self.expect(arg, function.arg_type(at), &format!("call to function {name:?}"))?;
         }
-        Ok(())
+        super::detectors::check(function, args).map_err(|(span, message)| self.fail(span, message))
     }
 }

@@ -1,4 +1,4 @@
-//! The functions of PromQL: names, arguments, results.
+//! The functions of PromQL, and ours beside them (`detectors.rs`): names, arguments, results.
 
 use super::ast::ValueType::{self, Matrix, Scalar, String, Vector};
 
@@ -105,12 +105,18 @@ functions! {
     Round "round" [Vector, Scalar] 1 Vector false;
     Scalar "scalar" [Vector] 0 Scalar false;
     Sgn "sgn" [Vector] 0 Vector false;
+    SilenceExpected "silence_expected" [Matrix, String] 3 Vector false;
+    SilenceSeconds "silence_seconds" [Matrix, String] 3 Vector false;
     Sin "sin" [Vector] 0 Vector false;
     Sinh "sinh" [Vector] 0 Vector false;
     Sort "sort" [Vector] 0 Vector false;
     SortByLabel "sort_by_label" [Vector, String] -1 Vector true;
     SortByLabelDesc "sort_by_label_desc" [Vector, String] -1 Vector true;
     SortDesc "sort_desc" [Vector] 0 Vector false;
+    SpikeExcess "spike_excess" [Matrix, String] 1 Vector false;
+    SpikeExpected "spike_expected" [Matrix, String] 1 Vector false;
+    SpikeLift "spike_lift" [Matrix, String] 1 Vector false;
+    SpikeStarted "spike_started" [Matrix, String] 1 Vector false;
     Sqrt "sqrt" [Vector] 0 Vector false;
     Start "start" [] 0 Scalar true;
     StddevOverTime "stddev_over_time" [Matrix] 0 Vector false;

@@ -277,7 +277,8 @@ impl Parser<'_> {
     fn call(&mut self, name: Token) -> Result<Expr, ParseError> {
         self.advance();
         let text = self.text(name);
-        let Some(function) = Function::named(text) else {
+        let known = Function::named(text).filter(|known| !(self.grammar.prometheus_only && known.id.is_own()));
+        let Some(function) = known else {
             return Err(self.fail(name.span, format!("unknown function with name {text:?}")));
         };
         if function.experimental && !self.grammar.experimental {

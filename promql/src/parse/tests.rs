@@ -2,7 +2,7 @@ use super::pretty::pretty;
 use super::{Grammar, parse, parse_selector};
 
 fn printed(query: &str) -> String {
-    match parse(query, Grammar { experimental: true }) {
+    match parse(query, Grammar { experimental: true, ..Grammar::default() }) {
         Ok(expr) => expr.to_string(),
         Err(error) => error.to_string(),
     }

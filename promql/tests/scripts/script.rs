@@ -60,8 +60,9 @@ struct Eval {
     string: Option<String>,
 }
 
-/// Runs a script; one outcome per `eval`.
-pub fn run_script(text: &str, delayed_name_removal: bool) -> Vec<Outcome> {
+/// Runs a script, with functions of our own or without; one outcome per `eval`.
+pub fn run_script(text: &str, delayed_name_removal: bool, prometheus_only: bool) -> Vec<Outcome> {
+    let grammar = Grammar { experimental: true, prometheus_only };
     let options = Options { delayed_name_removal, ..Options::default() };
     let lines: Vec<&str> = text.lines().collect();
     let (mut store, mut outcomes, mut at) = (Store::default(), Vec::new(), 0);
@@ -86,7 +87,7 @@ pub fn run_script(text: &str, delayed_name_removal: bool) -> Vec<Outcome> {
             load(&mut store, line, &block).unwrap_or_else(|error| panic!("line {number}: {error}"));
         } else {
             let eval = parse_eval(line, &block).unwrap_or_else(|error| panic!("line {number}: {error}"));
-            let failure = check(&eval, &store, &options).err();
+            let failure = check(&eval, &store, grammar, &options).err();
             outcomes.push(Outcome { line: number, query: eval.query, failure });
         }
     }
@@ -199,8 +200,8 @@ fn run(query: &Query, when: &When, store: &Store, options: &Options) -> Result<A
     plan.run(store, &Limits::none())
 }
 
-fn check(eval: &Eval, store: &Store, options: &Options) -> Result<(), String> {
-    let parsed = Query::parse(&eval.query, Grammar { experimental: true });
+fn check(eval: &Eval, store: &Store, grammar: Grammar, options: &Options) -> Result<(), String> {
+    let parsed = Query::parse(&eval.query, grammar);
     let answer = parsed.clone().and_then(|query| run(&query, &eval.when, store, options));
     let failures = eval.expects("fail");
     if !failures.is_empty() {

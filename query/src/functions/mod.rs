@@ -22,12 +22,14 @@
 //! | `trend_label(cur, prev, period)` | scalar | `+12.5 % from last month`, `flat …`, `new …`, `no comparison` |
 //! | `time_bucket(width, ts [, zone])` | scalar | start of the bucket in UTC; days, weeks and months of the zone, which may be a column |
 //! | `time_bucket_gapfill(width, ts [, zone])`, `locf(x)`, `interpolate(x)` | in GROUP BY | buckets without rows as well: [`crate::gapfill`] |
+//! | `spike(window_start, count [, zone])`, `silence(window_start, count [, zone [, hours [, holidays]]])` | over windows (OVER) | viral spikes, and sources that should have said something: `functions/detect.rs` |
 //! | `local_time(ts, zone)` | scalar | what clocks show there |
 //! | `status_class(code)` | scalar | `2xx`, `4xx`, … |
 //!
 //! `SELECT distinct(x)` alone is `SELECT DISTINCT (x)` to every SQL parser: there write `approx_distinct(x)`.
 
 mod aggregate;
+mod detect;
 mod growth;
 mod rate;
 mod scalar;
@@ -47,6 +49,7 @@ use std::sync::Arc;
 pub fn register(context: &SessionContext) -> Result<()> {
     aggregate::all().into_iter().for_each(|f| context.register_udaf(f));
     trend::all().into_iter().for_each(|f| context.register_udaf(f));
+    detect::all().into_iter().for_each(|f| context.register_udwf(f));
     context.register_udaf(top_k::top_k());
     context.register_udaf(rate::rate());
     context.state_ref().write().register_expr_planner(Arc::new(rate::PlanRate))?;
