@@ -6,8 +6,8 @@
 
 use crate::begin::Shared;
 use crate::book::GroupBook;
-use crate::data::Data;
 use crate::contributions;
+use crate::data::Data;
 use crate::ledger::Row;
 use crate::source::{DataSource, StopWatch};
 use crate::store::Change;

@@ -27,9 +27,9 @@
 pub mod amend;
 pub mod begin;
 pub mod book;
-mod contributions;
 #[cfg(test)]
 mod compliance;
+mod contributions;
 pub mod data;
 pub mod evaluate;
 pub mod explain;
