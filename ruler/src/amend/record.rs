@@ -59,3 +59,6 @@ pub fn firings<'r>(rows: impl IntoIterator<Item = &'r Row>, now: &[&RuleState]) 
     });
     all.collect()
 }
+
+#[cfg(test)]
+mod tests;

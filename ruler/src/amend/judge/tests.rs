@@ -115,7 +115,11 @@ fn a_verdict_is_given_once_and_taken_back_once() {
 
     let should = [said(200, 400, Verdict::ShouldHaveFired)];
     let again = vec![firing(210, 390)];
-    assert_eq!(judged_with(&[], &[again.clone()], &should, &[]), Judged::default(), "found again a little otherwise");
+    assert_eq!(
+        judged_with(&[], std::slice::from_ref(&again), &should, &[]),
+        Judged::default(),
+        "found again a little otherwise"
+    );
     let back = judged_with(&[], &[vec![]], &should, &[]).findings;
     let [Finding { fired_ms: 200, verdict: Verdict::RightlySilent, is_told: false, .. }] = &back[..] else {
         panic!("{back:?}")
@@ -126,6 +130,6 @@ fn a_verdict_is_given_once_and_taken_back_once() {
 
     let moved = |fired_ms| [said(200, 400, Verdict::WouldHaveFiredAt { fired_ms, ended_ms: Some(400) })];
     let later = vec![firing(300, 400)];
-    assert_eq!(judged_with(&taken, &[later.clone()], &moved(310), &[]), Judged::default());
+    assert_eq!(judged_with(&taken, std::slice::from_ref(&later), &moved(310), &[]), Judged::default());
     assert_eq!(judged_with(&taken, &[later], &moved(250), &[]).findings.len(), 1);
 }
