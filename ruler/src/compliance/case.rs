@@ -50,12 +50,15 @@ struct Sent {
     ends: Result<i64, i64>,
 }
 
+/// Labels of a series, and its samples.
+type Load = (Vec<(String, String)>, Vec<Option<f64>>);
+
 #[derive(Default)]
 struct Story {
     rules: Option<String>,
     group: String,
     alerts: BTreeMap<String, Named>,
-    loads: Vec<(Vec<(String, String)>, Vec<Option<f64>>)>,
+    loads: Vec<Load>,
     stretches: Vec<Stretch>,
     sent: Vec<Sent>,
 }
@@ -242,8 +245,8 @@ impl Instant<'_> {
                 let ends_ms = sent.ends.unwrap_or_else(|after_ms| self.after_ms + after_ms);
                 assert_eq!(sent.is_firing, ends_ms > self.after_ms, "{}", self.time());
                 // An alert that is over says what it said last.
-                let known = self.story.stretches.iter().filter(|stretch| stretch.alert == sent.alert);
-                let last = known.filter(|stretch| stretch.from_ms <= self.after_ms).next_back().unwrap();
+                let mut known = self.story.stretches.iter().filter(|stretch| stretch.alert == sent.alert);
+                let last = known.rfind(|stretch| stretch.from_ms <= self.after_ms).unwrap();
                 json!({
                     "labels": named.labels,
                     "annotations": Self::annotations(named, &last.value),

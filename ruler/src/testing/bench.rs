@@ -82,7 +82,7 @@ impl Bench {
     /// The value of one of our metrics, summed over its labels.
     pub fn metric(&self, name: &str) -> f64 {
         let families = self.registry.gather();
-        let family = families.iter().find(|family| family.get_name() == name).unwrap_or_else(|| panic!("no {name}"));
+        let family = families.iter().find(|family| family.name() == name).unwrap_or_else(|| panic!("no {name}"));
         let value =
             |metric: &prometheus::proto::Metric| metric.get_counter().get_value() + metric.get_gauge().get_value();
         family.get_metric().iter().map(value).sum()

@@ -87,7 +87,7 @@ fn each_user_hears_by_the_channels_of_the_severity() {
     assert_eq!(critical, firing(&["anna-slack", "anna-sms", "bob", "on-call"]));
     assert_eq!(said.len(), 4, "{said:?}");
     assert_eq!(said[0], ("anna/mail".into(), false, "anna does not want severity \"critical\" by mail".into()));
-    assert_eq!(said[1].1, true);
+    assert!(said[1].1);
     assert!(said[1].2.contains("anna gets severity \"critical\" by slack"), "{said:?}");
     assert_eq!(told_of("warning").0, firing(&["anna-slack", "bob", "on-call"]));
     // Collected, not mailed.

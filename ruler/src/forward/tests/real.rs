@@ -5,7 +5,6 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 struct Alertmanager {
     process: Child,
@@ -73,7 +72,7 @@ impl Alertmanager {
 fn debians_alertmanager_shows_what_fires_and_forgets_what_is_over() {
     let Some(alertmanager) = Alertmanager::start() else { return };
     // It goes by its own clock.
-    let now_ms = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap() - 60_000;
+    let now_ms = SystemClock::new().now_ms() - 60_000;
     let mut bench = Bench::new(now_ms);
     let text = "groups: [{name: g, interval: 30s, rules: [{alert: A, expr: up == 0, labels: {severity: page},
       annotations: {summary: '{{ $labels.job }} \"is\" down'}}]}]";
