@@ -188,7 +188,8 @@ impl Windows {
             rows.push((row, start_us / 1_000, count as u64));
         }
         rows.sort_unstable_by_key(|&(row, start_ms, _)| (start_ms, row));
-        if let Some(&[(_, start_ms, _), _]) = rows.array_windows().find(|[before, after]| before.1 == after.1) {
+        let same = |pair: &&[(usize, i64, u64)]| matches!(pair, [before, after] if before.1 == after.1);
+        if let Some([(_, start_ms, _), ..]) = rows.windows(2).find(same) {
             return exec_err!(
                 "two rows of a partition have one window, {start_ms} ms\n  hint: PARTITION BY what tells them apart, or \
                  add them up first"
