@@ -15,7 +15,6 @@ pub use prepared::Prepared;
 pub use relations::{Relation, RelationKind};
 pub(crate) use viewing::Viewing;
 
-use crate::definitions::Definitions;
 use crate::message::{plain, with_hint};
 use crate::metrics::{CacheCounters, QueryMetrics};
 use crate::session::{self, Memory, Now};

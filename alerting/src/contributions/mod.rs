@@ -175,7 +175,7 @@ fn operands(shape: &Shape, time_ms: i64, source: &dyn Source) -> Result<Operands
 
 /// The expression as a query of its own. What a rule may say was decided when it was loaded.
 fn query(expr: &Expr) -> Option<Query> {
-    Query::parse(&expr.to_string(), Grammar { experimental: true }).ok()
+    Query::parse(&expr.to_string(), Grammar { experimental: true, ..Grammar::default() }).ok()
 }
 
 #[cfg(test)]

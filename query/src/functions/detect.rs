@@ -23,7 +23,7 @@
 //! Zone, hours and holidays are as [`tidewatch_detect::calendar`] reads them, those of a partition's first row that has
 //! them.
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Float64Array, StructArray, TimestampMicrosecondArray};
+use arrow::array::{ArrayRef, AsArray, BooleanArray, Float64Array, StructArray, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, Field, FieldRef, Fields, Float64Type, TimestampMicrosecondType};
 use datafusion::common::{Result, exec_err, plan_err};
 use datafusion::logical_expr::function::{PartitionEvaluatorArgs, WindowUDFFieldArgs};
