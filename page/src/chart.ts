@@ -117,7 +117,7 @@ export class Chart {
       width: this.width(),
       height: this.height,
       legend: { show: false },
-      padding: [10, 10, 0, 0],
+      padding: [10, 20, 0, 0],
       cursor: { points: { size: 8 }, drag: { x: false, y: false }, y: false },
       scales: { x: { time: true }, y: { range: (_, low, high) => bounds(low, high) } },
       axes: [

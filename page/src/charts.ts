@@ -10,8 +10,9 @@ import { linesOf } from './series';
 import * as place from './place';
 
 interface Range {
-  /** As shown and written in the address. */
+  /** As written in the address. */
   name: string;
+  shown: string;
   seconds: number;
   step: number;
   /** Window of `rate`: whole minutes let wider windows answer. */
@@ -20,10 +21,10 @@ interface Range {
 }
 
 export const RANGES: Range[] = [
-  { name: '15m', seconds: 900, step: 10, window: '1m', refreshMs: 5_000 },
-  { name: '1h', seconds: 3_600, step: 30, window: '2m', refreshMs: 5_000 },
-  { name: '6h', seconds: 21_600, step: 120, window: '5m', refreshMs: 15_000 },
-  { name: '1d', seconds: 86_400, step: 600, window: '10m', refreshMs: 60_000 },
+  { name: '15m', shown: '15 min', seconds: 900, step: 10, window: '1m', refreshMs: 5_000 },
+  { name: '1h', shown: '1 h', seconds: 3_600, step: 30, window: '2m', refreshMs: 5_000 },
+  { name: '6h', shown: '6 h', seconds: 21_600, step: 120, window: '5m', refreshMs: 15_000 },
+  { name: '1d', shown: '1 d', seconds: 86_400, step: 600, window: '10m', refreshMs: 60_000 },
 ];
 
 const CHARTS_KEY = 'tidewatch.charts';
@@ -165,14 +166,13 @@ export function startCharts(whenEmpty: (isEmpty: boolean) => void): void {
   const buttons = RANGES.map((one) =>
     h('button', {
       type: 'button',
-      'aria-label': { '15m': '15 minutes', '1h': '1 hour', '6h': '6 hours', '1d': '1 day' }[one.name],
       onclick: () => {
         place.set('range', one.name === RANGES[0]?.name ? null : one.name);
         mark();
         refresh.every(one.refreshMs);
         refresh.again();
       },
-    }, one.name),
+    }, one.shown),
   );
   const mark = () => buttons.forEach((button, at) => button.setAttribute('aria-pressed', String(RANGES[at] === rangeNow())));
   group.replaceChildren(...buttons);

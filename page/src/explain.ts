@@ -108,7 +108,7 @@ function written(data: Explained): HTMLElement {
   const stopped = data.now.decisions.find((decision) => !decision.passed);
   parts.push(
     h('h4', {}, 'What would be decided now'),
-    stopped ? h('p', {}, `Told to nobody: ${stopped.reason}.`) : h('p', {}, 'It would be told.'),
+    stopped ? h('p', {}, `No message now: ${stopped.reason}.`) : h('p', {}, 'A message would go out.'),
     h(
       'details',
       {},

@@ -78,7 +78,7 @@ export function pick(metrics: Metric[], current: ChartSpec): Promise<ChartSpec |
   const list = () => {
     const matches = search(metrics, query.value);
     const shown = matches.slice(0, MATCHES_MAX);
-    count.textContent = matches.length > shown.length ? `${shown.length} of ${matches.length} metrics` : `${matches.length} metrics`;
+    count.textContent = matches.length > shown.length ? `${shown.length} of ${matches.length} metrics` : matches.length === 1 ? '1 metric' : `${matches.length} metrics`;
     fill(found);
     found.replaceChildren(
       ...shown.map((metric) =>

@@ -48,15 +48,18 @@ function commits({ metrics }: Facts): HTMLElement {
   );
   const count = metrics.sum('tidewatch_commit_duration_seconds_count');
   const mean = metrics.sum('tidewatch_commit_duration_seconds_sum') / count;
+  // Files are known to the process that maintains the tables.
+  const isKnown = files.size > 0;
   const rows = written.slice(0, ROWS_MAX).map(([name, sum]) => [
-    name, whole(sum), whole(done.get(name) ?? 0), files.has(name) ? whole(files.get(name) ?? 0) : '–', sizes.has(name) ? bytes(sizes.get(name) ?? 0) : '–',
+    name, whole(sum), whole(done.get(name) ?? 0),
+    ...(isKnown ? [whole(files.get(name) ?? Number.NaN), bytes(sizes.get(name) ?? Number.NaN)] : []),
   ]);
   if (rows.length === 0) return h('p', { class: 'quiet' }, 'Nothing was committed since the start.');
   const more = written.length > ROWS_MAX ? ` Of ${written.length} tables, the ${ROWS_MAX} with the most rows.` : '';
   return h(
     'div',
     {},
-    scrollable('Commits', table('Commits by table', ['table', 'rows', 'commits', 'files', 'size'], rows, [1, 2, 3, 4])),
+    scrollable('Commits', table('Commits by table', ['table', 'rows', 'commits', ...(isKnown ? ['files', 'size'] : [])], rows, [1, 2, 3, 4])),
     h('p', { class: 'quiet' }, `${whole(count)} commits since the start, ${duration(mean)} each.${more}`),
   );
 }

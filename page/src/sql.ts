@@ -50,6 +50,11 @@ function firstQuery(): string {
   return GENERAL[0]?.[1] ?? '';
 }
 
+/** `2026-11-22T00:29:00.000000Z` as `2026-11-22 00:29:00Z`. */
+function plainTime(text: string): string {
+  return text.replace('T', ' ').replace(/\.(\d*?)0+(?=Z|[+-]|$)/, (_, digits: string) => (digits ? `.${digits}` : ''));
+}
+
 /** What reads and cannot write may run by itself when an address is opened. */
 const isReading = (text: string) => /^\s*(select|with)\b/i.test(text);
 
@@ -104,7 +109,8 @@ export function startSql(): void {
       if (drawable.left > 0) parts.push(h('p', { class: 'quiet' }, `The ${drawable.data.lines.length} largest of ${drawable.data.lines.length + drawable.left} lines.`));
     }
     const numeric = answer.columns.map((column, at) => (/^(bigint|int|smallint|double|real|float|decimal|unsigned)/.test(column.type) ? at : -1)).filter((at) => at >= 0);
-    const cells = shown.map((row) => row.map((cell) => (cell === null ? h('i', { class: 'null' }, 'NULL') : String(cell))));
+    const isTime = answer.columns.map((column) => column.type.startsWith('timestamp'));
+    const cells = shown.map((row) => row.map((cell, at) => (cell === null ? h('i', { class: 'null' }, 'NULL') : isTime[at] ? plainTime(String(cell)) : String(cell))));
     const written = table('Answer of the query', answer.columns.map((column) => column.name), cells, numeric);
     written.querySelectorAll('th').forEach((head, at) => head.setAttribute('title', answer.columns[at]?.type ?? ''));
     parts.push(scrollable('Rows of the answer', written));

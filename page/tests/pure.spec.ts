@@ -72,7 +72,7 @@ test('where the mistake is', () => {
 });
 
 test('rows with a time are lines, split by their texts', () => {
-  const columns = [{ name: 'minute', type: 'timestamp' }, { name: 'provider', type: 'varchar' }, { name: 'n', type: 'bigint' }];
+  const columns = [{ name: 'minute', type: 'timestamp' }, { name: 'provider', type: 'text' }, { name: 'n', type: 'bigint' }];
   const rows = [['2026-11-22T00:01:00', 'ups', 1], ['2026-11-22T00:01:00', 'dhl', 2], ['2026-11-22T00:02:00', 'ups', '9007199254740993']];
   const chart = chartOfRows(columns, rows);
   expect(chart?.data.times).toEqual([1795305660, 1795305720]);
