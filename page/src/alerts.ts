@@ -104,7 +104,7 @@ class Card {
     const runbook = safeLink(alert.annotations.runbook_url ?? alert.annotations.runbook);
     this.why.setAttribute('aria-label', `Why ${rule.name}?`);
     this.acknowledge.setAttribute('aria-label', `Acknowledge ${rule.name}`);
-    this.silence.setAttribute('aria-label', `Silence ${rule.name} for an hour`);
+    this.silence.setAttribute('aria-label', `Silence 1 h: ${rule.name}`);
     const isTold = this.fingerprint !== undefined;
     const wanted = [this.why, isTold && alert.state === 'firing' && this.acknowledge, isTold && !quiet && alert.state === 'firing' && this.silence];
     const link = runbook ? h('a', { href: runbook, rel: 'noreferrer', target: '_blank' }, 'Runbook', h('span', { class: 'unseen' }, ` of ${rule.name}, opens a new tab`)) : false;
@@ -120,7 +120,7 @@ class Card {
     this.details.hidden = !isOpen;
     this.why.setAttribute('aria-expanded', String(isOpen));
     if (!isOpen) return;
-    fill(this.details, h('p', { class: 'quiet' }, 'Asking …'));
+    this.details.replaceChildren(h('p', { class: 'quiet' }, 'Asking …'));
     this.details.replaceChildren(await explanation(this.alert, this.rule, this.fingerprint));
   }
 

@@ -192,40 +192,22 @@ export class Chart {
 
   private writeLegend(at?: number): void {
     const { lines, unit } = this.data;
-    const items = lines.map((line, index) => {
-      const isShown = !this.hidden.has(line.name);
-      const value = at === undefined ? lastOf(line.values) : line.values[at];
-      const button = this.legend.children[index]?.firstElementChild;
-      if (button instanceof HTMLButtonElement && button.dataset.line === line.name) {
-        button.setAttribute('aria-pressed', String(isShown));
-        const text = button.querySelector('b');
-        if (text) text.textContent = withUnit(value, unit);
-        return undefined;
-      }
-      return h(
-        'li',
-        {},
-        h(
-          'button',
-          { type: 'button', class: 'legend-line', 'aria-pressed': String(isShown), 'data-line': line.name, onclick: () => this.toggle(line.name) },
-          h('i', { class: `swatch line-${(index % LINES_MAX) + 1}` }),
-          h('span', {}, line.name),
-          h('b', {}, withUnit(value, unit)),
-        ),
-      );
+    const buttons = () => [...this.legend.querySelectorAll('button')];
+    const isSame = buttons().length === lines.length && lines.every((line, index) => buttons()[index]?.dataset.line === line.name);
+    if (!isSame) this.legend.replaceChildren(...lines.map((line, index) => this.legendLine(line.name, index)));
+    buttons().forEach((button, index) => {
+      const line = lines[index];
+      button.setAttribute('aria-pressed', String(!this.hidden.has(line?.name ?? '')));
+      const value = at === undefined ? lastOf(line?.values ?? []) : line?.values[at];
+      const text = button.querySelector('b');
+      if (text) text.textContent = withUnit(value, unit);
     });
-    const fresh = items.filter((item): item is HTMLLIElement => item !== undefined);
-    if (fresh.length === items.length || this.legend.children.length !== items.length) {
-      if (fresh.length !== items.length) {
-        this.legend.replaceChildren();
-        this.writeLegend(at);
-        return;
-      }
-      this.legend.replaceChildren(...fresh);
-    } else if (fresh.length) {
-      this.legend.replaceChildren();
-      this.writeLegend(at);
-    }
+  }
+
+  private legendLine(name: string, index: number): HTMLElement {
+    const swatch = h('i', { class: `swatch line-${(index % LINES_MAX) + 1}` });
+    const button = { type: 'button', class: 'legend-line', 'data-line': name, onclick: () => this.toggle(name) };
+    return h('li', {}, h('button', button, swatch, h('span', {}, name), h('b')));
   }
 
   private toggle(name: string): void {

@@ -26,13 +26,30 @@ export function byId<T extends HTMLElement = HTMLElement>(id: string): T {
   return element as T;
 }
 
-/** Replaces what is in `element`, unless it would be the same: focus and selection stay. */
+/** Makes what is in `element` like `children`, changing no more than differs: focus, selection and scrolling stay.
+ * Elements that are kept keep their listeners, so what has some is not filled in anew. */
 export function fill(element: Element, ...children: Child[]): void {
-  const next = children.filter((child): child is Node | string => Boolean(child));
-  const draft = element.cloneNode(false) as Element;
-  draft.append(...next);
-  if (draft.innerHTML === element.innerHTML) return;
-  element.replaceChildren(...draft.childNodes);
+  const draft = document.createElement('div');
+  draft.append(...children.filter((child): child is Node | string => Boolean(child)));
+  likenChildren(element, draft);
+}
+
+function liken(old: Element, next: Element): void {
+  for (const { name } of [...old.attributes]) if (!next.hasAttribute(name)) old.removeAttribute(name);
+  for (const { name, value } of next.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+  likenChildren(old, next);
+}
+
+function likenChildren(old: Element, next: Element): void {
+  const [before, after] = [[...old.childNodes], [...next.childNodes]];
+  for (const extra of before.slice(after.length)) extra.remove();
+  after.forEach((wanted, at) => {
+    const there = before[at];
+    if (!there) old.append(wanted);
+    else if (there.nodeName !== wanted.nodeName) there.replaceWith(wanted);
+    else if (there instanceof Element && wanted instanceof Element) liken(there, wanted);
+    else if (there.textContent !== wanted.textContent) there.textContent = wanted.textContent;
+  });
 }
 
 /** Says something to screen readers, politely. */

@@ -22,7 +22,8 @@ startSql();
 const button = byId('pause');
 button.addEventListener('click', () => {
   pause(!paused());
-  button.setAttribute('aria-pressed', String(paused()));
+  button.dataset.paused = String(paused());
   button.textContent = paused() ? 'Paused' : 'Live';
+  button.setAttribute('aria-label', paused() ? 'Paused: refresh again' : 'Live: pause refreshing');
   announce(paused() ? 'Refreshing is paused' : 'Refreshing goes on');
 });

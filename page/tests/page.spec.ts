@@ -98,11 +98,11 @@ test('charts are read by keyboard and as a table, and the range is in the addres
   await expect(panel.locator('.tip')).toBeVisible();
   await panel.getByText('Show as table').click();
   expect(await panel.locator('tbody tr').count()).toBeGreaterThan(50);
-  await page.getByRole('button', { name: '1 hour' }).click();
-  await expect(page.getByRole('button', { name: '1 hour' })).toHaveAttribute('aria-pressed', 'true');
+  await page.getByRole('button', { name: '1 h', exact: true }).click();
+  await expect(page.getByRole('button', { name: '1 h', exact: true })).toHaveAttribute('aria-pressed', 'true');
   await expect(page).toHaveURL(/#range=1h$/);
   await page.reload();
-  await expect(page.getByRole('button', { name: '1 hour' })).toHaveAttribute('aria-pressed', 'true');
+  await expect(page.getByRole('button', { name: '1 h', exact: true })).toHaveAttribute('aria-pressed', 'true');
 });
 
 test('a chart shows another metric, split by a label, also after a reload', async ({ page }) => {
@@ -152,7 +152,7 @@ test('a firing alert is explained, and somebody takes it', async ({ page, reques
 
 test('SQL: a table, a chart, a file, an address, and where the mistake is', async ({ page }) => {
   await open(page, FULL);
-  const editor = page.getByLabel('Query');
+  const editor = page.getByLabel('Query', { exact: true });
   await expect(editor).toHaveValue(/FROM api_calls/);
   await editor.fill("SELECT date_trunc('minute', window_start) AS minute, provider, sum(requests) AS n FROM api_calls GROUP BY 1, 2 ORDER BY 1");
   await editor.press('Control+Enter');
@@ -188,7 +188,7 @@ test('SQL: a table, a chart, a file, an address, and where the mistake is', asyn
 
   const other = await page.context().newPage();
   await other.goto(address);
-  await expect(other.getByLabel('Query')).toHaveValue(/date_trunc\('minute', window_start\)/);
+  await expect(other.getByLabel('Query', { exact: true })).toHaveValue(/date_trunc\('minute', window_start\)/);
   await expect(other.locator('#sql-result canvas')).toBeVisible();
 });
 
@@ -234,7 +234,7 @@ test('all of it by keyboard', async ({ page }) => {
 
 test('while paused nothing is asked', async ({ page }) => {
   await withCharts(page);
-  await page.getByRole('button', { name: 'Pause refreshing' }).click();
+  await page.getByRole('button', { name: 'Live: pause refreshing' }).click();
   await page.waitForLoadState('networkidle');
   let asked = 0;
   page.on('request', () => (asked += 1));
