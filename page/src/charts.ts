@@ -32,6 +32,8 @@ const CHARTS_KEY = 'tidewatch.charts';
 const CANDIDATES_MAX = 24;
 /** While there is nothing to show it is looked again so often. */
 const LOOK_AGAIN_MS = 5_000;
+/** Every so many looks the metrics are asked for anew. */
+const METADATA_EVERY = 12;
 
 export function rangeNow(): Range {
   return RANGES.find((one) => one.name === place.get('range')) ?? (RANGES[0] as Range);
@@ -137,6 +139,7 @@ class Panel {
 /** Shows charts as soon as something was counted; until then `whenEmpty` is told, and told when it is over. */
 export function startCharts(whenEmpty: (isEmpty: boolean) => void): void {
   let panels: Panel[] = [];
+  let looks = 0;
   const box = byId('panels');
   const refresh = poll(LOOK_AGAIN_MS, async () => {
     if (panels.length === 0) {
@@ -150,8 +153,9 @@ export function startCharts(whenEmpty: (isEmpty: boolean) => void): void {
       fill(byId('panels-note'), '');
       whenEmpty(specs.length === 0);
       if (specs.length === 0) {
-        // Packs may have changed.
-        known = undefined;
+        // Packs may have changed, but seldom: naming all metrics is more work than counting some.
+        looks += 1;
+        if (looks % METADATA_EVERY === 0) known = undefined;
         box.replaceChildren();
         return;
       }
