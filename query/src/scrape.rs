@@ -46,6 +46,11 @@ impl Scrape {
         Self { engine, registry, metrics, series_max }
     }
 
+    /// Our own metrics, without the rollups.
+    pub fn own(&self) -> Vec<Family> {
+        families_of(&self.registry)
+    }
+
     /// All families. When the rollups cannot be read, our own metrics still come, and one says so.
     pub async fn families(&self) -> Vec<Family> {
         let mut rollups = Families { by_name: BTreeMap::new(), series_left: self.series_max };
@@ -56,7 +61,7 @@ impl Scrape {
                 0.0
             }
         };
-        let mut families = families_of(&self.registry);
+        let mut families = self.own();
         families.push(Family {
             name: "tidewatch_scrape_rollups_up".to_owned(),
             kind: Kind::Gauge,

@@ -149,6 +149,7 @@ fn print_welcome(options: &Demo, settings: &Settings, app: &App, data: &Path) {
   Flight SQL {flight}
 
 Look at
+  {http}   health, charts, alerts, SQL, in a browser
   {http}/metrics
   {http}/api/v1/tables
 

@@ -13,6 +13,7 @@
 //! | answers as files, read by others; the `system` schema | `export` |
 //! | other packs while it runs | `reload` |
 //! | committed and uncommitted count once, while it runs | `live` |
+//! | the page, in a browser: alerts, charts, SQL, keyboard, WCAG 2.1 AA | `page` |
 //! | events over HTTP: durable when answered, once through kills and copies, bounded | `push` |
 //! | maintenance changes no answer | `maintain` |
 //! | promtool asks in PromQL and gets the numbers of SQL | `prometheus_api` |
@@ -53,6 +54,7 @@ mod nezha;
 mod object_store;
 mod openapi;
 mod packs;
+mod page;
 mod postgres;
 mod prometheus_api;
 mod push;

@@ -2,8 +2,8 @@
 //!
 //! | path | answers |
 //! |---|---|
-//! | `GET /` | what is here, as a page |
-//! | `GET /metrics` | Prometheus text or OpenMetrics, by `Accept` |
+//! | `GET /` | browsers: the page, whose files are `GET /page/…`; others: what is here |
+//! | `GET /metrics` | Prometheus text or OpenMetrics, by `Accept`; `?rollups=false`: our own metrics only |
 //! | `POST /api/v1/sql` | a query: JSON `{"sql": …, "format": …}`, or its bare text |
 //! | `GET /api/v1/tables` | names, kinds and columns of rollups, tables and views |
 //! | `/api/v1/query`, … | Prometheus' API: `http/prometheus_api/mod.rs` |
@@ -14,6 +14,7 @@
 mod client;
 mod error;
 mod index;
+mod page;
 mod prometheus_api;
 mod sql;
 
@@ -26,10 +27,11 @@ use crate::promql::PromEngine;
 use crate::scrape::Scrape;
 use crate::sql::SqlEngine;
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::{DefaultBodyLimit, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use serde::Deserialize;
 use std::sync::Arc;
 
 /// What the endpoints answer from. Cheap to clone.
@@ -78,7 +80,8 @@ pub fn router(endpoints: Endpoints) -> Router {
     // A JSON string may spell every byte of the query with six.
     let body_max = endpoints.engine.limits().query_bytes_max.saturating_mul(6).saturating_add(1024);
     Router::new()
-        .route("/", get(index::index))
+        .route("/", get(page::first))
+        .route("/page/{file}", get(page::file))
         .route("/metrics", get(metrics))
         .route("/api/v1/sql", post(sql::query))
         .route("/api/v1/tables", get(sql::tables))
@@ -93,9 +96,27 @@ pub fn router(endpoints: Endpoints) -> Router {
         .with_state(endpoints)
 }
 
-async fn metrics(State(endpoints): State<Endpoints>, headers: HeaderMap) -> Response {
+#[derive(Debug, Deserialize)]
+struct MetricsParameters {
+    /// Whether the newest windows of the rollups come as well, which is nearly all of the work.
+    #[serde(default = "with_rollups")]
+    rollups: bool,
+}
+
+fn with_rollups() -> bool {
+    true
+}
+
+async fn metrics(
+    State(endpoints): State<Endpoints>,
+    Query(parameters): Query<MetricsParameters>,
+    headers: HeaderMap,
+) -> Response {
     let exposition = Exposition::accepted(headers.get(header::ACCEPT).and_then(|a| a.to_str().ok()));
-    let families = endpoints.scrape.families().await;
+    let families = match parameters.rollups {
+        true => endpoints.scrape.families().await,
+        false => endpoints.scrape.own(),
+    };
     ([(header::CONTENT_TYPE, exposition.media_type())], exposition.write(&families)).into_response()
 }
 

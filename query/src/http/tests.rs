@@ -82,6 +82,8 @@ async fn readiness_says_why_not() {
         (200, true),
         "own metrics come all the same: {body}"
     );
+    let (status, _, body) = send(&router, Method::GET, "/metrics?rollups=false", &[], "").await;
+    assert_eq!((status, body.contains("tidewatch_scrape_rollups_up")), (200, false), "not asked for: {body}");
 }
 
 #[tokio::test]
@@ -89,7 +91,12 @@ async fn a_body_that_is_too_large_is_refused_unread() {
     let (_folder, _workers, router) = routes(1).await;
     let (status, ..) = send(&router, Method::POST, "/api/v1/sql", &[], &" ".repeat(100_000)).await;
     assert_eq!(status, 413);
-    assert_eq!(send(&router, Method::GET, "/", &[], "").await.0, 200);
+    let listed = send(&router, Method::GET, "/", &[], "").await;
+    assert_eq!((listed.0, listed.2.contains("/api/v1/tables")), (200, true));
+    let page = send(&router, Method::GET, "/", &[("accept", "text/html,*/*;q=0.8")], "").await;
+    assert_eq!((page.0, page.1.as_str(), page.2.contains("page/app.js")), (200, "text/html; charset=utf-8", true));
+    assert_eq!(send(&router, Method::GET, "/page/app.js", &[], "").await.1, "text/javascript; charset=utf-8");
+    assert_eq!(send(&router, Method::GET, "/page/none.js", &[], "").await.0, 404);
     assert!(send(&router, Method::GET, "/api/v1/tables", &[], "").await.2.contains("\"window_seconds\":10.0"));
 }
 

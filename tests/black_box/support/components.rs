@@ -44,6 +44,20 @@ pub fn python() -> Component<PathBuf> {
     found("Python with duckdb, deltalake, polars", "run tests/truth/venv.sh, or set TIDEWATCH_PYTHON", named.or(usual))
 }
 
+/// Chromium, and the modules of `page/` that drive it: `npx` runs them there.
+pub fn browser() -> Component<(PathBuf, PathBuf)> {
+    let chromium = program("chromium", "chromium")?;
+    let npm = program("npm", "npm")?;
+    let page = repository().join("page");
+    let modules = page.join("node_modules/@playwright/test");
+    if !modules.exists() {
+        let ci = ["ci", "--no-audit", "--no-fund"];
+        // The browser is Debian's; what is missing in the end is seen below.
+        let _ = Command::new(npm).args(ci).env("PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD", "1").current_dir(&page).output();
+    }
+    found("Playwright", "run npm ci in page/ (needs Node 20)", modules.exists().then_some((chromium, page)))
+}
+
 /// Postgres' own client.
 pub fn psql() -> Component<PathBuf> {
     let there = Command::new("psql").arg("--version").output().is_ok_and(|o| o.status.success());

@@ -7,11 +7,11 @@ mod kafka;
 mod process;
 mod sink;
 
-pub use components::{data, jdbc, kafka, program, psql, python, repository, run_tool, skipped};
+pub use components::{browser, data, jdbc, kafka, program, psql, python, repository, run_tool, skipped};
 pub use csv::Csv;
 pub use http::{get, post, put};
 pub use kafka::{RealKafka, produce_lines};
-pub use process::{Tidewatch, sql, tidewatch, tidewatch_fails, tidewatch_finds, wait_until};
+pub use process::{PROGRAM, Tidewatch, sql, tidewatch, tidewatch_fails, tidewatch_finds, wait_until};
 pub use sink::{Received, Sink};
 
 use std::path::{Path, PathBuf};

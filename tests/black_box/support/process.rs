@@ -7,7 +7,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_tidewatch");
+/// The program under test.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_tidewatch");
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Runs a command to its end; panics when it fails.
