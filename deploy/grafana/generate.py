@@ -322,7 +322,7 @@ def row_of(title, number, top, inner):
 def variable_of_label(name, label, query, default=".*"):
     return {
         "type": "query", "name": name, "label": label, "datasource": PROMETHEUS, "hide": 0, "skipUrlSync": False,
-        "definition": query, "query": {"query": query, "refId": "variable", "qryType": 1},
+        "query": {"query": query, "refId": "variable", "qryType": 1},
         # Values are read again with the time range: tenants come and go.
         "refresh": 2, "sort": 1, "regex": "", "multi": True, "includeAll": True, "allValue": default,
         "current": {"text": ["All"], "value": ["$__all"]}, "options": [],
@@ -364,8 +364,8 @@ def variables(source):
 def annotation(name, colour, expression, title, tags, text, step):
     return {
         "name": name, "datasource": PROMETHEUS, "enable": True, "hide": False, "iconColor": colour,
-        "expr": filled(expression), "step": step, "titleFormat": title, "tagKeys": tags, "textFormat": text,
-        "useValueForTime": False,
+        "target": {"refId": "Anno", "expr": filled(expression), "interval": step},
+        "titleFormat": title, "tagKeys": tags, "textFormat": text, "useValueForTime": False,
     }  # fmt: skip
 
 
