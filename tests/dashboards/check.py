@@ -178,7 +178,7 @@ def check(asked, names):
             asked.slow.append((time.monotonic() - start, f"{path.stem}: {name}"))
             return name, found, query
 
-        with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
             for name, found, query in pool.map(ask, questions(asked, dashboard, seen)):
                 if found:
                     wrong.append(f"{dashboard['uid']}: {name}: {found[:400]}\n    {query}")

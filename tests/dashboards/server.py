@@ -119,6 +119,8 @@ def answer(base, path, timeout=300, **parameters):
             return json.loads(body)
         except ValueError:
             return {"status": "error", "error": f"HTTP {error.code}: {body[:300]}"}
+    except OSError as error:
+        return {"status": "error", "error": f"{base}: {error}"}
 
 
 class Server:

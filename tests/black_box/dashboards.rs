@@ -1,0 +1,30 @@
+//! Grafana's dashboards show something: every query of every panel, filled as Grafana fills it, answers without an error
+//! and not with nothing; promtool takes the PromQL; the JSON is what the sources give, what Grafana's types say and what
+//! the rules for dashboards ask for.
+
+use crate::support::{program, python, repository, run_tool};
+
+#[test]
+fn every_panel_has_an_answer() {
+    let Some(python) = python() else { return };
+    println!("{}", run_tool(&python, &[&script("check.py"), env!("CARGO_BIN_EXE_tidewatch")]));
+}
+
+#[test]
+fn dashboards_keep_the_rules() {
+    let Some(python) = python() else { return };
+    println!("{}", run_tool(&python, &[&script("lint.py")]));
+}
+
+#[test]
+fn dashboards_are_of_grafanas_types() {
+    let Some(npm) = program("npm", "npm") else { return };
+    let Some(node) = program("node", "nodejs") else { return };
+    let folder = script("schema");
+    run_tool(&npm, &["ci", "--no-audit", "--no-fund", "--prefix", &folder]);
+    println!("{}", run_tool(&node, &[&format!("{folder}/check.mjs")]));
+}
+
+fn script(name: &str) -> String {
+    repository().join("tests/dashboards").join(name).display().to_string()
+}
