@@ -88,7 +88,12 @@ def uid_of(name):
 
 
 def link_to(name, title):
-    kept = "${__url_time_range}&${__all_variables}"
+    """What was chosen is kept. But dashboards of Tidewatch itself may have other data sources, which are variables."""
+    kept = "${__url_time_range}"
+    if not name.startswith("tidewatch/"):
+        kept += "&${__all_variables}"
+    elif name == "tidewatch/alerting":
+        kept += "&${tenant:queryparam}"
     return {"title": title, "url": f"/d/{uid_of(name)}?{kept}", "targetBlank": False}
 
 
@@ -447,14 +452,14 @@ def dashboard(name, source):
         # A collapsed row takes one line.
         number, top = number + 1 + len(inner), top + 1
     others = {
-        "type": "dashboards", "title": "Others", "tags": [folder], "asDropdown": True, "includeVars": True,
+        "type": "dashboards", "title": "Others", "tags": [folder], "asDropdown": True, "includeVars": folder != "tidewatch",
         "keepTime": True, "targetBlank": False, "icon": "external link", "tooltip": "", "url": "",
     }  # fmt: skip
     return {
         "uid": uid_of(name),
         "title": source["title"],
         "description": " ".join(source["description"].split()),
-        "tags": ["tidewatch", folder, *source.get("tags", [])],
+        "tags": [folder, *source.get("tags", [])],
         "schemaVersion": SCHEMA_VERSION,
         "version": 1,
         # Changes belong into the sources: what is changed in Grafana is lost with the next start.

@@ -48,11 +48,11 @@ def rounded(interval_s):
 class Range:
     """Time and step of one query."""
 
-    def __init__(self, dashboard, panel, target, now_s):
+    def __init__(self, dashboard, panel, target, now_s, scrape_interval_s=SCRAPE_INTERVAL_S):
         self.from_s = moment(dashboard["time"]["from"], now_s)
         self.to_s = moment(dashboard["time"]["to"], now_s)
         points = max(1, panel["gridPos"]["w"] * WIDTH_PX // 24)
-        least = seconds(target.get("interval") or panel.get("interval") or f"{SCRAPE_INTERVAL_S}s")
+        least = seconds(target.get("interval") or panel.get("interval") or f"{scrape_interval_s}s")
         length = self.to_s - self.from_s
         self.interval_s = max(least, rounded(length / points), math.ceil(length / STEPS_MAX))
         self.rate_interval_s = max(self.interval_s + least, 4 * least)

@@ -29,7 +29,7 @@ import tempfile
 import yaml
 
 import grafana
-from check import JSON, ROOT, panels_of
+from check import JSON, ROOT, is_own, panels_of
 
 GRAFANA = ROOT / "deploy" / "grafana"
 SCHEMA_VERSION = 42
@@ -112,12 +112,6 @@ def of_panel(dashboard, panel, says):
     of_targets(dashboard, panel, says)
 
 
-def is_own(dashboard):
-    """Shows metrics of Tidewatch itself."""
-    [source] = [v for v in dashboard["templating"]["list"] if v["name"] == "prometheus_datasource"]
-    return source["current"]["value"] == "prometheus"
-
-
 def of_variables(dashboard, says):
     listed = dashboard["templating"]["list"]
     labels = {"prometheus_datasource": "Prometheus data source", "postgres_datasource": "Postgres data source"}
@@ -188,6 +182,8 @@ def of_dashboard(dashboard, uids, says):
     for target in set(re.findall(r"/d/([\w-]+)", json.dumps(dashboard))):
         if target not in uids:
             says(f"a link to {target}, which is not there")
+        if target.startswith("tidewatch-") and re.search(rf"/d/{target}[^\"]*__all_variables", json.dumps(dashboard)):
+            says(f"a link takes its data sources to {target}, which may have others")
         if target == dashboard["uid"]:
             says("a link to itself")
     of_variables(dashboard, says)

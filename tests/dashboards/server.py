@@ -77,8 +77,10 @@ receivers:
     webhook_configs: [{{url: "http://127.0.0.1:9/"}}]
 """
 
+# A development build reads all rollups for a scrape; on a busy machine that takes a while.
+SCRAPE_INTERVAL_S = 30
 PROMETHEUS = """
-global: {{ scrape_interval: 5s }}
+global: {{ scrape_interval: {interval}s, scrape_timeout: {interval}s }}
 scrape_configs:
   - job_name: tidewatch
     static_configs: [{{ targets: ["127.0.0.1:{port}"] }}]
@@ -161,6 +163,8 @@ class Server:
         self.run("tidewatch", [self.program, "run", "-c", self.folder / "tidewatch.toml"])
         self.wait_for("events to be counted", self.is_caught_up, 600)
         self.wait_for("alerts to fire", self.fires, 300)
+        if self.prometheus:
+            self.wait_for("Prometheus to have scraped twice", self.is_scraped, 300)
         return self
 
     def start_prometheus(self):
@@ -171,7 +175,7 @@ class Server:
             print("SKIPPED: dashboards of Tidewatch itself: prometheus is missing: install the package prometheus")
             return
         port = free_port()
-        (self.folder / "prometheus.yml").write_text(PROMETHEUS.format(port=self.port))
+        (self.folder / "prometheus.yml").write_text(PROMETHEUS.format(port=self.port, interval=SCRAPE_INTERVAL_S))
         self.run("prometheus", [
             program, f"--config.file={self.folder}/prometheus.yml", f"--storage.tsdb.path={self.folder}/prometheus",
             f"--web.listen-address=127.0.0.1:{port}", "--log.level=error",
@@ -208,6 +212,10 @@ class Server:
         found = answer(self.base, "/api/v1/query", query='count by (class) (ALERTS{alertstate="firing"})')
         classes = {s["metric"]["class"] for s in found.get("data", {}).get("result", [])}
         return classes >= {"system", "performance", "integration", "business"}
+
+    def is_scraped(self):
+        query = "min(count_over_time(tidewatch_notify_circuit_open[5m])) >= 2"
+        return bool(answer(self.prometheus, "/api/v1/query", query=query).get("data", {}).get("result"))
 
     def stop(self):
         for process in reversed(self.processes):
