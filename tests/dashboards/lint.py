@@ -122,6 +122,10 @@ def of_variables(dashboard, says):
         says("no job or no instance")
     if not is_own(dashboard) and "tenant" not in names:
         says("no tenant")
+    for link in set(re.findall(r'"url": "([^"]*)"', json.dumps(dashboard))):
+        for name in re.findall(r"\$\{(\w+)", link):
+            if name not in names and name not in ("__url_time_range", "__all_variables"):
+                says(f"the link {link} knows no {name}")
     text = json.dumps([dashboard["panels"], dashboard["annotations"], listed])
     for variable in listed:
         if variable["type"] == "query":
