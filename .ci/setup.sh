@@ -54,6 +54,9 @@ need cmake cmake
 # The test broker and its jars; the readers in Python.
 need java openjdk-17-jdk-headless
 need mvn maven
+# Types of Grafana's dashboards.
+need node nodejs
+need npm npm
 # Clients of Postgres' protocol; `java File.java` needs the compiler.
 need javac openjdk-17-jdk-headless
 need psql postgresql-client

@@ -26,6 +26,7 @@
 //! | ADBC's driver for Flight SQL gets them too | `flight` |
 //! | promtool and the OpenMetrics parser accept `/metrics` | `scrape` |
 //! | every rollup and the metrics of the built-in pack, beside DuckDB over raw events | `creatorflow` |
+//! | Grafana's dashboards: every query has an answer, promtool and Grafana's types take them | `dashboards` |
 //! | percentiles of real spans, through a broker | `nezha` |
 //! | money of a real shop to the cent; DuckDB, Polars read the tables | `retail` |
 //! | the same tables in S3 | `object_store` |
@@ -44,6 +45,7 @@ mod bad_input;
 mod cli;
 mod crash;
 mod creatorflow;
+mod dashboards;
 mod dead_letters;
 mod duplicates;
 mod export;

@@ -1,0 +1,222 @@
+#!/usr/bin/env python3
+"""Every query of every dashboard, filled as Grafana fills it, answered by a running Tidewatch.
+
+usage: check.py PROGRAM [DASHBOARD…]
+       check.py --at BASE POSTGRES_PORT PROMETHEUS [DASHBOARD…]
+
+An error fails, and so does an empty answer: no row, or no number in it. What comes before `or vector(0)` must answer
+by itself. PROGRAM is tidewatch: it gets a simulated week (server.py). Dashboards are named as in creatorflow-d01.
+"""
+
+import concurrent.futures
+import json
+import math
+import pathlib
+import re
+import sys
+import tempfile
+import time
+
+import psycopg
+import yaml
+
+import grafana
+from server import SCRAPE_INTERVAL_S, Server, answer
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+JSON = ROOT / "deploy" / "grafana" / "json"
+ZERO = " or vector(0)"
+
+
+def panels_of(dashboard):
+    for panel in dashboard["panels"]:
+        if panel["type"] == "row":
+            yield from panel["panels"]
+        else:
+            yield panel
+
+
+def is_own(dashboard):
+    """Shows metrics of Tidewatch itself, which a Prometheus has."""
+    [source] = [v for v in dashboard["templating"]["list"] if v["name"] == "prometheus_datasource"]
+    return source["current"]["value"] == "prometheus"
+
+
+class Asked:
+    """Where questions go, and what was wrong with the answers."""
+
+    def __init__(self, base, postgres, prometheus):
+        self.bases = {"tidewatch": base, "prometheus": prometheus}
+        self.postgres = f"host=127.0.0.1 port={postgres} user=grafana dbname=tidewatch"
+        self.count, self.skipped, self.slow = 0, 0, []
+        # Some tenants of the store, to choose from.
+        self.tenants = ["creator:crt_0001", "creator:crt_0002"]
+
+    def metrics(self, dashboard):
+        return self.bases["prometheus" if is_own(dashboard) else "tidewatch"]
+
+    def prometheus(self, base, target, times, expression):
+        if target.get("instant"):
+            said = answer(base, "/api/v1/query", query=expression, time=times.to_s)
+        else:
+            start, end = times.aligned()
+            said = answer(base, "/api/v1/query_range", query=expression, start=start, end=end, step=times.interval_s)
+        if said.get("status") != "success":
+            return f"error: {said.get('error')}"
+        result = said["data"]["result"]
+        samples = [s for series in result for s in series.get("values", [series.get("value")]) if s]
+        if not result:
+            return "empty: no series"
+        if not any(math.isfinite(float(value)) for _, value in samples):
+            return "empty: no number"
+        return None
+
+    def rows(self, query):
+        try:
+            with psycopg.connect(self.postgres, autocommit=True) as connection:
+                rows = connection.execute(query).fetchall()
+        except psycopg.Error as error:
+            return f"error: {error}"
+        if not rows:
+            return "empty: no row"
+        if not any(value is not None and not isinstance(value, str) for row in rows for value in row):
+            return "empty: no number"
+        return None
+
+    def query(self, dashboard, panel, target, chosen):
+        """What is wrong with the answers, beside what was asked."""
+        # `timeInterval` of a data source is how often it scrapes.
+        scrape_interval = SCRAPE_INTERVAL_S if is_own(dashboard) else grafana.SCRAPE_INTERVAL_S
+        times = grafana.Range(dashboard, panel, target, time.time(), scrape_interval)
+        if "rawSql" in target:
+            query = grafana.sql(target["rawSql"], dashboard, chosen, times)
+            return self.rows(query), query
+        base = self.metrics(dashboard)
+        if base is None:
+            self.skipped += 1
+            return None, ""
+        expression = grafana.promql(target["expr"], dashboard, chosen, times)
+        parts = [expression.replace(ZERO, "")] if ZERO in expression else []
+        for each in [*parts, expression]:
+            wrong = self.prometheus(base, target, times, each)
+            if wrong:
+                return wrong, each
+        return None, expression
+
+    def variable(self, dashboard, variable):
+        base = self.metrics(dashboard)
+        if base is None:
+            return None, ""
+        query = grafana.with_variables(variable["query"]["query"], dashboard, {}, {}, grafana.of_prometheus)
+        selector, label = re.fullmatch(r"label_values\((.*), (\w+)\)", query).groups()
+        now = time.time()
+        start = grafana.moment(dashboard["time"]["from"], now)
+        said = answer(base, f"/api/v1/label/{label}/values", **{"match[]": selector}, start=start, end=now)
+        if said.get("status") != "success":
+            return f"error: {said.get('error')}", query
+        return (None if said["data"] else "empty: no value"), query
+
+    def annotation(self, dashboard, annotation):
+        base = self.metrics(dashboard)
+        if base is None:
+            return None, ""
+        panel, target = {"gridPos": {"w": 24}}, annotation["target"]
+        wrong, expression = None, ""
+        # Trouble may be minutes old or days; long ranges have long steps, and end with a whole one.
+        for start in ("now-6h", "now-6d"):
+            shown = {**dashboard, "time": {"from": start, "to": "now"}}
+            times = grafana.Range(shown, panel, target, time.time())
+            expression = grafana.promql(target["expr"], shown, {}, times)
+            wrong = self.prometheus(base, target, times, expression)
+            if not (wrong or "").startswith("empty"):
+                break
+        return wrong, expression
+
+
+def questions(asked, dashboard, seen):
+    """Each as its name and what answers it. The same question is asked once."""
+    some = {"tenant": asked.tenants}
+    for variable in dashboard["templating"]["list"]:
+        if variable["type"] == "query":
+            yield f"variable {variable['name']}", lambda v=variable: asked.variable(dashboard, v)
+    for annotation in dashboard["annotations"]["list"]:
+        if "target" in annotation and annotation["target"]["expr"] not in seen:
+            seen.add(annotation["target"]["expr"])
+            yield f"annotation {annotation['name']}", lambda a=annotation: asked.annotation(dashboard, a)
+    several = set()
+    for panel in panels_of(dashboard):
+        for target in panel["targets"]:
+            asks = target.get("expr") or target["rawSql"]
+            name = f"{panel['title']} ({target['refId']})"
+            yield name, lambda p=panel, t=target: asked.query(dashboard, p, t, {})
+            # Several tenants at once: their form is the data source's, so once for each is enough.
+            if "tenant" in asks and panel["datasource"]["type"] not in several:
+                several.add(panel["datasource"]["type"])
+
+                def chosen(panel=panel, target=target):
+                    wrong, query = asked.query(dashboard, panel, target, some)
+                    return (wrong if wrong and not wrong.startswith("empty") else None), query
+
+                yield f"{name} for two tenants", chosen
+
+
+def left_out(asked):
+    """Metrics that have no panel although they are there."""
+    listed = yaml.safe_load((JSON.parent / "left_out.yaml").read_text())
+    there = answer(asked.bases["tidewatch"], "/api/v1/metadata")["data"]
+    names = [name for reason in listed.values() for name in reason if name in there]
+    return [f"left_out.yaml: {name} is there: give it a panel" for name in names]
+
+
+def check(asked, names):
+    wrong, seen = left_out(asked), set()
+    # Those of Tidewatch itself first: their curves grow while the machine is not busy with the others.
+    files = sorted(JSON.glob("*/*.json"), reverse=True)
+    for path in files:
+        dashboard = json.loads(path.read_text())
+        if names and dashboard["uid"] not in names:
+            continue
+        began = time.monotonic()
+
+        def ask(question):
+            name, ask = question
+            start = time.monotonic()
+            found, query = ask()
+            asked.count += 1
+            asked.slow.append((time.monotonic() - start, f"{path.stem}: {name}"))
+            return name, found, query
+
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            for name, found, query in pool.map(ask, questions(asked, dashboard, seen)):
+                if found:
+                    wrong.append(f"{dashboard['uid']}: {name}: {found[:400]}\n    {query}")
+                    print(wrong[-1], flush=True)
+        print(f"{dashboard['uid']}: {time.monotonic() - began:.0f} s", flush=True)
+    return wrong
+
+
+def main():
+    arguments = sys.argv[1:]
+    if arguments[:1] == ["--at"]:
+        base, postgres, prometheus, *names = arguments[1:]
+        asked, server = Asked(base, postgres, prometheus if prometheus != "-" else None), None
+    else:
+        program, *names = arguments
+        folder = tempfile.TemporaryDirectory()
+        server = Server(program, folder.name)
+    try:
+        if server:
+            server.start()
+            asked = Asked(server.base, server.postgres, server.prometheus)
+        wrong = check(asked, names)
+    finally:
+        if server:
+            server.stop()
+    for took, name in sorted(asked.slow, reverse=True)[:5]:
+        print(f"  {took:.1f} s {name}")
+    print(f"{asked.count} questions, {len(wrong)} without an answer, {asked.skipped} skipped")
+    sys.exit(1 if wrong else 0)
+
+
+if __name__ == "__main__":
+    main()
