@@ -103,17 +103,16 @@ impl Texts {
             }
         }
         let mut found = 0;
-        let files: [(&str, fn(&mut Self) -> &mut Vec<(String, String)>); 5] = [
-            (SOURCES, |texts| &mut texts.sources),
-            (ROLLUPS, |texts| &mut texts.rollups),
-            (VIEWS, |texts| &mut texts.views),
-            (RULES, |texts| &mut texts.rules),
-            (DETECTORS, |texts| &mut texts.rules),
-        ];
-        for (file, texts) in files {
+        for file in [SOURCES, ROLLUPS, VIEWS, RULES, DETECTORS] {
             let path = folder.join(file);
+            let texts = match file {
+                SOURCES => &mut self.sources,
+                ROLLUPS => &mut self.rollups,
+                VIEWS => &mut self.views,
+                _ => &mut self.rules,
+            };
             match std::fs::read_to_string(&path) {
-                Ok(text) => texts(self).push((path.display().to_string(), text)),
+                Ok(text) => texts.push((path.display().to_string(), text)),
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,
                 Err(error) => return Err(format!("{}: {error}", path.display())),
             }

@@ -54,7 +54,9 @@ fn main() {
         rows_max: 1_000_000,
         timeout: Duration::from_secs(600),
         memory_bytes_max: 4 << 30,
+        spill_bytes_max: 0,
         query_bytes_max: 100_000,
+        cache_bytes_max: 0,
     };
     let engine = SqlEngine::new(snapshots, limits, Now::fixed(store::END_US));
     let ours = |panel: &Panel| {

@@ -28,7 +28,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use store::Shape;
-use tidewatch_query::http::{Endpoints, router};
+use tidewatch_query::gate::QueryGate;
+use tidewatch_query::http::{Checks, Endpoints, router};
 use tidewatch_query::metrics::QueryMetrics;
 use tidewatch_query::promql::{PromEngine, PromLimits};
 use tidewatch_query::scrape::Scrape;
@@ -109,7 +110,9 @@ async fn serve(filled: &store::Filled) -> SocketAddr {
         rows_max: 1_000_000,
         timeout: Duration::from_secs(600),
         memory_bytes_max: 8 << 30,
+        spill_bytes_max: 0,
         query_bytes_max: 100_000,
+        cache_bytes_max: 0,
     };
     let engine = Arc::new(SqlEngine::new(snapshots, limits, Now::fixed(store::END_US)));
     let registry = ::prometheus::Registry::new();
@@ -125,7 +128,8 @@ async fn serve(filled: &store::Filled) -> SocketAddr {
         promql: PromEngine::new(Arc::clone(&engine), limits),
         scrape: Arc::new(Scrape::new(engine, registry, metrics.clone(), 1000)),
         metrics,
-        queries: Arc::new(tokio::sync::Semaphore::new(8)),
+        queries: QueryGate::new(8, 8),
+        checks: Checks::default(),
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
