@@ -54,14 +54,11 @@ need cmake cmake
 # The test broker and its jars; the readers in Python.
 need java openjdk-17-jdk-headless
 need mvn maven
-# Types of Grafana's dashboards.
-need node nodejs
-need npm npm
 # Clients of Postgres' protocol; `java File.java` needs the compiler.
 need javac openjdk-17-jdk-headless
 need psql postgresql-client
 [[ -e /usr/share/java/postgresql.jar ]] || missing[libpostgresql-jdbc-java]=1
-# The page, in a browser. Debian's nodejs is too old for Playwright on bookworm: 20 or newer is needed.
+# The page in a browser, types of Grafana's dashboards. Debian's nodejs is too old for Playwright on bookworm: 20 or newer is needed.
 need chromium chromium
 need node nodejs
 need npm npm
