@@ -157,6 +157,11 @@ fn is_numeric(data_type: &DataType) -> bool {
     data_type.is_numeric()
 }
 
+/// Whether a cell has no value. A column that never has one keeps no mask to say so.
+fn is_null(column: &dyn Array, row: usize) -> bool {
+    *column.data_type() == DataType::Null || column.is_null(row)
+}
+
 /// Text of one cell; the caller has seen to nulls.
 struct Cells<'a> {
     column: &'a dyn Array,
@@ -170,7 +175,7 @@ impl<'a> Cells<'a> {
     }
 
     fn text(&self, row: usize) -> Option<String> {
-        (!self.column.is_null(row)).then(|| self.formatter.value(row).to_string())
+        (!is_null(self.column, row)).then(|| self.formatter.value(row).to_string())
     }
 }
 

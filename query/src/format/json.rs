@@ -1,6 +1,6 @@
 //! JSON: one document, or one object per line. Lists and structs are arrays and objects.
 
-use super::{options, type_name};
+use super::{is_null, options, type_name};
 use crate::sql::Answer;
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{DataType, Float32Type, Float64Type};
@@ -84,7 +84,7 @@ impl<'a> Values<'a> {
 
     fn write(&self, row: usize, text: &mut String) -> Result<(), ArrowError> {
         match self {
-            Self::Plain(column, _) | Self::Nested(column, _) if column.is_null(row) => text.push_str("null"),
+            Self::Plain(column, _) | Self::Nested(column, _) if is_null(*column, row) => text.push_str("null"),
             Self::Plain(column, formatter) => plain(*column, row, &formatter.value(row).to_string(), text),
             Self::Nested(column, options) => nested(*column, row, options, text)?,
         }

@@ -39,6 +39,13 @@ fn json_keeps_every_digit_and_is_json() {
 }
 
 #[test]
+fn what_is_never_anything_is_null() {
+    let batch = RecordBatch::try_from_iter([("n", arrow::array::new_null_array(&DataType::Null, 1))]).unwrap();
+    let answer = Answer { schema: batch.schema(), batches: vec![batch] };
+    assert!(text(Format::Json, &answer).contains("\"rows\":[[null]]"), "{}", text(Format::Json, &answer));
+}
+
+#[test]
 fn csv_quotes_what_needs_it() {
     let expected = "n,money,f,t,ok,at,bytes\n\
                     9007199254740993,-12.34,inf,\"a \"\"b\"\",\n\",true,1970-01-01T00:00:01.500000Z,ab01\n\
