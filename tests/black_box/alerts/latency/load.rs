@@ -17,14 +17,14 @@ const PORTIONS: u32 = 100;
 pub fn call(id: u64, provider: &str, time: DateTime<Utc>) -> String {
     let (outcome, ms, time) = (if id.is_multiple_of(50) { "error" } else { "success" }, id % 400, time.to_rfc3339());
     format!(
-        r#"{{"specversion":"1.0","id":"{id}","source":"/calls","type":"test.api_call","time":"{time}","data":{{"provider":"{provider}","outcome":"{outcome}","duration_ms":{ms}}}}}"#
+        r#"{{"specversion":"1.0","id":"{id}","source":"/calls","type":"test.api_call","time":"{time}","tenantkind":"creator","tenantid":"c1","data":{{"provider":"{provider}","outcome":"{outcome}","duration_ms":{ms}}}}}"#
     )
 }
 
 pub fn payment(shop: &str, time: DateTime<Utc>) -> String {
     let time = time.to_rfc3339();
     format!(
-        r#"{{"specversion":"1.0","id":"{shop}","source":"/payments","type":"test.payment_failed","time":"{time}","data":{{"shop":"{shop}"}}}}"#
+        r#"{{"specversion":"1.0","id":"{shop}","source":"/payments","type":"test.payment_failed","time":"{time}","tenantkind":"creator","tenantid":"c1","data":{{"shop":"{shop}"}}}}"#
     )
 }
 
