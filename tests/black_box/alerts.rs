@@ -1,6 +1,7 @@
 //! From an event to the message on the phone, through kills: rules over what is counted, routes, a webhook, and the
 //! answer to "why was I not paged".
 
+mod late;
 mod latency;
 
 use crate::support::{
@@ -27,7 +28,11 @@ groups:
 "#;
 
 fn settings(folder: &Path, sink: &Sink) -> PathBuf {
-    std::fs::write(folder.join("rules.yml"), RULES).unwrap();
+    settings_with(folder, sink, RULES)
+}
+
+fn settings_with(folder: &Path, sink: &Sink, rules: &str) -> PathBuf {
+    std::fs::write(folder.join("rules.yml"), rules).unwrap();
     let routes = format!(
         "route: {{receiver: hook, group_by: [alertname, provider], group_wait: 0s, group_interval: 1s, repeat_interval: 1h}}\n\
          receivers:\n- name: hook\n  webhook_configs: [{{url: 'http://{}/hook', send_resolved: true}}]\n\
@@ -53,8 +58,11 @@ impl Shop {
     }
 
     fn call(&self, address: &str, provider: &str, outcome: &str) -> bool {
-        let id = self.next.fetch_add(1, Ordering::SeqCst);
-        let time = chrono::Utc::now().to_rfc3339();
+        self.call_at(address, provider, outcome, chrono::Utc::now())
+    }
+
+    fn call_at(&self, address: &str, provider: &str, outcome: &str, time: chrono::DateTime<chrono::Utc>) -> bool {
+        let (id, time) = (self.next.fetch_add(1, Ordering::SeqCst), time.to_rfc3339());
         let event = format!(
             r#"{{"specversion":"1.0","id":"call-{id}","source":"/calls","type":"apihealth.api_call.completed.v1","time":"{time}","tenantkind":"creator","tenantid":"c1","data":{{"provider":"{provider}","api":"rates","outcome":"{outcome}","duration_ms":12,"status_code":200}}}}"#
         );

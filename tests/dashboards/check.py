@@ -26,6 +26,10 @@ from server import SCRAPE_INTERVAL_S, Server, answer
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 JSON = ROOT / "deploy" / "grafana" / "json"
 ZERO = " or vector(0)"
+# What has only begun is not in an answer yet: a range ends with its last whole step. So long is waited in all for
+# panels to show something, and so long between two looks.
+PATIENCE_S = 180
+AGAIN_S = 15
 
 
 def panels_of(dashboard):
@@ -49,6 +53,7 @@ class Asked:
         self.bases = {"tidewatch": base, "prometheus": prometheus}
         self.postgres = f"host=127.0.0.1 port={postgres} user=grafana dbname=tidewatch"
         self.count, self.skipped, self.slow = 0, 0, []
+        self.patience_s = PATIENCE_S
         # Some tenants of the store, to choose from.
         self.tenants = ["creator:crt_0001", "creator:crt_0002"]
 
@@ -182,6 +187,10 @@ def check(asked, names):
             name, ask = question
             start = time.monotonic()
             found, query = ask()
+            while (found or "").startswith("empty") and asked.patience_s > 0:
+                asked.patience_s -= AGAIN_S
+                time.sleep(AGAIN_S)
+                found, query = ask()
             asked.count += 1
             asked.slow.append((time.monotonic() - start, f"{path.stem}: {name}"))
             return name, found, query
