@@ -32,7 +32,9 @@ fn what_would_not_have_fired_is_said_in_the_ledger_and_to_nobody() {
     });
     let late = "SELECT coalesce(sum(late_events), 0) AS n FROM system.late";
     assert_ne!(process.sql(late).lines().nth(1), Some("0"));
-    let why = tidewatch(&["explain", "alert", "ErrorShare", "--url", &format!("http://{address}")]);
+    let alert = process.sql("SELECT DISTINCT alert FROM system.alert_ledger WHERE stage = 'amendment'");
+    let alert = alert.lines().nth(1).unwrap();
+    let why = tidewatch(&["explain", "alert", alert, "--url", &format!("http://{address}")]);
     assert!(why.contains("amendment") && why.contains("would not have fired"), "{why}");
     assert_eq!(statuses(&sink), ["firing", "resolved"], "nobody is told anew");
     process.stop();
