@@ -20,6 +20,7 @@
 )]
 
 mod prometheus;
+#[allow(dead_code, reason = "only the other bench says how large the store is")]
 #[path = "../panels/store.rs"]
 mod store;
 

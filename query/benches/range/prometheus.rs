@@ -39,7 +39,7 @@ impl Prometheus {
         std::fs::write(&config, "global: {}\n").unwrap();
         // A port that was free a moment ago.
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let child = Command::new("prometheus")
+        let mut child = Command::new("prometheus")
             .arg(format!("--config.file={}", config.display()))
             .arg(format!("--storage.tsdb.path={}", blocks.display()))
             .args(["--storage.tsdb.retention.time=100y", "--query.max-samples=100000000"])
@@ -54,6 +54,8 @@ impl Prometheus {
                 return Some(Self { address, child });
             }
         }
+        let _ = child.kill();
+        let _ = child.wait();
         panic!("prometheus did not start");
     }
 }
