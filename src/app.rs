@@ -1,6 +1,6 @@
 //! Wiring: store, ingestion, readers and the HTTP server of one process.
 
-use crate::alerting::{self, EngineData, LedgerSlot};
+use crate::alerting::{self, EngineData, LateInbox, LedgerSlot};
 use crate::ingestion::{Ingestion, Plant, has_samples};
 use crate::live::Workers;
 use crate::packs::Packs;
@@ -110,15 +110,20 @@ impl App {
         let queries = QueryGate::new(settings.sql.concurrency_max, settings.sql.concurrency_per_client_max);
         let wires = listeners.serve(settings, &engine, queries.turns(), &registry)?;
         let promql = PromEngine::new(Arc::clone(&engine), settings.prom_limits()).with_metadata(Arc::clone(&metadata));
+        let late = LateInbox::default();
         let data = Arc::new(EngineData {
             promql: promql.clone(),
             samples: samples.clone(),
             news: plant.news.clone(),
+            late: late.clone(),
             events: plant.metrics.events.clone(),
             clock: Arc::clone(&clock),
             lag: settings.watermark.disorder + settings.watermark.idle_after,
         });
         let ruler = alerting::open(settings, packs.rules, data, &clock, &registry).await?;
+        if ruler.is_some() {
+            late.follow(plant.store.clone(), Arc::clone(&clock));
+        }
         let scrape = Scrape::new(Arc::clone(&engine), registry, query_metrics.clone(), settings.scrape.series_max);
         let endpoints = Endpoints {
             engine: Arc::clone(&engine),

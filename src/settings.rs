@@ -1,9 +1,11 @@
 //! Settings: one TOML file, every key with a default, an explanation (`settings/default.toml`) and a
 //! strict reader. A text value `${NAME}` takes the environment variable of that name, for secrets.
 
+mod alerting;
 mod limits;
 mod sections;
 
+pub use alerting::*;
 pub use sections::*;
 
 use anyhow::{Context, Result, bail};
@@ -261,6 +263,7 @@ impl Settings {
             ("sql.timeout", self.sql.timeout),
             ("postgres.idle_timeout", self.postgres.idle_timeout),
             ("alerting.forward.timeout", self.alerting.forward.timeout),
+            ("alerting.amend.wait_max", self.alerting.amend.wait_max),
         ];
         for (key, _) in durations.iter().filter(|(_, value)| value.is_zero()) {
             mistake(key, "expected more than 0s".to_owned());

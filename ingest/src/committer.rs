@@ -10,6 +10,7 @@ use crate::admitted::{self, SERIES};
 use crate::clock::Clock;
 use crate::dead_letter::DEAD_LETTERS;
 use crate::event_ids::{self, EVENT_IDS, RememberedIds, event_ids_schema};
+use crate::late::{LATE_EVENTS, LateEvents, LateTable};
 use crate::metrics::IngestMetrics;
 use crate::piece::WorkerPiece;
 use crate::tables::open_all;
@@ -101,6 +102,8 @@ pub struct Committer {
     dedupe: Option<DedupeSettings>,
     /// Where admitted series are written down; `None` when there is no limit to them.
     series: Option<Table>,
+    /// Where is written down what was counted late; `None` in a backfill, of which nobody had heard anything before.
+    late: Option<LateTable>,
     /// `Some`: positions are those of a backfill, and nobody else may move them. Per partition the offset after
     /// which ids of events are remembered; those of the live path are its own.
     backfill: Option<BTreeMap<TopicPartition, i64>>,
@@ -121,7 +124,8 @@ impl Committer {
         let (rollups, letters) = open_all(store, catalog, disorder_us).await?;
         let mut tables: Vec<Target> = rollups.into_iter().map(|(plan, table)| Target::of(&plan, table)).collect();
         tables.push(Target::of_rows(letters));
-        Ok(Self { tables, dedupe: None, series: None, backfill: None, metrics, clock })
+        let late = Some(LateTable::new(store));
+        Ok(Self { tables, dedupe: None, series: None, late, backfill: None, metrics, clock })
     }
 
     /// Writes tables that were opened for a backfill, one after the other in this order; `catalog` counts
@@ -141,7 +145,7 @@ impl Committer {
             Some(Target::of(plan, table))
         };
         let tables = tables.into_iter().filter_map(target).collect();
-        Self { tables, dedupe: None, series: None, backfill: Some(ids_from), metrics, clock }
+        Self { tables, dedupe: None, series: None, late: None, backfill: Some(ids_from), metrics, clock }
     }
 
     /// Keeps the ids of events as well, if the settings say so.
@@ -249,6 +253,7 @@ impl Committer {
         if !self.commit_series(pieces).await {
             return Answer::MustReplay;
         }
+        self.commit_late(pieces).await;
         let metrics = &self.metrics;
         let mut outcomes = Vec::new();
         if self.backfill.is_some() {
@@ -304,5 +309,20 @@ impl Committer {
         }
         self.metrics.commits.with_label_values(&[SERIES, "committed"]).inc();
         true
+    }
+
+    /// Notes what was counted late before its rows: if only this is committed, the same events are counted and noted
+    /// again, and whoever looks at these times finds nothing new.
+    async fn commit_late(&mut self, pieces: &[Arc<WorkerPiece>]) {
+        let late: Vec<&LateEvents> = pieces.iter().flat_map(|piece| piece.late()).collect();
+        let Some(table) = self.late.as_mut().filter(|_| !late.is_empty()) else { return };
+        let mut delay = RETRY_FIRST;
+        while let Err(error) = table.append(&late, self.clock.now_us()).await {
+            tracing::error!(table = LATE_EVENTS, %error, retry_in = ?delay, "commit failed");
+            self.metrics.commits.with_label_values(&[LATE_EVENTS, "failed"]).inc();
+            tokio::time::sleep(delay).await;
+            delay = (delay * 2).min(RETRY_LONGEST);
+        }
+        self.metrics.commits.with_label_values(&[LATE_EVENTS, "committed"]).inc();
     }
 }

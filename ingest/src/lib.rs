@@ -17,6 +17,7 @@
 //! | the life of a worker | [`worker`] |
 //! | how a flush becomes commits | [`committer`], [`piece`] |
 //! | how a restart knows which series have rows of their own | [`admitted`] |
+//! | how others hear of what was counted late | [`late`] |
 //! | how copies of events are known after a restart | [`event_ids`] |
 //! | what came before a rollup was defined | [`backfill`] |
 //! | how tables are kept small and fast | [`maintenance`] |
@@ -28,6 +29,7 @@ pub mod committer;
 pub mod dead_letter;
 pub mod decode;
 pub mod event_ids;
+pub mod late;
 pub mod letters;
 pub mod log;
 pub mod maintenance;
@@ -42,7 +44,7 @@ pub mod source;
 mod tables;
 pub mod worker;
 
-pub use news::{LateEvents, News};
+pub use news::News;
 pub use piece::reads;
 pub use pipeline::{Pipeline, PipelineError, WorkerThread};
 pub use tables::prepare;

@@ -2,6 +2,7 @@
 
 use crate::dead_letter::DEAD_LETTERS;
 use crate::event_ids::{self, EVENT_IDS, NewIds};
+use crate::late::LateEvents;
 use crate::log::{self, EVENTS_TOPIC, is_source_topic};
 use crate::source::{FILE_TOPIC, JOURNAL_TOPIC};
 use arrow::compute::concat_batches;
@@ -26,6 +27,7 @@ pub struct WorkerPiece {
     dead_letters: Option<RecordBatch>,
     event_ids: Vec<NewIds>,
     admitted: Vec<FreshSeries>,
+    late: Vec<LateEvents>,
     ranges: BTreeMap<String, Ranges>,
     batches: BTreeMap<String, OnceLock<Option<RecordBatch>>>,
     no_ranges: Ranges,
@@ -35,8 +37,8 @@ impl WorkerPiece {
     /// Takes what was counted and the offsets it covers, by table.
     pub fn new(states: Vec<FrozenStates>, dead_letters: Option<RecordBatch>, ranges: BTreeMap<String, Ranges>) -> Self {
         let batches = ranges.keys().map(|table| (table.clone(), OnceLock::new())).collect();
-        let (event_ids, admitted, no_ranges) = (Vec::new(), Vec::new(), Ranges::new());
-        Self { states, dead_letters, event_ids, admitted, ranges, batches, no_ranges }
+        let (event_ids, admitted, late, no_ranges) = (Vec::new(), Vec::new(), Vec::new(), Ranges::new());
+        Self { states, dead_letters, event_ids, admitted, late, ranges, batches, no_ranges }
     }
 
     /// Adds the ids of the events that were counted.
@@ -57,6 +59,16 @@ impl WorkerPiece {
     /// The series that were given rows of their own.
     pub fn admitted(&self) -> &[FreshSeries] {
         &self.admitted
+    }
+
+    /// Adds the stretches of event time that were counted late.
+    pub fn with_late(self, late: Vec<LateEvents>) -> Self {
+        Self { late, ..self }
+    }
+
+    /// The stretches of event time that were counted late.
+    pub fn late(&self) -> &[LateEvents] {
+        &self.late
     }
 
     /// Rows (window × series) of all tables.

@@ -82,8 +82,6 @@ pub struct AmendSettings {
     pub wait_max_ms: i64,
     /// What could not be judged yet is looked at again after at most so long.
     pub again_max_ms: i64,
-    /// Width of the windows that rules read: a look back sees these only when they are closed.
-    pub window_ms: i64,
     /// What came later than so long after its time is not looked at.
     pub age_max_ms: i64,
     /// Stretches are looked at in blocks of at most this length, and alerts that fired for longer are not judged.
@@ -104,7 +102,6 @@ impl Default for AmendSettings {
             delay_ms: 30_000,
             wait_max_ms: 300_000,
             again_max_ms: 600_000,
-            window_ms: 10_000,
             age_max_ms: 7 * 86_400_000,
             block_ms: 6 * 3_600_000,
             stretches_max: 256,
@@ -112,13 +109,6 @@ impl Default for AmendSettings {
             rows_max: 200_000,
             failures_max: 5,
         }
-    }
-}
-
-impl AmendSettings {
-    /// Differences in time up to this are none: a look back sees closed windows only, and at other instants.
-    pub fn tolerance_ms(&self, interval_ms: i64, query_offset_ms: i64) -> i64 {
-        interval_ms.saturating_add(self.window_ms).saturating_add(query_offset_ms.max(0))
     }
 }
 
@@ -201,8 +191,7 @@ pub(crate) fn mark(shared: &Shared, alerts: &mut [Alert]) {
 }
 
 fn all_units(shared: &Shared, books: &[crate::book::GroupBook]) -> Vec<Unit> {
-    let settings = &shared.settings;
-    units(books, &settings.groups, shared.data.options().lookback_ms, &settings.amend)
+    units(books, &shared.settings.groups, &*shared.data)
 }
 
 /// Looks back until it is stopped.

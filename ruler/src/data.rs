@@ -39,6 +39,12 @@ pub trait Data: Debug + Send + Sync {
         Arc::new(NoLate)
     }
 
+    /// Width of the widest windows that metrics (`None`: of any name) are counted in, in milliseconds; 0: of none.
+    fn window_ms(&self, metrics: Option<&BTreeSet<String>>) -> i64 {
+        let _ = metrics;
+        0
+    }
+
     /// The past as it is known now, without what is still open, for those who may block: queries of it are waited for on
     /// `runtime`. `None`: it cannot be read, so nothing of it is ever looked at again.
     fn past(&self, runtime: &Handle) -> Option<Arc<dyn Storage + Send + Sync>> {

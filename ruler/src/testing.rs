@@ -89,6 +89,10 @@ impl Data for Pushed {
         Box::pin(async { answer.map(|answer| (answer, Completeness::Complete)) })
     }
 
+    fn window_ms(&self, _: Option<&BTreeSet<String>>) -> i64 {
+        10_000
+    }
+
     fn keep(&self, samples: Vec<VectorSample>) -> BoxFuture<'_, Result<(), String>> {
         self.kept.lock().unwrap().extend(samples);
         Box::pin(async { Ok(()) })

@@ -1,14 +1,16 @@
 //! What rules read and write: PromQL over everything that is counted, and the log of pushed samples.
 
+use super::LateInbox;
 use futures::future::BoxFuture;
 use prometheus::{IntCounter, IntCounterVec};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tidewatch_alerting::state::Completeness;
+use tidewatch_ingest::News;
 use tidewatch_ingest::clock::Clock;
+use tidewatch_ingest::late::LateEvents;
 use tidewatch_ingest::samples::{OwnSeries, SampleReceiver};
-use tidewatch_ingest::{LateEvents, News};
 use tidewatch_promql::{Answer, Options, Plan, Sample, Selection, Series, Storage, StorageError, VectorSample};
 use tidewatch_query::promql::PromEngine;
 use tidewatch_ruler::{Changes, Data, Late, LateStretch};
@@ -23,6 +25,7 @@ pub struct EngineData {
     pub promql: PromEngine,
     pub samples: SampleReceiver,
     pub news: News,
+    pub late: LateInbox,
     /// Events by source.
     pub events: IntCounterVec,
     pub clock: Arc<dyn Clock>,
@@ -101,7 +104,11 @@ impl Data for EngineData {
     }
 
     fn late(&self) -> Arc<dyn Late> {
-        Arc::new(CountedLate { promql: self.promql.clone(), news: self.news.clone() })
+        Arc::new(CountedLate { promql: self.promql.clone(), inbox: self.late.clone() })
+    }
+
+    fn window_ms(&self, metrics: Option<&BTreeSet<String>>) -> i64 {
+        self.promql.window_of(metrics).unwrap_or(0).div_euclid(1000)
     }
 
     fn past(&self, runtime: &Handle) -> Option<Arc<dyn Storage + Send + Sync>> {
@@ -109,11 +116,11 @@ impl Data for EngineData {
     }
 }
 
-/// Events that workers of this process counted when their windows were over.
+/// Events that workers counted when their windows were over.
 #[derive(Debug)]
 struct CountedLate {
     promql: PromEngine,
-    news: News,
+    inbox: LateInbox,
 }
 
 impl Late for CountedLate {
@@ -123,7 +130,7 @@ impl Late for CountedLate {
             from_ms: late.from_us.div_euclid(1000),
             to_ms: late.to_us.div_euclid(1000),
         };
-        self.news.take_late().into_iter().map(stretch).collect()
+        self.inbox.take().into_iter().map(stretch).collect()
     }
 
     fn concerns(&self, source: &str, metrics: Option<&BTreeSet<String>>) -> bool {

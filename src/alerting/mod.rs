@@ -3,10 +3,12 @@
 mod data;
 mod files;
 mod forward;
+mod late;
 mod ledger;
 
 pub use data::{EngineData, RulerClock};
 pub use files::{definition, load_rules};
+pub use late::LateInbox;
 pub use ledger::LedgerSlot;
 
 use crate::settings::Settings;
@@ -91,6 +93,10 @@ impl Settings {
         ruler.ledger_retention_ms = ms(own.ledger_retention);
         ruler.ledger_rows_max = own.ledger_rows_max;
         ruler.concurrency_max = own.concurrency_max;
+        ruler.amend.delay_ms = ms(own.amend.delay);
+        ruler.amend.wait_max_ms = ms(own.amend.wait_max);
+        ruler.amend.age_max_ms = ms(own.amend.age_max);
+        ruler.amend.instants_max = own.amend.evaluations_max;
         // Mistakes in it were refused when the settings were read.
         ruler.forward = own.forwarding().unwrap_or_default();
         ruler

@@ -18,7 +18,10 @@ use tidewatch_ingest::clock::{Clock, SystemClock};
 use tidewatch_simulate::{self as simulation, DemoBroker, Generator, KafkaTarget, Pace, Scenario, TOPICS, to_kafka};
 use tokio::runtime::Handle;
 
-const PARTITIONS: i32 = 4;
+/// The broker looks for an offset from the first batch that it keeps of a partition on, at each fetch of each of them: few
+/// partitions and large batches keep it from taking a processor for itself.
+const PARTITIONS: i32 = 1;
+const LINGER_MS: &str = "50";
 const POSTGRES_PORT: u16 = 5433;
 const FLIGHT_PORT: u16 = 9891;
 /// On a local disk a commit is cheap: fresh files are worth more than few ones.
@@ -79,7 +82,7 @@ fn settings(options: &Demo, data: &Path, bootstrap_servers: &str) -> Settings {
         ingest: Ingest { flush_interval: FLUSH_INTERVAL, ..Ingest::default() },
         // The demo's people are made up.
         personal: Personal { salt: "tidewatch-demo".to_owned() },
-        log: Log { filter: "warn".to_owned(), ..Log::default() },
+        log: Log { filter: "warn,deltalake_core::kernel::transaction=off".to_owned(), ..Log::default() },
         ..Settings::default()
     };
     settings.kafka.properties = [("bootstrap.servers", bootstrap_servers), ("group.id", "tidewatch-demo")]
@@ -104,7 +107,7 @@ impl Producer {
             ..simulation::Settings::new(scenario, options.seed, clock.now_us() / 1000)
         };
         let generator = Generator::new(settings)?;
-        let target = KafkaTarget::new(bootstrap_servers);
+        let target = KafkaTarget::new(bootstrap_servers).with("linger.ms", LINGER_MS);
         let stop = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&stop);
         let thread = std::thread::Builder::new().name("demo-producer".to_owned()).spawn(move || {
@@ -140,7 +143,7 @@ fn print_welcome(options: &Demo, settings: &Settings, app: &App, data: &Path) {
     println!(
         "Tidewatch demo
 
-  broker     in this process, topics {topics} with {PARTITIONS} partitions each
+  broker     in this process, topics {topics} with one partition each
   events     about {rate}/s, scenario {name}: {scenario}
   engine     pack {packs}, a commit every {flush} s
   data       {data}   (Delta Lake tables: Parquet files and a log)

@@ -2,6 +2,8 @@
 
 use crate::synced::SyncedFiles;
 use crate::{StorageError, Table};
+use datafusion::execution::cache::cache_manager::FileMetadataCache;
+use datafusion::execution::cache::default_cache::DefaultCache;
 use deltalake::logstore::{
     LogStore, LogStoreFactory, LogStoreRef, ObjectStoreRef, StorageConfig, default_logstore, logstore_factories,
     logstore_with,
@@ -20,6 +22,9 @@ const REMOTE_SCHEMES: [&str; 8] = ["s3", "s3a", "gs", "az", "adl", "abfs", "abfs
 /// Environment variables with these prefixes are credentials and endpoints of the clouds.
 const CREDENTIAL_PREFIXES: [&str; 3] = ["AWS_", "GOOGLE_", "AZURE_"];
 
+/// Memory for footers of files that were read; those that were not read for longest go first.
+const FOOTERS_BYTES_MAX: usize = 64 << 20;
+
 /// See [`Store::keep_removed_files`].
 const REMOVED_FILES_KEPT: Duration = Duration::from_secs(86_400);
 
@@ -32,6 +37,7 @@ pub struct Store {
     prefix: Path,
     config: StorageConfig,
     removed_files_kept: Duration,
+    footers: Arc<FileMetadataCache>,
 }
 
 #[derive(Debug)]
@@ -72,7 +78,8 @@ impl Store {
             root = Box::new(SyncedFiles::new());
         }
         let config = StorageConfig::parse_options(all).map_err(|e| fail(e.to_string()))?;
-        Ok(Self { url, root: Arc::from(root), prefix, config, removed_files_kept: REMOVED_FILES_KEPT })
+        let footers = Arc::new(DefaultCache::new(FOOTERS_BYTES_MAX));
+        Ok(Self { url, root: Arc::from(root), prefix, config, removed_files_kept: REMOVED_FILES_KEPT, footers })
     }
 
     /// Opens tables below `url` in a given object store, for tests that inject faults.
@@ -80,7 +87,8 @@ impl Store {
         let prefix = Path::from_url_path(url.path())
             .map_err(|e| StorageError::Location { location: url.to_string(), reason: e.to_string() })?;
         let removed_files_kept = REMOVED_FILES_KEPT;
-        Ok(Self { url, root, prefix, config: StorageConfig::default(), removed_files_kept })
+        let footers = Arc::new(DefaultCache::new(FOOTERS_BYTES_MAX));
+        Ok(Self { url, root, prefix, config: StorageConfig::default(), removed_files_kept, footers })
     }
 
     /// For how long tables made from here on remember removed files: the longest that a vacuum may wait
@@ -91,6 +99,11 @@ impl Store {
 
     pub(crate) fn removed_files_kept(&self) -> Duration {
         self.removed_files_kept
+    }
+
+    /// Footers of files that were read, of all tables.
+    pub(crate) fn footers(&self) -> Arc<FileMetadataCache> {
+        Arc::clone(&self.footers)
     }
 
     /// Where the tables are.
@@ -121,7 +134,7 @@ impl Store {
         }
         let mut delta = DeltaTable::new(self.log_store(name)?);
         delta.load().await.map_err(StorageError::delta(name))?;
-        Table::from_delta(name, delta).map(Some)
+        Table::from_delta(self, name, delta).map(Some)
     }
 
     async fn has_log(&self, folder: &Path) -> Result<bool, StorageError> {

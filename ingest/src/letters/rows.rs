@@ -26,7 +26,7 @@ pub(super) fn context() -> SessionContext {
 /// A scan of a table, or of nothing while there is no such table.
 pub(super) async fn provider(table: Option<&Table>, schema: SchemaRef) -> Result<Arc<dyn TableProvider>, LettersError> {
     Ok(match table {
-        Some(table) => table.provider().await?,
+        Some(table) => table.provider()?,
         None => Arc::new(EmptyTable::new(schema)),
     })
 }

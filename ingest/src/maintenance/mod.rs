@@ -17,6 +17,7 @@ pub use metrics::MaintenanceMetrics;
 use crate::admitted::{DAY, SERIES};
 use crate::clock::Clock;
 use crate::dead_letter::DEAD_LETTERS;
+use crate::late::{LATE_EVENTS, NOTED_AT};
 use event_ids::{EVENT_IDS, PANE_START};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -65,6 +66,8 @@ impl Default for MaintenanceSettings {
 
 /// How long admitted series are kept, by their day: as long as somebody may want to replay it.
 const SERIES_RETENTION: Duration = Duration::from_secs(90 * 86_400);
+/// How long is known what was counted late: an analyst may ask why a number has changed.
+const LATE_EVENTS_RETENTION: Duration = Duration::from_secs(90 * 86_400);
 
 /// Why a task could not be done.
 #[derive(Debug, Error)]
@@ -187,6 +190,7 @@ impl Maintenance {
             // Forgotten partition by partition, not by time alone.
             EVENT_IDS => (Some(PANE_START), None),
             SERIES => (Some(DAY), Some(SERIES_RETENTION)),
+            LATE_EVENTS => (Some(NOTED_AT), Some(LATE_EVENTS_RETENTION)),
             _ => (None, None),
         }
     }

@@ -5,8 +5,8 @@ use crate::committer::Positions;
 use crate::dead_letter::{DEAD_LETTERS, DeadLetters, Letter};
 use crate::decode::{Decoded, Decoder};
 use crate::event_ids::{EVENT_IDS, NewIds};
+use crate::late::LateNotes;
 use crate::metrics::IngestMetrics;
-use crate::news::late_pane;
 use crate::personal::{Personal, PersonalCounts};
 use crate::piece::{Ranges, Reads, WorkerPiece};
 use crate::source::{JOURNAL_TOPIC, SourceRecord};
@@ -51,8 +51,8 @@ pub(super) struct Counting {
     now_us: i64,
     /// Labels and counts of this poll, added to the metrics once per poll.
     late: BTreeMap<usize, u64>,
-    /// Source and pane of event times that came late in this poll.
-    late_panes: BTreeSet<(usize, i64)>,
+    /// Event times that came late since the last freeze.
+    late_notes: LateNotes,
     /// By source.
     personal: Vec<PersonalCounts>,
     personal_rejected: PersonalCounts,
@@ -99,7 +99,7 @@ impl Counting {
             metrics,
             now_us: 0,
             late: BTreeMap::new(),
-            late_panes: BTreeSet::new(),
+            late_notes: LateNotes::default(),
             personal: vec![PersonalCounts::default(); catalog.sources.len()],
             personal_rejected: PersonalCounts::default(),
         }
@@ -246,7 +246,8 @@ impl Counting {
                     }
                     // Letters that are put back have no watermark: their time is over.
                     if is_late || *partition.name.topic == *JOURNAL_TOPIC {
-                        self.late_panes.insert((rows.source, late_pane(rows.event_time_us)));
+                        let source = &self.states[rows.source].plan().def.name;
+                        self.late_notes.note(source, rows.event_time_us);
                     }
                     let name = self.states[rows.source].plan().def.name.as_str();
                     if rows.time_fallback {
@@ -338,12 +339,6 @@ impl Counting {
         Ok(())
     }
 
-    /// When the events happened that came late since the last call: source and pane.
-    pub fn take_late(&mut self) -> impl Iterator<Item = (&str, i64)> {
-        let (panes, states) = (std::mem::take(&mut self.late_panes), &self.states);
-        panes.into_iter().map(|(source, pane)| (states[source].plan().def.name.as_str(), pane))
-    }
-
     /// Rows (window × series) in the open states, and dead letters.
     pub fn row_count(&self) -> usize {
         self.states.iter().map(OpenStates::row_count).sum::<usize>() + self.dead_letters.len()
@@ -421,7 +416,8 @@ impl Counting {
             frozen.push(states);
         }
         let piece = WorkerPiece::new(frozen, self.dead_letters.take()?, ranges);
-        Ok(Some(piece.with_event_ids(event_ids).with_admitted(self.admissions.take_fresh())))
+        let piece = piece.with_event_ids(event_ids).with_admitted(self.admissions.take_fresh());
+        Ok(Some(piece.with_late(self.late_notes.take())))
     }
 
     /// Watermarks of all partitions we own, as far as known.

@@ -230,7 +230,6 @@ impl Worker {
                     had_records = count > 0;
                     if had_records {
                         self.is_fresh = true;
-                        self.news.note_late(self.counting.take_late());
                         self.news.note();
                     }
                 }

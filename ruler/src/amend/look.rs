@@ -143,13 +143,13 @@ fn run(
     instants: &mut u64,
 ) -> Result<Option<Vec<Vec<Firing>>>, String> {
     let unit = around.unit;
-    let window_ms = around.shared.settings.amend.window_ms.max(1);
+    let window_ms = unit.window_ms;
     let start_ms = start_ms.saturating_sub(unit.warm_ms);
     let group = unit.groups.iter().find(|group| *group.name == *unit.group);
     let coarse_ms = group.map_or(start_ms, |group| instant_at(group, unit.interval_ms, start_ms));
     let mut grids = vec![(coarse_ms, unit.interval_ms.max(1))];
     // News of data wake a group, so it may have looked whenever a window closed.
-    if window_ms < unit.interval_ms {
+    if (1..unit.interval_ms).contains(&window_ms) {
         grids.push((start_ms.div_euclid(window_ms).saturating_mul(window_ms), window_ms));
     }
     let rules: usize = unit.groups.iter().map(|group| group.rules.len()).sum();

@@ -1,8 +1,7 @@
 //! What is looked at together: an alerting rule with everything that it reads of what other rules write.
 
-use super::AmendSettings;
 use crate::book::GroupBook;
-use crate::data::metrics_of;
+use crate::data::{Data, metrics_of};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use tidewatch_alerting::backtest::back_ms;
@@ -26,7 +25,7 @@ pub struct Unit {
     pub watched: BTreeMap<usize, Vec<usize>>,
     /// Place of the first book with a rule of its own.
     pub place: usize,
-    /// Metrics that they read in the end; `None`: of any name.
+    /// Metrics that they read in the end, besides those that they write; `None`: of any name.
     pub metrics: Option<BTreeSet<String>>,
     /// Between two evaluations, in milliseconds.
     pub interval_ms: i64,
@@ -38,15 +37,18 @@ pub struct Unit {
     pub for_ms: i64,
     /// Longest `keep_firing_for`, in milliseconds.
     pub keep_ms: i64,
+    /// Width of the widest windows that they read, in milliseconds (0: of none): a look back sees these only when they are
+    /// closed.
+    pub window_ms: i64,
     /// Differences in time up to this are none, in milliseconds.
     pub tolerance_ms: i64,
     /// Hash of all that it means.
     pub meaning: u64,
 }
 
-/// All units of these books.
-pub fn units(books: &[GroupBook], groups: &group::Settings, lookback_ms: i64, settings: &AmendSettings) -> Vec<Unit> {
-    let rules = Rules::new(books, lookback_ms);
+/// All units of these books. `data` knows the windows of metrics.
+pub fn units(books: &[GroupBook], groups: &group::Settings, data: &dyn Data) -> Vec<Unit> {
+    let rules = Rules::new(books, data.options().lookback_ms);
     let mut names: BTreeMap<(String, String), Vec<usize>> = BTreeMap::new();
     for (at, (place, rule)) in rules.all.iter().enumerate() {
         if let Rule::Alerting(rule) = &books[*place].group.rules[*rule] {
@@ -54,7 +56,7 @@ pub fn units(books: &[GroupBook], groups: &group::Settings, lookback_ms: i64, se
             names.entry(key).or_default().push(at);
         }
     }
-    names.into_iter().map(|((group, rule), own)| rules.unit(group, rule, &own, groups, settings)).collect()
+    names.into_iter().map(|((group, rule), own)| rules.unit(group, rule, &own, groups, data)).collect()
 }
 
 /// All rules, numbered over all books.
@@ -96,14 +98,7 @@ impl<'b> Rules<'b> {
         }
     }
 
-    fn unit(
-        &self,
-        group: String,
-        rule: String,
-        own: &[usize],
-        groups: &group::Settings,
-        settings: &AmendSettings,
-    ) -> Unit {
+    fn unit(&self, group: String, rule: String, own: &[usize], groups: &group::Settings, data: &dyn Data) -> Unit {
         // Level by level: what they read, what that reads, …; each level reaches back from the one before.
         let mut included: BTreeSet<usize> = own.iter().copied().collect();
         let mut level: Vec<usize> = own.to_vec();
@@ -143,7 +138,13 @@ impl<'b> Rules<'b> {
         let offset_ms = own_books.iter().map(|place| self.books[*place].group.query_offset_ms);
         let offset_ms = offset_ms.map(|ms| ms.unwrap_or(groups.query_offset_ms)).max().unwrap_or(0);
         let sum = |depths: &[i64]| depths.iter().fold(0_i64, |sum, ms| sum.saturating_add(*ms)).min(i64::MAX / 4);
-        let reads = included.iter().map(|at| self.reads[*at].as_ref());
+        let written: BTreeSet<&str> = included.iter().map(|at| &**self.rule(*at).name()).collect();
+        let reads = included.iter().map(|at| self.reads[*at].as_ref()).collect::<Option<Vec<_>>>();
+        let metrics: Option<BTreeSet<String>> = reads.map(|sets| {
+            let names = sets.into_iter().flatten().filter(|name| !written.contains(name.as_str()));
+            names.filter(|name| ![ALERTS, ALERTS_FOR_STATE].contains(&name.as_str())).cloned().collect()
+        });
+        let window_ms = data.window_ms(metrics.as_ref()).max(0);
         Unit {
             group,
             rule,
@@ -151,17 +152,23 @@ impl<'b> Rules<'b> {
             own: positions,
             place: own_books.first().copied().unwrap_or(0),
             watched,
-            metrics: reads.collect::<Option<Vec<_>>>().map(|sets| sets.into_iter().flatten().cloned().collect()),
+            metrics,
             interval_ms,
             back_ms: sum(&depths_ms).saturating_add(offset_ms),
             // What is stored needs no running: only what rules write does.
             warm_ms: depths_ms.split_last().map_or(0, |(_, written)| sum(written)),
             for_ms: own_rules().map(|rule| rule.for_ms).max().unwrap_or(0),
             keep_ms: own_rules().map(|rule| rule.keep_firing_for_ms).max().unwrap_or(0),
-            tolerance_ms: settings.tolerance_ms(interval_ms, offset_ms),
+            window_ms,
+            tolerance_ms: tolerance_ms(interval_ms, window_ms, offset_ms),
             meaning: xxh3_64(meaning.as_bytes()),
         }
     }
+}
+
+/// A look back sees closed windows only, and at other instants.
+fn tolerance_ms(interval_ms: i64, window_ms: i64, query_offset_ms: i64) -> i64 {
+    interval_ms.saturating_add(window_ms).saturating_add(query_offset_ms.max(0))
 }
 
 fn alerting(rule: &Rule) -> Option<&AlertingRule> {

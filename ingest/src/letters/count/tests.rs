@@ -12,7 +12,7 @@ use tidewatch_storage::{Rows, Store, Table};
 async fn sum(store: &Store, table: &str) -> i64 {
     let Some(table) = store.table(table).await.unwrap() else { return 0 };
     let context = SessionContext::new();
-    context.register_table("t", table.provider().await.unwrap()).unwrap();
+    context.register_table("t", table.provider().unwrap()).unwrap();
     let query = "SELECT CAST(coalesce(sum(n), 0) AS BIGINT) AS n FROM t";
     let batches = context.sql(query).await.unwrap().collect().await.unwrap();
     super::super::rows::Longs::of(&batches[0], "n").unwrap().get(0)

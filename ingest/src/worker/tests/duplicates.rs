@@ -181,7 +181,7 @@ pub(super) async fn commit(store: &Store, name: &str, pieces: &[Arc<WorkerPiece>
 
 pub(super) async fn column(store: &Store, table: &str, query: &str) -> Vec<String> {
     let context = SessionContext::new();
-    let provider = store.table(table).await.unwrap().unwrap().provider().await.unwrap();
+    let provider = store.table(table).await.unwrap().unwrap().provider().unwrap();
     context.register_table("t", provider).unwrap();
     let batches = context.sql(query).await.unwrap().collect().await.unwrap();
     let cell =

@@ -204,7 +204,7 @@ fn cells(folder: &Path) -> Vec<(String, Vec<u8>)> {
         let store = Store::open(folder.to_str().unwrap(), Default::default()).unwrap();
         let mut cells = Vec::new();
         for name in store.table_names().await.unwrap() {
-            let provider = store.table(&name).await.unwrap().unwrap().provider().await.unwrap();
+            let provider = store.table(&name).await.unwrap().unwrap().provider().unwrap();
             let batches = SessionContext::new().read_table(provider).unwrap().collect().await.unwrap();
             for batch in &batches {
                 for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
