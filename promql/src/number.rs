@@ -1,9 +1,33 @@
 //! Numbers as Prometheus writes and reads them: Go's `%g`, Go's `%f` with the shortest digits, Go's literals.
 
+use std::fmt::Write;
+
 /// The shortest decimal text that reads back as `value`, never with an exponent: how Prometheus writes a
 /// sample in JSON and a value of `count_values`.
 pub fn plain(value: f64) -> String {
-    special(value).unwrap_or_else(|| format!("{value}"))
+    let mut text = String::new();
+    push_plain(&mut text, value);
+    text
+}
+
+/// Writes the same behind a text.
+pub fn push_plain(text: &mut String, value: f64) {
+    // Up to here every whole number is one of its own.
+    const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
+    let magnitude = value.abs();
+    let written = if let Some(special) = special(value) {
+        text.push_str(&special);
+        Ok(())
+    } else if magnitude > 0.0 && magnitude < WHOLE_MAX && value.fract() == 0.0 {
+        write!(text, "{}", value as i64)
+    } else if (1e-4..1e15).contains(&magnitude) {
+        text.push_str(ryu::Buffer::new().format_finite(value));
+        Ok(())
+    } else {
+        write!(text, "{value}")
+    };
+    // A text takes everything.
+    debug_assert!(written.is_ok());
 }
 
 /// Go's `%g` with the shortest digits: an exponent is written below 1e-4 and from 1e6 on.

@@ -159,7 +159,7 @@ impl Snapshots {
             let is_behind = view.is_behind(table.known_positions());
             let missing = view.pieces.iter().filter(|p| p.is_missing_from(name, &positions));
             let live = missing.filter_map(|p| p.batch(name)).collect();
-            let committed = table.provider().await?;
+            let committed = table.provider()?;
             let rollup = table.rollup().cloned();
             let mut boundaries = Vec::new();
             for tier in rollup.as_ref().filter(|r| r.pane_us.is_some()).map(tiers_of).unwrap_or_default() {

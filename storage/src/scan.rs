@@ -20,7 +20,7 @@ impl Table {
         let name = self.name().to_owned();
         let fail = move |source| StorageError::Scan { table: name.clone(), source: Box::new(source) };
         let config = SessionConfig::new().with_batch_size(batch_rows).with_target_partitions(PARALLEL_FILES);
-        let provider = self.provider().await?;
+        let provider = self.provider()?;
         let rows = SessionContext::new_with_config(config)
             .read_table(provider)
             .and_then(|table| table.filter(condition)?.select_columns(columns));

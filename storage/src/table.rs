@@ -1,5 +1,5 @@
 //! One Delta table: create it, read it. Its parts: [`append`] (rows and their offsets), [`evolve`] (more
-//! measures), [`fill`] (backfills), [`replace`] (maintenance), [`files`] (what it consists of), [`commits`] (how it came to that), [`recorded`]
+//! measures), [`fill`] (backfills), [`provider`] (its rows, for queries), [`replace`] (maintenance), [`files`] (what it consists of), [`commits`] (how it came to that), [`recorded`]
 //! (positions, watermarks, boundaries), [`records`] (everything about offsets), [`upkeep`] (checkpoints, old
 //! log entries, files that nobody needs).
 
@@ -8,6 +8,7 @@ mod commits;
 mod evolve;
 mod files;
 mod fill;
+mod provider;
 mod recorded;
 mod records;
 mod replace;
@@ -23,14 +24,16 @@ use crate::transaction::{Ledger, Recorded};
 use crate::{StorageError, Store};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
+use datafusion::execution::cache::cache_manager::FileMetadataCache;
 use deltalake::kernel::engine::arrow_conversion::TryIntoKernel;
 use deltalake::kernel::transaction::CommitProperties;
 use deltalake::kernel::{Action, StructType};
 use deltalake::operations::create::CreateBuilder;
 use deltalake::protocol::SaveMode;
 use deltalake::{DeltaTable, DeltaTableError};
+use provider::TableFiles;
 use recorded::Known;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use tidewatch_engine::backfill::{Scope, Start};
 use tidewatch_engine::rollup::RollupSchema;
 
@@ -43,7 +46,10 @@ pub const TIER: &str = "tier";
 /// Partition column of a table of windows: are these rows also part of the next wider tier?
 pub const ROLLED_UP: &str = "rolled_up";
 
-/// A table as of some version. Clones share nothing that changes.
+/// Version and what its files hold.
+type KnownFiles = (u64, Arc<TableFiles>);
+
+/// A table as of some version. Clones share nothing that changes but what they remember of files.
 #[derive(Debug, Clone)]
 pub struct Table {
     name: String,
@@ -57,14 +63,18 @@ pub struct Table {
     /// Whose positions are meant by those that are known.
     ledger: Ledger,
     known: Known,
+    footers: Arc<FileMetadataCache>,
+    /// What its files hold, by version; clones share it.
+    files: Arc<Mutex<Option<KnownFiles>>>,
 }
 
 impl Table {
-    pub(crate) fn from_delta(name: &str, delta: DeltaTable) -> Result<Self, StorageError> {
+    pub(crate) fn from_delta(store: &Store, name: &str, delta: DeltaTable) -> Result<Self, StorageError> {
         let (rollup, schema) = read_definition(name, &delta)?;
         let known = Known::at(delta.version().unwrap_or_default());
         let (name, ledger) = (name.to_owned(), Ledger::Live);
-        Ok(Self { name, delta, rollup, defined: None, disorder_us: 0, schema, ledger, known })
+        let (footers, files) = (store.footers(), Arc::default());
+        Ok(Self { name, delta, rollup, defined: None, disorder_us: 0, schema, ledger, known, footers, files })
     }
 
     /// Opens the table of a rollup, creating it when there is none, and adding columns when the definition
@@ -146,7 +156,7 @@ impl Table {
             .with_raise_if_key_not_exists(false)
             .await;
         match created {
-            Ok(delta) => Self::from_delta(name, delta),
+            Ok(delta) => Self::from_delta(store, name, delta),
             // Another worker was faster: its table is as good.
             Err(error) => match store.table(name).await? {
                 Some(table) => Ok(table),
@@ -198,11 +208,15 @@ impl Table {
     }
 
     /// A scan of the loaded version for DataFusion.
-    pub async fn provider(&self) -> Result<Arc<dyn TableProvider>, StorageError> {
-        self.delta
-            .table_provider()
-            .await
-            .map_err(|source| StorageError::Scan { table: self.name.clone(), source: Box::new(source) })
+    pub fn provider(&self) -> Result<Arc<dyn TableProvider>, StorageError> {
+        let version = self.version();
+        let mut known = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, files)) = known.as_ref().filter(|(of, _)| *of == version) {
+            return Ok(Arc::clone(files) as _);
+        }
+        let files = Arc::new(self.table_files()?);
+        *known = Some((version, Arc::clone(&files)));
+        Ok(files)
     }
 
     /// Are its rows divided by width?

@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """Every query of every dashboard, filled as Grafana fills it, answered by a running Tidewatch.
 
-usage: check.py PROGRAM [DASHBOARD…]
-       check.py --at BASE POSTGRES_PORT PROMETHEUS [DASHBOARD…]
+usage: check.py [--time] PROGRAM [DASHBOARD…]
+       check.py [--time] --at BASE POSTGRES_PORT PROMETHEUS [DASHBOARD…]
+
+With --time one question is asked at a time, and three times; the median of the three counts.
 
 An error fails, and so does an empty answer: no row, or no number in it. What comes before `or vector(0)` must answer
 by itself. PROGRAM is tidewatch: it gets a simulated week (server.py). Dashboards are named as in creatorflow-d01.
@@ -13,6 +15,7 @@ import json
 import math
 import pathlib
 import re
+import statistics
 import sys
 import tempfile
 import time
@@ -29,6 +32,7 @@ ZERO = " or vector(0)"
 # What has only begun is not in an answer yet: a range ends with its last whole step. So long is waited in all for
 # panels to show something, and so long between two looks.
 PATIENCE_S = 180
+ROUNDS = 3
 AGAIN_S = 15
 
 
@@ -52,7 +56,7 @@ class Asked:
     def __init__(self, base, postgres, prometheus):
         self.bases = {"tidewatch": base, "prometheus": prometheus}
         self.postgres = f"host=127.0.0.1 port={postgres} user=grafana dbname=tidewatch"
-        self.count, self.skipped, self.slow = 0, 0, []
+        self.count, self.skipped, self.took = 0, 0, []
         self.patience_s = PATIENCE_S
         # Some tenants of the store, to choose from.
         self.tenants = ["creator:crt_0001", "creator:crt_0002"]
@@ -173,7 +177,13 @@ def left_out(asked):
     return [f"left_out.yaml: {name} is there: give it a panel" for name in names]
 
 
-def check(asked, names):
+def timed(ask):
+    start = time.monotonic()
+    found, query = ask()
+    return time.monotonic() - start, found, query
+
+
+def check(asked, names, is_timed):
     wrong, seen = left_out(asked), set()
     # Those of Tidewatch itself first: their curves grow while the machine is not busy with the others.
     files = sorted(JSON.glob("*/*.json"), reverse=True)
@@ -185,17 +195,18 @@ def check(asked, names):
 
         def ask(question):
             name, ask = question
-            start = time.monotonic()
-            found, query = ask()
+            took, found, query = timed(ask)
             while (found or "").startswith("empty") and asked.patience_s > 0:
                 asked.patience_s -= AGAIN_S
                 time.sleep(AGAIN_S)
-                found, query = ask()
+                took, found, query = timed(ask)
+            if is_timed:
+                took = statistics.median([took, *(timed(ask)[0] for _ in range(ROUNDS - 1))])
             asked.count += 1
-            asked.slow.append((time.monotonic() - start, f"{path.stem}: {name}"))
+            asked.took.append((took, f"{path.stem}: {name}"))
             return name, found, query
 
-        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        with concurrent.futures.ThreadPoolExecutor(1 if is_timed else 2) as pool:
             for name, found, query in pool.map(ask, questions(asked, dashboard, seen)):
                 if found:
                     wrong.append(f"{dashboard['uid']}: {name}: {found[:400]}\n    {query}")
@@ -205,7 +216,8 @@ def check(asked, names):
 
 
 def main():
-    arguments = sys.argv[1:]
+    is_timed = sys.argv[1:2] == ["--time"]
+    arguments = sys.argv[2 if is_timed else 1 :]
     if arguments[:1] == ["--at"]:
         base, postgres, prometheus, *names = arguments[1:]
         asked, server = Asked(base, postgres, prometheus if prometheus != "-" else None), None
@@ -217,11 +229,14 @@ def main():
         if server:
             server.start()
             asked = Asked(server.base, server.postgres, server.prometheus)
-        wrong = check(asked, names)
+        wrong = check(asked, names, is_timed)
     finally:
         if server:
             server.stop()
-    for took, name in sorted(asked.slow, reverse=True)[:5]:
+    if is_timed:
+        took = sorted(took for took, _ in asked.took)
+        print(f"median {1000 * statistics.median(took):.0f} ms, 90 % {1000 * took[len(took) * 9 // 10]:.0f} ms")
+    for took, name in sorted(asked.took, reverse=True)[:20 if is_timed else 5]:
         print(f"  {took:.1f} s {name}")
     print(f"{asked.count} questions, {len(wrong)} without an answer, {asked.skipped} skipped")
     sys.exit(1 if wrong else 0)

@@ -3,6 +3,7 @@
 //! Nothing is extrapolated: where the ends of a range are ends of pieces, the answer is the number of events in
 //! it. A running total in twice the precision makes each window's sum a difference of two places.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::histogram::{CounterReset, Histogram};
@@ -17,6 +18,7 @@ pub fn counted(per_second: bool, row: &RangeRow<'_>, counting: Increments, windo
     let mut cells = Cells::absent(windows.grid.len);
     let scale = if per_second { 1000.0 / windows.range_ms as f64 } else { 1.0 };
     let totals = if counting.is_histogram { Vec::new() } else { running(&row.floats) };
+    let mut inside = Inside::default();
     for step in 0..windows.grid.len {
         let end_ms = windows.end_ms(step);
         if end_ms < counting.from_ms {
@@ -26,23 +28,47 @@ pub fn counted(per_second: bool, row: &RangeRow<'_>, counting: Increments, windo
             break;
         }
         let start_ms = end_ms.saturating_sub(windows.range_ms);
-        let inside = |times: &[i64]| {
-            times.partition_point(|time| *time <= start_ms)..times.partition_point(|time| *time <= end_ms)
-        };
         if counting.is_histogram {
-            let inside = inside(&row.histogram_times);
+            let inside = inside.of(&row.histogram_times, start_ms, end_ms);
             if let Some(mut sum) = sum_of(&row.histograms[inside]) {
                 sum.multiply(scale);
                 sum.counter_reset = CounterReset::Gauge;
                 cells.set(step, Output::Histogram(sum));
             }
         } else {
-            let inside = inside(&row.times);
+            let inside = inside.of(&row.times, start_ms, end_ms);
             let (from, to) = (totals[inside.start], totals[inside.end]);
             cells.set(step, Output::Float(((to.0 - from.0) + (to.1 - from.1)) * scale));
         }
     }
     cells
+}
+
+/// Ranges that only move forward: both ends are looked for from where they were.
+#[derive(Debug, Default)]
+struct Inside {
+    from: usize,
+    to: usize,
+}
+
+impl Inside {
+    /// The places of times in `(start_ms, end_ms]`.
+    fn of(&mut self, times: &[i64], start_ms: i64, end_ms: i64) -> Range<usize> {
+        self.from = passed(times, self.from, start_ms);
+        self.to = passed(times, self.to.max(self.from), end_ms);
+        self.from..self.to
+    }
+}
+
+/// The first place at or after `from` whose time is after `ms`: a few steps on as a rule, and never a long walk.
+fn passed(times: &[i64], from: usize, ms: i64) -> usize {
+    let (mut from, mut stride) = (from, 1);
+    while times.get(from + stride - 1).is_some_and(|time| *time <= ms) {
+        from += stride;
+        stride *= 2;
+    }
+    let to = times.len().min(from + stride);
+    from + times[from..to].partition_point(|time| *time <= ms)
 }
 
 /// The total before each place and of all, as two numbers whose sum it is.
@@ -105,6 +131,20 @@ mod tests {
         assert_eq!(ask("rate(x[50s])", 60, &series), Some(4.5 / 50.0));
         assert_eq!(ask("increase(x[10s])", 50, &series), Some(0.0), "it stands still");
         assert_eq!(ask("increase(x[10s])", 9, &series), None, "it has not begun");
+    }
+
+    #[test]
+    fn ranges_that_move_on_are_found_from_where_they_were() {
+        let times: Vec<i64> =
+            (0..1000).map(|n| n * n % 977 + n * 10).collect::<std::collections::BTreeSet<_>>().into_iter().collect();
+        for step_ms in [1, 7, 100, 5_000] {
+            let mut inside = Inside::default();
+            for end_ms in (-10..11_000).step_by(step_ms) {
+                let start_ms = end_ms - 300;
+                let at = |ms| times.partition_point(|time| *time <= ms);
+                assert_eq!(inside.of(&times, start_ms, end_ms), at(start_ms)..at(end_ms), "{step_ms} {end_ms}");
+            }
+        }
     }
 
     #[test]

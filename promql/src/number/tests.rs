@@ -40,3 +40,22 @@ fn literals_are_read_in_every_base() {
         assert_eq!(parse(text), None, "{text}");
     }
 }
+
+#[test]
+fn plain_numbers_are_the_shortest_decimal_texts_without_exponents() {
+    let known =
+        [0.0, -0.0, 1.0, -5.0, 0.1, 1e-4, 9.999e-5, 1e-7, 1e15, 123_456_789.125, 9_007_199_254_740_993.0, 1e300];
+    for value in known {
+        assert_eq!(plain(value), format!("{value}"));
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn plain_numbers_are_those_of_the_standard_library(bits: u64, whole: i64, cents: i32) {
+        let finite = [f64::from_bits(bits), whole as f64, f64::from(cents) / 100.0];
+        for value in finite.into_iter().filter(|value| value.is_finite()) {
+            proptest::prop_assert_eq!(plain(value), format!("{value}"));
+        }
+    }
+}

@@ -10,7 +10,8 @@ connection.execute("SET TimeZone = 'UTC'")
 for line in sys.stdin:
     try:
         started = time.perf_counter()
-        rows = connection.execute(line).fetchall()
-        print((time.perf_counter() - started) * 1e3, len(rows), flush=True)
+        # As Arrow, which costs neither of the two a conversion.
+        answer = connection.execute(line).fetch_arrow_table()
+        print((time.perf_counter() - started) * 1e3, answer.num_rows, flush=True)
     except duckdb.Error as error:
         print(str(error).replace("\n", " "), flush=True)

@@ -3,6 +3,7 @@
 //! ```text
 //! cargo bench -p tidewatch-query --bench panels                  500 series, 30 days of minutes
 //! cargo bench -p tidewatch-query --bench panels -- --days 365
+//! cargo bench -p tidewatch-query --bench panels -- --pane-days 30 --shops 2 --endpoints 25
 //! cargo bench -p tidewatch-query --bench panels -- --tiny        a few rows, without DuckDB
 //! ```
 //!
@@ -40,7 +41,12 @@ fn main() {
     let shape = if is_tiny {
         Shape { days: 3, pane_hours: 1, shops: 2, endpoints: 3 }
     } else {
-        Shape { days: number("--days", 30), pane_hours: 48, shops: 10, endpoints: 50 }
+        Shape {
+            days: number("--days", 30),
+            pane_hours: 24 * number("--pane-days", 2),
+            shops: number("--shops", 10),
+            endpoints: number("--endpoints", 50),
+        }
     };
     let rounds = if is_tiny { 1 } else { number("--rounds", 5) };
     let folder = tempfile::tempdir().unwrap();

@@ -81,7 +81,7 @@ fn write(path: &Path, shape: &Shape) {
                 let (mut total, mut next) = (0, begin_s);
                 for time_s in (begin_s + 15..=end_s).step_by(15) {
                     while next + PANE_S <= time_s {
-                        let (requests, errors) = counted(PANE_S * 1_000_000, next * 1_000_000, shop, endpoint);
+                        let (requests, errors, _) = counted(PANE_S * 1_000_000, next * 1_000_000, shop, endpoint);
                         total += if name == "requests" { requests } else { errors };
                         next += PANE_S;
                     }

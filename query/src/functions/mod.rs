@@ -36,6 +36,7 @@ mod scalar;
 mod sketch;
 mod top_k;
 mod trend;
+mod truncate;
 pub(crate) mod zone;
 
 pub use aggregate::{distinct_merge, hdr_merge, samples_merge};
@@ -53,6 +54,7 @@ pub fn register(context: &SessionContext) -> Result<()> {
     context.register_udaf(top_k::top_k());
     context.register_udaf(rate::rate());
     context.state_ref().write().register_expr_planner(Arc::new(rate::PlanRate))?;
+    context.register_udf(truncate::date_trunc());
     scalar::all().into_iter().for_each(|f| context.register_udf(f));
     zone::all().into_iter().for_each(|f| context.register_udf(f));
     growth::all().into_iter().for_each(|f| context.register_udf(f));

@@ -229,3 +229,18 @@ async fn a_slope_is_a_trend_only_when_chance_does_not_explain_it() {
     let few = format!("WITH v(x, y) AS (VALUES (0,1),(1,2),(2,3)) {}", of("0.0) < 1e-9"));
     assert_eq!(csv(&engine, &few).await, "1.0,1.0,true,true,3,\n", "too few to tell a trend");
 }
+
+#[tokio::test]
+async fn hours_and_days_of_utc_are_cut_as_datafusion_cuts_them() {
+    let (_folder, engine) = filled().await;
+    let of = |unit: &str| {
+        format!(
+            "SELECT count(*) FROM (SELECT date_trunc('{unit}', t) AS ours, date_trunc('{unit}', t::TIMESTAMP) AS plain FROM \
+             (VALUES (TIMESTAMPTZ '1969-12-31T23:59:59.5Z'), (TIMESTAMPTZ '2026-03-15T12:34:56Z'), (NULL)) AS v(t)) \
+             WHERE ours = plain::TIMESTAMPTZ OR (ours IS NULL AND plain IS NULL)"
+        )
+    };
+    for unit in ["second", "minute", "hour", "day", "week", "month", "year"] {
+        assert_eq!(csv(&engine, &of(unit)).await, "3\n", "{unit}");
+    }
+}

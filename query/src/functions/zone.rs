@@ -61,6 +61,13 @@ impl ScalarUDFImpl for TimeBucket {
         let rows = args.number_rows;
         let zones = args.args.get(2).map(|z| z.to_array(rows)).transpose()?;
         let times = args.args.get(1).map(|t| t.to_array(rows)).transpose()?;
+        if let (None, Some(times), Some(starts)) = (&zones, &times, width.in_utc()) {
+            let times = times.as_primitive_opt::<TimestampMicrosecondType>();
+            if let Some(times) = times {
+                let starts: TimestampMicrosecondArray = times.unary(starts);
+                return Ok(ColumnarValue::Array(Arc::new(starts.with_timezone("UTC"))));
+            }
+        }
         let starts = map_times(times.as_ref(), zones.as_ref(), |time_us, zone| width.start_of(time_us, zone))?;
         Ok(ColumnarValue::Array(Arc::new(starts.with_timezone("UTC"))))
     }

@@ -2,12 +2,12 @@
 
 use super::histogram::native;
 use super::metrics::Metric;
-use arrow::array::{Array, ArrayRef, AsArray, Float64Array, StringArray};
+use super::places::Places;
+use arrow::array::{Array, ArrayRef, AsArray, Float64Array, StringViewArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Decimal128Type, Float64Type, TimestampMicrosecondType};
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
-use arrow::row::{RowConverter, SortField};
 use std::collections::HashMap;
 use std::sync::Arc;
 use tidewatch_engine::rollup::{MeasureKind, ValueType};
@@ -74,30 +74,19 @@ impl Units {
 /// Reads batches of time, labels and value, in this order.
 pub fn read_rows(batches: &[RecordBatch], metric: &Metric, selection: &Selection) -> Result<Rows, ArrowError> {
     let mut rows = Rows::default();
-    let mut known: HashMap<Box<[u8]>, Option<usize>> = HashMap::new();
+    let mut places = Places::default();
     let Some(first) = batches.first() else { return Ok(rows) };
     let count = metric.labels.len();
     rows.units = Units::of(first.column(count + 1).data_type(), metric);
-    let fields = (1..=count).map(|at| SortField::new(first.column(at).data_type().clone())).collect();
-    let converter = RowConverter::new(fields)?;
     for batch in batches {
         let times = cast(batch.column(0), &tidewatch_engine::rollup::timestamp_type())?;
         let times = times.as_primitive::<TimestampMicrosecondType>();
         let values = Values::of(batch.column(count + 1), metric)?;
-        let keys = if count > 0 { Some(converter.convert_columns(&batch.columns()[1..=count])?) } else { None };
-        let texts: Vec<StringArray> = (1..=count)
-            .map(|at| Ok(cast(batch.column(at), &DataType::Utf8)?.as_string::<i32>().clone()))
+        let texts: Vec<StringViewArray> = (1..=count)
+            .map(|at| Ok(cast(batch.column(at), &DataType::Utf8View)?.as_string_view().clone()))
             .collect::<Result<_, ArrowError>>()?;
-        for row in 0..batch.num_rows() {
-            let key = keys.as_ref().map_or(&[][..], |keys| keys.row(row).data());
-            let place = match known.get(key) {
-                Some(place) => *place,
-                None => {
-                    let place = rows.place(metric, &texts, row, selection);
-                    known.insert(key.into(), place);
-                    place
-                }
-            };
+        let of_batch = places.of_batch(&texts, batch.num_rows(), |row| rows.place(metric, &texts, row, selection));
+        for (row, place) in of_batch.into_iter().enumerate() {
             let Some(place) = place else { continue };
             let time_ms = times.value(row).div_euclid(1000);
             match &values {
@@ -175,7 +164,13 @@ fn add_histogram(sum: &mut Arc<Histogram>, next: &Arc<Histogram>) {
 
 impl Rows {
     /// The place of a row's series; `None` when it does not fit the matchers.
-    fn place(&mut self, metric: &Metric, texts: &[StringArray], row: usize, selection: &Selection) -> Option<usize> {
+    fn place(
+        &mut self,
+        metric: &Metric,
+        texts: &[StringViewArray],
+        row: usize,
+        selection: &Selection,
+    ) -> Option<usize> {
         let name = ("__name__".to_owned(), metric.name.clone());
         let pairs = metric.labels.iter().zip(texts).filter(|(_, text)| text.is_valid(row));
         let pairs = pairs.map(|((label, _), text)| (label.clone(), text.value(row).to_owned()));

@@ -14,6 +14,7 @@ mod error;
 pub(crate) mod gauges;
 mod histogram;
 pub(crate) mod metrics;
+mod places;
 mod pushed;
 mod read;
 mod sources;

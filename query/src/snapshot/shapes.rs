@@ -15,7 +15,7 @@ impl Snapshots {
                 Some(declared) => SnapshotTable::not_created(declared, Vec::new(), Completeness::unknown()),
                 None => match self.known(name).await? {
                     Some((table, _)) => {
-                        let committed = table.provider().await?;
+                        let committed = table.provider()?;
                         let (rollup, schema) = (table.rollup().cloned(), table.schema());
                         let schema = rollup.as_ref().map_or(schema, |r| r.arrow_schema());
                         let boundaries = match rollup.as_ref().filter(|r| r.pane_us.is_some()) {

@@ -34,6 +34,17 @@ impl Width {
         }
     }
 
+    /// The same as [`Self::start_of`] in UTC, for buckets that are all equally long: no calendar is needed.
+    pub fn in_utc(self) -> Option<impl Fn(i64) -> i64> {
+        let (origin, width) = match self {
+            Self::Micros(width) => (0, width),
+            // 3 January 2000.
+            Self::Days(days) => (10_959 * DAY_US, i64::from(days).checked_mul(DAY_US)?),
+            Self::Months(_) => return None,
+        };
+        Some(move |time_us: i64| time_us.wrapping_sub(time_us.wrapping_sub(origin).rem_euclid(width)))
+    }
+
     /// Start of the bucket that holds an instant, both in microseconds since the epoch; the calendar is that
     /// of the zone, or UTC.
     pub fn start_of(self, time_us: i64, zone: Option<&Tz>) -> Option<i64> {

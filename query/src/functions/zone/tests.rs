@@ -75,3 +75,15 @@ async fn the_zone_may_differ_from_row_to_row() {
         "Europe/Berlin,2026-03-14T23:00:00.000000Z,0\nNowhere/Land,,\n,2026-03-14T00:00:00.000000Z,23\n"
     );
 }
+
+#[test]
+fn without_a_calendar_buckets_of_utc_are_the_same() {
+    let widths = [Width::Micros(1000), Width::Micros(7 * HOUR_US), Width::Days(1), Width::Days(7), Width::Days(10)];
+    let times = ["1969-12-31T23:59:59.999999Z", "1970-01-01T00:00:00Z", "1999-12-26T12:00:00Z", "2026-03-15T12:00:00Z"];
+    for width in widths {
+        let fast = width.in_utc().unwrap();
+        for time in times.map(us) {
+            assert_eq!(Some(fast(time)), width.start_of(time, None), "{width:?} {time}");
+        }
+    }
+}

@@ -3,7 +3,8 @@
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value as Json, json};
-use tidewatch_promql::number::plain;
+use std::fmt::Write;
+use tidewatch_promql::number::{plain, push_plain};
 use tidewatch_promql::{Answer, Histogram, Labels, Level, Sample, Value};
 
 /// An error: `{"status": "error", "errorType": …, "error": …}`.
@@ -71,39 +72,45 @@ pub fn answered(answer: &Answer, query: &str, limit: usize) -> Response {
     let mut warnings = answer.annotations.rendered(Level::Warning, query);
     let count = match &answer.value {
         Value::Scalar { time_ms, value } => {
-            text.push_str(&pair(*time_ms, *value));
+            pair(&mut text, *time_ms, *value);
             0
         }
         Value::String { time_ms, text: value } => {
-            text.push_str(&format!("[{},{}]", seconds(*time_ms), json!(value)));
+            text.push('[');
+            push_seconds(&mut text, *time_ms);
+            text.push_str(&format!(",{}]", json!(value)));
             0
         }
         Value::Vector(samples) => {
-            let samples_text = samples.iter().take(limit).map(|sample| {
-                let (name, value) = match &sample.value {
-                    Sample::Float(value) => ("value", pair(sample.time_ms, *value)),
-                    Sample::Histogram(histogram) => ("histogram", bucketed(sample.time_ms, histogram)),
-                };
-                format!("{{\"metric\":{},\"{name}\":{value}}}", labels(&sample.labels))
+            list(&mut text, samples.iter().take(limit), |text, sample| {
+                metric(text, &sample.labels);
+                match &sample.value {
+                    Sample::Float(value) => {
+                        text.push_str(",\"value\":");
+                        pair(text, sample.time_ms, *value);
+                    }
+                    Sample::Histogram(histogram) => {
+                        text.push_str(",\"histogram\":");
+                        bucketed(text, sample.time_ms, histogram);
+                    }
+                }
+                text.push('}');
             });
-            list(&mut text, samples_text);
             samples.len()
         }
         Value::Matrix(all) => {
-            let series_text = all.iter().take(limit).map(|series| {
-                let mut one = format!("{{\"metric\":{}", labels(&series.labels));
+            list(&mut text, all.iter().take(limit), |text, series| {
+                metric(text, &series.labels);
                 if !series.floats.is_empty() {
-                    one.push_str(",\"values\":");
-                    list(&mut one, series.floats.iter().map(|(time_ms, value)| pair(*time_ms, *value)));
+                    text.push_str(",\"values\":");
+                    list(text, &series.floats, |text, (time_ms, value)| pair(text, *time_ms, *value));
                 }
                 if !series.histograms.is_empty() {
-                    one.push_str(",\"histograms\":");
-                    list(&mut one, series.histograms.iter().map(|(time_ms, histogram)| bucketed(*time_ms, histogram)));
+                    text.push_str(",\"histograms\":");
+                    list(text, &series.histograms, |text, (time_ms, histogram)| bucketed(text, *time_ms, histogram));
                 }
-                one.push('}');
-                one
+                text.push('}');
             });
-            list(&mut text, series_text);
             all.len()
         }
     };
@@ -134,55 +141,63 @@ pub fn labels(labels: &Labels) -> Json {
         .into()
 }
 
-fn list(text: &mut String, items: impl Iterator<Item = String>) {
+fn metric(text: &mut String, of: &Labels) {
+    text.push_str("{\"metric\":");
+    text.push_str(&labels(of).to_string());
+}
+
+fn list<T>(text: &mut String, items: impl IntoIterator<Item = T>, mut write: impl FnMut(&mut String, T)) {
     text.push('[');
-    for (at, item) in items.enumerate() {
+    for (at, item) in items.into_iter().enumerate() {
         if at > 0 {
             text.push(',');
         }
-        text.push_str(&item);
+        write(text, item);
     }
     text.push(']');
 }
 
-fn pair(time_ms: i64, value: f64) -> String {
-    format!("[{},\"{}\"]", seconds(time_ms), plain(value))
+fn pair(text: &mut String, time_ms: i64, value: f64) {
+    text.push('[');
+    push_seconds(text, time_ms);
+    text.push_str(",\"");
+    push_plain(text, value);
+    text.push_str("\"]");
 }
 
 /// Seconds with as many digits after the point as there are.
-fn seconds(time_ms: i64) -> String {
+fn push_seconds(text: &mut String, time_ms: i64) {
     let (sign, ms) = (if time_ms < 0 { "-" } else { "" }, time_ms.unsigned_abs());
-    match ms % 1000 {
-        0 => format!("{sign}{}", ms / 1000),
-        rest => format!("{sign}{}.{rest:03}", ms / 1000),
-    }
+    let written = match ms % 1000 {
+        0 => write!(text, "{sign}{}", ms / 1000),
+        rest => write!(text, "{sign}{}.{rest:03}", ms / 1000),
+    };
+    // A text takes everything.
+    debug_assert!(written.is_ok());
 }
 
 /// Buckets as `[rule, lower, upper, count]`: rule 0 is open on the left, 1 on the right, 2 on both, 3 on none.
-fn bucketed(time_ms: i64, histogram: &Histogram) -> String {
-    let mut text = format!(
-        "[{},{{\"count\":\"{}\",\"sum\":\"{}\"",
-        seconds(time_ms),
-        plain(histogram.count),
-        plain(histogram.sum)
-    );
-    let buckets: Vec<String> = histogram
-        .buckets()
-        .filter(|bucket| bucket.count != 0.0)
-        .map(|bucket| {
+fn bucketed(text: &mut String, time_ms: i64, histogram: &Histogram) {
+    text.push('[');
+    push_seconds(text, time_ms);
+    text.push_str(",{\"count\":\"");
+    push_plain(text, histogram.count);
+    text.push_str("\",\"sum\":\"");
+    push_plain(text, histogram.sum);
+    text.push('"');
+    let mut buckets = histogram.buckets().filter(|bucket| bucket.count != 0.0).peekable();
+    if buckets.peek().is_some() {
+        text.push_str(",\"buckets\":");
+        list(text, buckets, |text, bucket| {
             let rule = match (bucket.lower_inclusive, bucket.upper_inclusive) {
                 (false, true) => 0,
                 (true, false) => 1,
                 (false, false) => 2,
                 (true, true) => 3,
             };
-            format!("[{rule},\"{}\",\"{}\",\"{}\"]", plain(bucket.lower), plain(bucket.upper), plain(bucket.count))
-        })
-        .collect();
-    if !buckets.is_empty() {
-        text.push_str(",\"buckets\":");
-        list(&mut text, buckets.into_iter());
+            let [lower, upper, count] = [bucket.lower, bucket.upper, bucket.count].map(plain);
+            text.push_str(&format!("[{rule},\"{lower}\",\"{upper}\",\"{count}\"]"));
+        });
     }
     text.push_str("}]");
-    text
 }

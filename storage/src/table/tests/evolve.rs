@@ -45,7 +45,7 @@ fn measure(name: &str) -> Scope {
 
 async fn scanned(table: &Table, column: &str) -> Vec<Option<i64>> {
     let context = datafusion::prelude::SessionContext::new();
-    context.register_table("t", table.provider().await.unwrap()).unwrap();
+    context.register_table("t", table.provider().unwrap()).unwrap();
     let query = format!("SELECT {column} FROM t ORDER BY requests");
     let batches = context.sql(&query).await.unwrap().collect().await.unwrap();
     let cells = |b: &RecordBatch| {
