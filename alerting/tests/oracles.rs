@@ -6,12 +6,12 @@
 mod compliance;
 #[path = "oracles/components.rs"]
 mod components;
-#[path = "oracles/creatorflow.rs"]
-mod creatorflow;
 #[path = "oracles/default_templates.rs"]
 mod default_templates;
 #[path = "oracles/go_templates.rs"]
 mod go_templates;
+#[path = "oracles/packs.rs"]
+mod packs;
 #[path = "oracles/rule_files.rs"]
 mod rule_files;
 #[path = "oracles/rule_tests.rs"]

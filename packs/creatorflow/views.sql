@@ -1550,6 +1550,20 @@ SELECT tenant, sku, product_id AS product, cover_days * 86400 AS value, units_pe
 FROM product_now
 WHERE available IS NOT NULL;
 
+-- How long nothing is left before the next planned restock comes, in whole days from today; what is late may come today.
+-- Below 0 it lasts longer than that.
+CREATE VIEW inventory_stockout_gap_seconds AS
+SELECT p.tenant, p.sku, p.product_id AS product, (greatest(r.days, 0) - p.cover_days) * 86400 AS value
+FROM product_now p
+JOIN (
+    SELECT tenant, product_id,
+           min((date_part('epoch', CAST(substr(planned_for, 1, 10) AS DATE)) - date_part('epoch', date_trunc('day', now()))) / 86400) AS days
+    FROM restock_plans
+    WHERE planned_for IS NOT NULL AND received_at IS NULL
+    GROUP BY 1, 2
+) r ON r.tenant = p.tenant AND r.product_id = p.product_id
+WHERE p.status = 'active' AND p.cover_days IS NOT NULL;
+
 -- 1 day.
 CREATE VIEW inventory_stock_flow_units AS
 SELECT date_bin(INTERVAL '1 day', s.window_start) AS window_start, s.tenant, f.source AS "from", f.target AS "to",

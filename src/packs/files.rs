@@ -14,7 +14,7 @@ const DETECTORS: &str = "detectors.yaml";
 const TEST_OF_RULES: (&str, &str) = ("rules_", "test.yaml");
 
 /// Packs that are compiled in.
-const BUILTINS: [Builtin; 2] = [
+const BUILTINS: [Builtin; 3] = [
     Builtin {
         name: "creatorflow",
         sources: include_str!("../../packs/creatorflow/sources.yaml"),
@@ -22,6 +22,14 @@ const BUILTINS: [Builtin; 2] = [
         views: include_str!("../../packs/creatorflow/views.sql"),
         rules: include_str!("../../packs/creatorflow/rules.yaml"),
         detectors: include_str!("../../packs/creatorflow/detectors.yaml"),
+    },
+    Builtin {
+        name: "platform",
+        sources: include_str!("../../packs/platform/sources.yaml"),
+        rollups: include_str!("../../packs/platform/rollups.sql"),
+        views: include_str!("../../packs/platform/views.sql"),
+        rules: include_str!("../../packs/platform/rules.yaml"),
+        detectors: "",
     },
     Builtin {
         name: "prometheus",

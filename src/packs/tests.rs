@@ -75,6 +75,25 @@ async fn the_built_in_rules_read_what_there_is() {
     }
 }
 
+/// Alone, and beside the other: a name may be in one of them only.
+#[tokio::test]
+async fn the_pack_platform_needs_no_other_and_disturbs_none() {
+    let both = ["builtin:creatorflow".to_owned(), "builtin:platform".to_owned()];
+    let alone = load(&both[1..], Checking::Plans).await.unwrap();
+    assert_eq!(alone.warnings, [""; 0]);
+    assert_eq!(tidewatch_query::promql::shadowed(&alone.definitions), []);
+    let names: Vec<&str> = alone.rules.iter().map(|group| &*group.name).collect();
+    let expected = ["platform-immediate", "platform-security", "platform-live", "platform-rollup", "platform-states"];
+    assert_eq!(names, expected);
+    let known = tidewatch_query::promql::known_names(&alone.definitions);
+    for name in ["users_active_now", "service_dependency_up", "subscription_mrr_amount", "compliance_score_ratio"] {
+        assert!(known.contains(name), "{name}");
+    }
+    let together = load(&both, Checking::Plans).await.unwrap();
+    assert_eq!(together.warnings, [""; 0]);
+    assert_eq!(tidewatch_query::promql::shadowed(&together.definitions), []);
+}
+
 const SHOP: [(&str, &str); 2] = [
     ("sources.yaml", "sources:\n  - name: call\n    topic: t\n    type: call\n    fields: {api: string}\n"),
     (

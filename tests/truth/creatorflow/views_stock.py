@@ -2,6 +2,7 @@
 
 from compare import EXACT, FLOAT, ROUNDED
 from views import NOW, far_pane, pane, recent, score, view
+from views_inventory import AWAITED
 from views_money import MIDNIGHT, PROFIT, TODAY
 
 AGE = f"date_diff('day', day, {NOW}::DATE)"
@@ -25,6 +26,14 @@ def rate(half_life):
 COVER = f"""
     SELECT p.*, r.units_per_day, greatest(available, 0) / nullif(r.units_per_day, 0) AS cover_days
     FROM product_fact p LEFT JOIN ({rate(7)}) r USING (tenant, product_id) WHERE available IS NOT NULL
+"""
+
+STOCKOUT = f"""
+    SELECT c.tenant, c.sku, c.product_id AS product, (CASE WHEN r.days > 0 THEN r.days ELSE 0 END - c.cover_days) * 86400 AS value
+    FROM ({COVER}) c JOIN (
+        SELECT tenant, product_id, min(planned_for::DATE) - {NOW}::DATE AS days FROM ({AWAITED}) WHERE planned_for IS NOT NULL GROUP BY ALL
+    ) r USING (tenant, product_id)
+    WHERE c.status = 'active' AND c.cover_days IS NOT NULL
 """
 
 LOW = f"""
@@ -165,6 +174,7 @@ VIEWS = [
     view("inventory_top_products", "tenant period by rank currency", TOP, {"product": EXACT}, value=FLOAT),
     view("inventory_value_amount", "tenant category basis currency", VALUE, value=FLOAT),
     view("inventory_low_stock_skus", "tenant severity", LOW),
+    view("inventory_stockout_gap_seconds", "tenant sku product", STOCKOUT, value=FLOAT),
     view(
         "inventory_cover_seconds", "tenant sku product",
         f"SELECT tenant, sku, product_id AS product, units_per_day, cover_days * 86400 AS value FROM ({COVER})", {"units_per_day": FLOAT}, value=FLOAT,
