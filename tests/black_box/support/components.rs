@@ -44,6 +44,14 @@ pub fn python() -> Component<PathBuf> {
     found("Python with duckdb, deltalake, polars", "run tests/truth/venv.sh, or set TIDEWATCH_PYTHON", named.or(usual))
 }
 
+/// Python with the packages of `tests/deploy/requirements.txt`.
+pub fn deploy_python() -> Component<PathBuf> {
+    let named = std::env::var("TIDEWATCH_DEPLOY_PYTHON").map(PathBuf::from).ok();
+    let usual = Some(cache().join("venv-deploy/bin/python")).filter(|p| p.exists());
+    let how = "run tests/truth/venv.sh deploy, or set TIDEWATCH_DEPLOY_PYTHON";
+    found("Python with hadolint and the schemas of Kubernetes", how, named.or(usual))
+}
+
 /// Chromium, and the modules of `page/` that drive it: `npx` runs them there.
 pub fn browser() -> Component<(PathBuf, PathBuf)> {
     let chromium = program("chromium", "chromium")?;

@@ -7,7 +7,7 @@ mod kafka;
 mod process;
 mod sink;
 
-pub use components::{browser, data, jdbc, kafka, program, psql, python, repository, run_tool, skipped};
+pub use components::{browser, data, deploy_python, jdbc, kafka, program, psql, python, repository, run_tool, skipped};
 pub use csv::Csv;
 pub use http::{get, post, put};
 pub use kafka::{RealKafka, produce_lines};
