@@ -2,6 +2,7 @@
 
 use futures::future::{BoxFuture, join_all};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 use tidewatch_engine::live::Piece;
 use tidewatch_ingest::worker::{ViewError, WorkerHandle};
 use tidewatch_query::{LiveError, LiveStates, LiveView};
@@ -18,11 +19,11 @@ impl Workers {
 }
 
 impl LiveStates for Workers {
-    fn view(&self) -> BoxFuture<'_, Result<LiveView, LiveError>> {
+    fn view(&self, age_max: Duration) -> BoxFuture<'_, Result<LiveView, LiveError>> {
         let workers = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
         Box::pin(async move {
             let mut all = LiveView::default();
-            for view in join_all(workers.iter().map(WorkerHandle::view)).await {
+            for view in join_all(workers.iter().map(|worker| worker.recent_view(age_max))).await {
                 match view {
                     Ok(view) => {
                         all.pieces.extend(view.pieces.into_iter().map(|p| p as Arc<dyn Piece>));

@@ -31,6 +31,7 @@ pub mod format;
 pub mod functions;
 pub mod gapfill;
 pub mod gate;
+mod grouping;
 pub mod http;
 mod lineage;
 pub mod live;

@@ -4,6 +4,7 @@ use futures::future::BoxFuture;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::Duration;
 use thiserror::Error;
 use tidewatch_engine::commit::TopicPartition;
 use tidewatch_engine::live::{LiveProgress, Piece};
@@ -40,8 +41,8 @@ pub struct LiveError(pub String);
 
 /// Hands out views.
 pub trait LiveStates: Debug + Send + Sync {
-    /// What is in memory now. Taken before the tables are read, so that nothing falls in between.
-    fn view(&self) -> BoxFuture<'_, Result<LiveView, LiveError>>;
+    /// What was in memory at most `age_max` ago. Taken before the tables are read, so that nothing falls in between.
+    fn view(&self, age_max: Duration) -> BoxFuture<'_, Result<LiveView, LiveError>>;
 }
 
 /// For readers without workers: committed states are all there is.
@@ -49,7 +50,7 @@ pub trait LiveStates: Debug + Send + Sync {
 pub struct NoLiveStates;
 
 impl LiveStates for NoLiveStates {
-    fn view(&self) -> BoxFuture<'_, Result<LiveView, LiveError>> {
+    fn view(&self, _age_max: Duration) -> BoxFuture<'_, Result<LiveView, LiveError>> {
         Box::pin(async { Ok(LiveView::default()) })
     }
 }

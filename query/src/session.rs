@@ -2,19 +2,22 @@
 
 use crate::functions;
 use crate::gapfill;
+use crate::grouping;
 use crate::lineage;
 use crate::tiers;
 use chrono::DateTime;
+use datafusion::catalog::MemoryCatalogProviderList;
 use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::SessionState;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// A sort sets aside at most this part of the memory.
 const SORT_SHARE: usize = 16;
@@ -138,12 +141,28 @@ fn with_config(config: SessionConfig, memory: &Memory) -> Result<SessionContext>
     let pool = TrackConsumersPool::new(FairSpillPool::new(memory.bytes_max), CONSUMERS_NAMED);
     let runtime =
         RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool)).with_disk_manager_builder(disk).build_arc()?;
-    let context = SessionContext::new_with_config_rt(config, runtime);
+    let state = SessionStateBuilder::new_from_existing(common()?)
+        .with_config(config)
+        .with_runtime_env(runtime)
+        // Tables of one query are not those of another.
+        .with_catalog_list(Arc::new(MemoryCatalogProviderList::new()))
+        .build();
+    Ok(SessionContext::new_with_state(state))
+}
+
+/// What all sessions begin with: functions, rules and planners, which take milliseconds to put together.
+fn common() -> Result<SessionState> {
+    static COMMON: OnceLock<SessionState> = OnceLock::new();
+    if let Some(common) = COMMON.get() {
+        return Ok(common.clone());
+    }
+    let context = SessionContext::new_with_config(config());
     functions::register(&context)?;
     tiers::install(&context);
     gapfill::install(&context);
+    grouping::install(&context);
     lineage::install(&context);
-    Ok(context)
+    Ok(COMMON.get_or_init(|| context.state()).clone())
 }
 
 /// The state that plans and runs a query, with the moment that `now()` gives all through it.

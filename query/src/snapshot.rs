@@ -15,6 +15,7 @@ use datafusion::catalog::TableProvider;
 use datafusion::datasource::empty::EmptyTable;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 use thiserror::Error;
 use tidewatch_engine::commit::TopicPartition;
 use tidewatch_engine::completeness::Completeness;
@@ -23,6 +24,8 @@ use tidewatch_engine::rollup::{RollupSchema, WINDOW_START};
 use tidewatch_storage::{DataFile, ROLLED_UP, StorageError, Store, TIER, Table};
 use tokio::sync::Mutex;
 
+/// How old a view may be for those who look: panels of one dashboard share one, and wait for no worker.
+const VIEW_AGE_MAX: Duration = Duration::from_millis(100);
 /// Views taken for one snapshot before a table that was overtaken by commits is accepted.
 const ATTEMPTS_MAX: u32 = 5;
 
@@ -106,7 +109,7 @@ impl Snapshots {
 
     /// What the workers of this process say.
     pub(crate) async fn live(&self) -> Result<LiveView, SnapshotError> {
-        Ok(self.live.view().await?)
+        Ok(self.live.view(VIEW_AGE_MAX).await?)
     }
 
     /// Names of all tables that exist or are declared, sorted.
@@ -116,13 +119,25 @@ impl Snapshots {
         Ok(names.into_iter().collect())
     }
 
-    /// A snapshot of the named tables; names of no table are left out.
+    /// A snapshot of the named tables; names of no table are left out. States in memory may be a tenth of a second
+    /// old.
     ///
     /// All tables answer for the same offsets, unless commits overtake every one of several attempts.
     pub async fn take(&self, names: &[String]) -> Result<Snapshot, SnapshotError> {
+        self.take_within(names, VIEW_AGE_MAX).await
+    }
+
+    /// A snapshot of everything that was counted by now, for those who act on it.
+    pub async fn take_now(&self, names: &[String]) -> Result<Snapshot, SnapshotError> {
+        self.take_within(names, Duration::ZERO).await
+    }
+
+    async fn take_within(&self, names: &[String], mut age_max: Duration) -> Result<Snapshot, SnapshotError> {
         let mut attempts_left = ATTEMPTS_MAX;
         loop {
-            let view = self.live.view().await?;
+            let view = self.live.view(age_max).await?;
+            // What was overtaken once is not good enough again.
+            age_max = Duration::ZERO;
             attempts_left -= 1;
             if let Some(snapshot) = self.take_with(names, &view, attempts_left == 0).await? {
                 return Ok(snapshot);
@@ -208,6 +223,11 @@ impl SnapshotTable {
         let boundaries = vec![None; windowed.map_or(0, |r| tiers_of(r).len())];
         let rollup = declared.rollup.clone();
         Self { rollup, schema, boundaries, version: None, stored: None, completeness, committed, live }
+    }
+
+    /// Were there never any rows?
+    pub(crate) fn is_empty(&self) -> bool {
+        self.stored.is_none() && self.live.iter().all(|batch| batch.num_rows() == 0)
     }
 
     /// The live files of the committed part.

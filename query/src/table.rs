@@ -44,6 +44,8 @@ pub enum Shape {
     /// As they are stored: several rows of one window and series, whose states are yet to be merged. Averages
     /// and newest values of such rows mean nothing.
     Partials,
+    /// The same, their texts as dictionaries, for readers that look at each text once.
+    Coded,
 }
 
 /// The table that queries see.
@@ -127,6 +129,7 @@ impl RollupTable {
             schema: Arc::clone(&table.schema),
         };
         table.schema = Arc::clone(table.plan(&[], Shape::Windows)?.schema().inner());
+        table.schema = shaped(rollup, &table.schema, shape);
         Ok(table)
     }
 
@@ -167,22 +170,22 @@ impl RollupTable {
         };
         for segment in segments {
             let of_tier = scan(&self.name, &self.committed)?.filter(self.belongs_to(segment.tier)?)?;
-            add(self.cut(of_tier, segment)?)?;
+            add(self.cut(of_tier, segment, shape)?)?;
             if let Some(live) = live_rows(&self.name, &self.live)? {
-                add(self.cut(live, segment)?)?;
+                add(self.cut(live, segment, shape)?)?;
             }
         }
         let rows = match rows {
             Some(rows) => rows,
             None => {
                 let everything = Segment { tier: 0, from: None, to: None };
-                self.cut(scan(&self.name, &self.committed)?.filter(lit(false))?, &everything)?
+                self.cut(scan(&self.name, &self.committed)?.filter(lit(false))?, &everything, shape)?
             }
         };
         let (computed, stored) = (self.computed(segments)?, self.committed.schema());
         match shape {
             Shape::Windows => merged(&self.rollup, rows, computed, &stored),
-            Shape::Partials => self.partials(rows, computed, &stored),
+            Shape::Partials | Shape::Coded => self.partials(rows, computed, &stored),
         }
     }
 
@@ -254,7 +257,7 @@ impl RollupTable {
     }
 
     /// The rows of a segment's time, their windows those of its tier.
-    fn cut(&self, mut rows: LogicalPlanBuilder, segment: &Segment) -> Result<LogicalPlanBuilder> {
+    fn cut(&self, mut rows: LogicalPlanBuilder, segment: &Segment, shape: Shape) -> Result<LogicalPlanBuilder> {
         let instant = |us: i64| lit(ScalarValue::TimestampMicrosecond(Some(us), Some("UTC".into())));
         if let Some(from) = segment.from {
             rows = rows.filter(ident(WINDOW_START).gt_eq(instant(from)))?;
@@ -262,7 +265,7 @@ impl RollupTable {
         if let Some(to) = segment.to {
             rows = rows.filter(ident(WINDOW_START).lt(instant(to)))?;
         }
-        let mut columns = columns(&self.rollup.arrow_schema(), rows.schema().inner());
+        let mut columns = columns(&shaped(&self.rollup, &self.rollup.arrow_schema(), shape), rows.schema().inner());
         if segment.tier > 0 {
             columns[0] = in_windows(self.tiers[segment.tier].pane_us).alias(WINDOW_START);
         }
@@ -273,6 +276,23 @@ impl RollupTable {
     pub fn finest(&self, shape: Shape) -> Result<LogicalPlan> {
         self.plan(&segments(&self.tiers, &self.boundaries, 0, None, None), shape)
     }
+}
+
+/// A schema with the dimensions of a rollup in the types of a shape.
+fn shaped(rollup: &RollupSchema, schema: &SchemaRef, shape: Shape) -> SchemaRef {
+    if shape != Shape::Coded {
+        return Arc::clone(schema);
+    }
+    let is_text = |field: &Field| {
+        *field.data_type() == DataType::Utf8
+            && rollup.dimensions.iter().any(|dimension| dimension.name == *field.name())
+    };
+    let dictionary = || DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+    let typed = |field: &Arc<Field>| match is_text(field) {
+        true => Arc::new(field.as_ref().clone().with_data_type(dictionary())),
+        false => Arc::clone(field),
+    };
+    Arc::new(Schema::new(schema.fields().iter().map(typed).collect::<Vec<_>>()))
 }
 
 /// Start of the wider window that a row lies in.

@@ -130,7 +130,7 @@ pub struct FakeWorkers {
 }
 
 impl LiveStates for FakeWorkers {
-    fn view(&self) -> BoxFuture<'_, Result<LiveView, LiveError>> {
+    fn view(&self, _age_max: Duration) -> BoxFuture<'_, Result<LiveView, LiveError>> {
         let watermark = *self.watermark.lock().unwrap();
         let positions = self.positions.lock().unwrap().pop_front().unwrap_or_default();
         let progress = vec![LiveProgress { watermark, positions, ..LiveProgress::default() }];

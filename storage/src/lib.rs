@@ -8,6 +8,7 @@
 //! offsets of its rows as Delta application transactions, one per topic and partition, so numbers and
 //! offsets change in the same atomic step (`engine/FORMAT.md` has the names and bytes).
 
+mod cache;
 mod error;
 mod scan;
 mod store;
@@ -17,4 +18,6 @@ mod transaction;
 
 pub use error::StorageError;
 pub use store::Store;
-pub use table::{AppendOutcome, Commit, DataFile, Part, ROLLED_UP, ReplaceOutcome, Replacement, Rows, TIER, Table};
+pub use table::{
+    AppendOutcome, Commit, DataFile, FilesExec, Part, ROLLED_UP, ReplaceOutcome, Replacement, Rows, TIER, Table,
+};

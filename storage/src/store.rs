@@ -1,9 +1,8 @@
 //! A folder or bucket with one Delta table per subfolder.
 
+use crate::cache::FileCache;
 use crate::synced::SyncedFiles;
 use crate::{StorageError, Table};
-use datafusion::execution::cache::cache_manager::FileMetadataCache;
-use datafusion::execution::cache::default_cache::DefaultCache;
 use deltalake::logstore::{
     LogStore, LogStoreFactory, LogStoreRef, ObjectStoreRef, StorageConfig, default_logstore, logstore_factories,
     logstore_with,
@@ -22,9 +21,6 @@ const REMOTE_SCHEMES: [&str; 8] = ["s3", "s3a", "gs", "az", "adl", "abfs", "abfs
 /// Environment variables with these prefixes are credentials and endpoints of the clouds.
 const CREDENTIAL_PREFIXES: [&str; 3] = ["AWS_", "GOOGLE_", "AZURE_"];
 
-/// Memory for footers of files that were read; those that were not read for longest go first.
-const FOOTERS_BYTES_MAX: usize = 64 << 20;
-
 /// See [`Store::keep_removed_files`].
 const REMOVED_FILES_KEPT: Duration = Duration::from_secs(86_400);
 
@@ -37,7 +33,7 @@ pub struct Store {
     prefix: Path,
     config: StorageConfig,
     removed_files_kept: Duration,
-    footers: Arc<FileMetadataCache>,
+    cache: Arc<FileCache>,
 }
 
 #[derive(Debug)]
@@ -78,8 +74,8 @@ impl Store {
             root = Box::new(SyncedFiles::new());
         }
         let config = StorageConfig::parse_options(all).map_err(|e| fail(e.to_string()))?;
-        let footers = Arc::new(DefaultCache::new(FOOTERS_BYTES_MAX));
-        Ok(Self { url, root: Arc::from(root), prefix, config, removed_files_kept: REMOVED_FILES_KEPT, footers })
+        let cache = Arc::new(FileCache::new());
+        Ok(Self { url, root: Arc::from(root), prefix, config, removed_files_kept: REMOVED_FILES_KEPT, cache })
     }
 
     /// Opens tables below `url` in a given object store, for tests that inject faults.
@@ -87,8 +83,8 @@ impl Store {
         let prefix = Path::from_url_path(url.path())
             .map_err(|e| StorageError::Location { location: url.to_string(), reason: e.to_string() })?;
         let removed_files_kept = REMOVED_FILES_KEPT;
-        let footers = Arc::new(DefaultCache::new(FOOTERS_BYTES_MAX));
-        Ok(Self { url, root, prefix, config: StorageConfig::default(), removed_files_kept, footers })
+        let cache = Arc::new(FileCache::new());
+        Ok(Self { url, root, prefix, config: StorageConfig::default(), removed_files_kept, cache })
     }
 
     /// For how long tables made from here on remember removed files: the longest that a vacuum may wait
@@ -101,9 +97,9 @@ impl Store {
         self.removed_files_kept
     }
 
-    /// Footers of files that were read, of all tables.
-    pub(crate) fn footers(&self) -> Arc<FileMetadataCache> {
-        Arc::clone(&self.footers)
+    /// What was read of files of all tables.
+    pub(crate) fn cache(&self) -> Arc<FileCache> {
+        Arc::clone(&self.cache)
     }
 
     /// Where the tables are.

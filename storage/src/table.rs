@@ -18,13 +18,14 @@ mod write;
 pub use append::{AppendOutcome, Rows};
 pub use commits::Commit;
 pub use files::DataFile;
+pub use provider::FilesExec;
 pub use replace::{Part, ReplaceOutcome, Replacement};
 
+use crate::cache::FileCache;
 use crate::transaction::{Ledger, Recorded};
 use crate::{StorageError, Store};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
-use datafusion::execution::cache::cache_manager::FileMetadataCache;
 use deltalake::kernel::engine::arrow_conversion::TryIntoKernel;
 use deltalake::kernel::transaction::CommitProperties;
 use deltalake::kernel::{Action, StructType};
@@ -63,7 +64,7 @@ pub struct Table {
     /// Whose positions are meant by those that are known.
     ledger: Ledger,
     known: Known,
-    footers: Arc<FileMetadataCache>,
+    cache: Arc<FileCache>,
     /// What its files hold, by version; clones share it.
     files: Arc<Mutex<Option<KnownFiles>>>,
 }
@@ -73,8 +74,8 @@ impl Table {
         let (rollup, schema) = read_definition(name, &delta)?;
         let known = Known::at(delta.version().unwrap_or_default());
         let (name, ledger) = (name.to_owned(), Ledger::Live);
-        let (footers, files) = (store.footers(), Arc::default());
-        Ok(Self { name, delta, rollup, defined: None, disorder_us: 0, schema, ledger, known, footers, files })
+        let (cache, files) = (store.cache(), Arc::default());
+        Ok(Self { name, delta, rollup, defined: None, disorder_us: 0, schema, ledger, known, cache, files })
     }
 
     /// Opens the table of a rollup, creating it when there is none, and adding columns when the definition

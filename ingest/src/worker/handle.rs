@@ -1,9 +1,10 @@
 //! How others reach a worker: for a view of what is not committed, and to stop it.
 
+use crate::clock::Clock;
 use crate::piece::WorkerPiece;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use thiserror::Error;
 use tidewatch_engine::live::LiveProgress;
@@ -13,7 +14,7 @@ use tokio::sync::oneshot;
 const VIEW_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What a worker holds that no commit has covered yet.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct View {
     /// Pieces, oldest first.
     pub pieces: Vec<Arc<WorkerPiece>>,
@@ -39,20 +40,58 @@ pub enum ViewError {
 #[derive(Debug)]
 pub(super) struct ViewRequest(pub oneshot::Sender<View>);
 
+/// The view of the last freeze, for those to whom it is new enough. There is none once something of it was committed
+/// or thrown away.
+#[derive(Debug, Clone)]
+pub(super) struct Recent {
+    clock: Arc<dyn Clock>,
+    /// With the time of the freeze.
+    view: Arc<Mutex<Option<(Duration, View)>>>,
+}
+
+impl Recent {
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, view: Arc::default() }
+    }
+
+    pub fn show(&self, frozen_at: Duration, view: View) {
+        *self.view.lock().unwrap_or_else(PoisonError::into_inner) = Some((frozen_at, view));
+    }
+
+    pub fn hide(&self) {
+        *self.view.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    fn within(&self, age_max: Duration) -> Option<View> {
+        let view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
+        let (frozen_at, view) = view.as_ref()?;
+        (self.clock.monotonic().saturating_sub(*frozen_at) <= age_max).then(|| view.clone())
+    }
+}
+
 /// Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct WorkerHandle {
     views: SyncSender<ViewRequest>,
+    recent: Recent,
     /// A flag and not a request: it must reach a worker that is not serving readers.
     stop: Arc<AtomicBool>,
 }
 
 impl WorkerHandle {
-    pub(super) fn new(views: SyncSender<ViewRequest>, stop: Arc<AtomicBool>) -> Self {
-        Self { views, stop }
+    pub(super) fn new(views: SyncSender<ViewRequest>, recent: Recent, stop: Arc<AtomicBool>) -> Self {
+        Self { views, recent, stop }
     }
 
-    /// Asks for a view.
+    /// A view that was frozen at most `age_max` ago, without waiting if there is one.
+    pub async fn recent_view(&self, age_max: Duration) -> Result<View, ViewError> {
+        match self.recent.within(age_max) {
+            Some(view) => Ok(view),
+            None => self.view().await,
+        }
+    }
+
+    /// Asks for a view of everything that was counted by now.
     pub async fn view(&self) -> Result<View, ViewError> {
         let (sender, receiver) = oneshot::channel();
         self.views.try_send(ViewRequest(sender)).map_err(|error| match error {

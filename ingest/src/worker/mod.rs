@@ -19,7 +19,7 @@ use crate::personal::HashKey;
 use crate::piece::WorkerPiece;
 use crate::source::{Polled, Source, SourceError, SourceEvent};
 use counting::Counting;
-use handle::ViewRequest;
+use handle::{Recent, ViewRequest};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, sync_channel};
@@ -109,6 +109,7 @@ pub struct Worker {
     commands: Receiver<ViewRequest>,
     /// Readers that wait for the next freeze, at most [`COMMANDS_MAX`].
     waiting: Vec<ViewRequest>,
+    recent: Recent,
     /// Something was counted since the last freeze.
     is_fresh: bool,
     /// Frozen, not handed to the committer yet.
@@ -168,6 +169,7 @@ impl Worker {
         let (sender, commands) = sync_channel(COMMANDS_MAX);
         let stop = Arc::new(AtomicBool::new(false));
         let now = clock.monotonic();
+        let recent = Recent::new(Arc::clone(&clock));
         let worker = Self {
             source,
             settings,
@@ -179,6 +181,7 @@ impl Worker {
             answers: link.answers,
             commands,
             waiting: Vec::new(),
+            recent: recent.clone(),
             is_fresh: false,
             pending: Vec::new(),
             in_flight: Vec::new(),
@@ -190,7 +193,7 @@ impl Worker {
             stop: Arc::clone(&stop),
             shown: Shown::default(),
         };
-        (worker, WorkerHandle::new(sender, stop))
+        (worker, WorkerHandle::new(sender, recent, stop))
     }
 
     /// Tells of what is counted there.
@@ -202,6 +205,7 @@ impl Worker {
     /// Works until told to drain, or until a source with an end is finished; commits everything first.
     pub fn run(mut self) -> Result<(), WorkerError> {
         let result = self.work();
+        self.recent.hide();
         // The gauges are shared: what this worker has added to them goes with it.
         show(&self.metrics.open_bytes, &mut self.shown.open_bytes, 0);
         show(&self.metrics.open_rows, &mut self.shown.open_rows, 0);
@@ -249,6 +253,8 @@ impl Worker {
     }
 
     fn answer(&mut self, event: SourceEvent) -> Result<Flow, WorkerError> {
+        // Who counts what may change: what was seen before may be counted again elsewhere.
+        self.recent.hide();
         match event {
             SourceEvent::Assigned(partitions) => {
                 tracing::info!(count = partitions.len(), "partitions assigned");
@@ -308,11 +314,12 @@ impl Worker {
         }
         if !self.is_fresh {
             let progress = self.counting.progress(self.clock.now_us());
+            let view = View { pieces: self.in_flight.iter().chain(&self.pending).cloned().collect(), progress };
             for ViewRequest(reply) in self.waiting.drain(..) {
-                let pieces = self.in_flight.iter().chain(&self.pending).cloned().collect();
                 // A reader that gave up waiting is no concern of ours.
-                let _ = reply.send(View { pieces, progress: progress.clone() });
+                let _ = reply.send(view.clone());
             }
+            self.recent.show(self.clock.monotonic(), view);
         }
         Ok(flow)
     }
@@ -364,6 +371,8 @@ impl Worker {
     }
 
     fn settle(&mut self, answer: Answer) -> Result<(), WorkerError> {
+        // Committed pieces are not kept in memory for readers that may never come.
+        self.recent.hide();
         match answer {
             Answer::Committed => {
                 let positions = self.counting.committed(&self.in_flight);
@@ -383,6 +392,7 @@ impl Worker {
     /// Throws away what is not committed and goes back to the committed positions.
     fn replay(&mut self) -> Result<(), WorkerError> {
         self.metrics.replays.inc();
+        self.recent.hide();
         // A commit under way is settled first: what it wrote counts, whatever it answers.
         if !self.in_flight.is_empty() {
             self.wait_for_answer(None)?;

@@ -45,7 +45,7 @@ impl PromEngine {
         if tables.is_empty() {
             return Ok(Ahead::default());
         }
-        let snapshot = self.snapshot(std::iter::empty(), tables).await?;
+        let snapshot = self.snapshot(std::iter::empty(), tables, true).await?;
         let reader = self.view_reader(&views, &snapshot, lookback_ms);
         let selections: Vec<Selection> = selections.into_iter().cloned().collect();
         let lists = views.read(&reader, &selections).await;

@@ -2,8 +2,9 @@
 
 use super::histogram::native;
 use super::metrics::Metric;
-use super::places::Places;
-use arrow::array::{Array, ArrayRef, AsArray, Float64Array, StringViewArray};
+use super::parallel;
+use crate::grouping::keys::Groups;
+use arrow::array::{Array, ArrayRef, AsArray, Float64Array};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Decimal128Type, Float64Type, TimestampMicrosecondType};
 use arrow::error::ArrowError;
@@ -12,7 +13,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use tidewatch_engine::rollup::{MeasureKind, ValueType};
 use tidewatch_engine::sketch::{DistinctSketch, HdrSketch};
-use tidewatch_promql::{Histogram, Increments, Labels, Selection, Series};
+use tidewatch_promql::{Column, Histogram, Increments, Labels, Selection, Series};
 
 /// Values of one column for each series that fits a selection.
 #[derive(Debug, Default)]
@@ -73,21 +74,34 @@ impl Units {
 
 /// Reads batches of time, labels and value, in this order.
 pub fn read_rows(batches: &[RecordBatch], metric: &Metric, selection: &Selection) -> Result<Rows, ArrowError> {
+    let count = batches.iter().map(RecordBatch::num_rows).sum();
+    let per_part = batches.len().div_ceil(parallel::threads(count)).max(1);
+    let parts = parallel::map(batches.chunks(per_part).collect(), count, |part| read_part(part, metric, selection));
+    let mut parts = parts.into_iter();
+    let first = parts.next().transpose()?.unwrap_or_default();
+    parts.try_fold(first, |rows, part| Ok(rows.with(part?)))
+}
+
+fn read_part(batches: &[RecordBatch], metric: &Metric, selection: &Selection) -> Result<Rows, ArrowError> {
     let mut rows = Rows::default();
-    let mut places = Places::default();
     let Some(first) = batches.first() else { return Ok(rows) };
     let count = metric.labels.len();
+    let mut groups = Groups::new((0..count).map(|_| &DataType::Utf8));
+    let (mut of_rows, mut places) = (Vec::new(), Vec::new());
     rows.units = Units::of(first.column(count + 1).data_type(), metric);
     for batch in batches {
         let times = cast(batch.column(0), &tidewatch_engine::rollup::timestamp_type())?;
         let times = times.as_primitive::<TimestampMicrosecondType>();
         let values = Values::of(batch.column(count + 1), metric)?;
-        let texts: Vec<StringViewArray> = (1..=count)
-            .map(|at| Ok(cast(batch.column(at), &DataType::Utf8View)?.as_string_view().clone()))
-            .collect::<Result<_, ArrowError>>()?;
-        let of_batch = places.of_batch(&texts, batch.num_rows(), |row| rows.place(metric, &texts, row, selection));
-        for (row, place) in of_batch.into_iter().enumerate() {
-            let Some(place) = place else { continue };
+        let texts: Vec<ArrayRef> =
+            (1..=count).map(|at| as_texts(batch.column(at))).collect::<Result<_, ArrowError>>()?;
+        groups.of_rows(&texts, batch.num_rows(), &mut of_rows).map_err(|e| ArrowError::ExternalError(Box::new(e)))?;
+        for (row, group) in of_rows.iter().enumerate() {
+            // Groups are numbered in the order of their first rows.
+            if *group == places.len() {
+                places.push(rows.place(metric, &texts, row, selection)?);
+            }
+            let Some(place) = places[*group] else { continue };
             let time_ms = times.value(row).div_euclid(1000);
             match &values {
                 Values::Floats(values) if values.is_valid(row) => {
@@ -103,6 +117,16 @@ pub fn read_rows(batches: &[RecordBatch], metric: &Metric, selection: &Selection
         }
     }
     Ok(rows)
+}
+
+/// Labels as texts, or as dictionaries of texts.
+fn as_texts(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+    match column.data_type() {
+        DataType::Dictionary(key, text) if **key == DataType::Int32 && **text == DataType::Utf8 => {
+            Ok(Arc::clone(column))
+        }
+        _ => cast(column, &DataType::Utf8),
+    }
 }
 
 enum Values {
@@ -167,15 +191,35 @@ impl Rows {
     fn place(
         &mut self,
         metric: &Metric,
-        texts: &[StringViewArray],
+        texts: &[ArrayRef],
         row: usize,
         selection: &Selection,
-    ) -> Option<usize> {
-        let name = ("__name__".to_owned(), metric.name.clone());
-        let pairs = metric.labels.iter().zip(texts).filter(|(_, text)| text.is_valid(row));
-        let pairs = pairs.map(|((label, _), text)| (label.clone(), text.value(row).to_owned()));
-        let labels = Labels::new(pairs.chain([name]));
-        selection.matchers.iter().all(|matcher| matcher.matches_labels(&labels)).then(|| self.of(labels))
+    ) -> Result<Option<usize>, ArrowError> {
+        let mut pairs = vec![("__name__".to_owned(), metric.name.clone())];
+        for ((label, _), text) in metric.labels.iter().zip(texts) {
+            let text = cast(&text.slice(row, 1), &DataType::Utf8)?;
+            let text = text.as_string::<i32>();
+            if text.is_valid(0) {
+                pairs.push((label.clone(), text.value(0).to_owned()));
+            }
+        }
+        let labels = Labels::new(pairs);
+        let fits = selection.matchers.iter().all(|matcher| matcher.matches_labels(&labels));
+        Ok(fits.then(|| self.of(labels)))
+    }
+
+    /// With rows of other batches.
+    fn with(mut self, other: Rows) -> Self {
+        for ((labels, floats), histograms) in other.series.into_iter().zip(other.floats).zip(other.histograms) {
+            let at = self.of(labels);
+            self.floats[at].extend(floats);
+            self.histograms[at].extend(histograms);
+        }
+        self
+    }
+
+    fn count(&self) -> usize {
+        self.floats.iter().map(Vec::len).sum::<usize>() + self.histograms.iter().map(Vec::len).sum::<usize>()
     }
 
     fn of(&mut self, labels: Labels) -> usize {
@@ -222,34 +266,33 @@ impl Rows {
 
     /// Samples as they are; of partials of one window what the measure makes of them.
     pub fn into_gauges(self, metric: &Metric, selection: &Selection) -> Vec<Series> {
-        let units = self.units;
-        let all = self.series.into_iter().zip(self.floats);
-        all.filter(|(_, samples)| !samples.is_empty())
-            .map(|(labels, mut samples)| {
-                merge(&mut samples, |kept, next| match metric.state {
-                    MeasureKind::Min { .. } => *kept = kept.min(*next),
-                    MeasureKind::Max { .. } => *kept = kept.max(*next),
-                    _ => {}
-                });
-                samples.retain(|(time_ms, _)| *time_ms <= selection.end_ms);
-                let (times, values): (Vec<i64>, Vec<f64>) =
-                    samples.into_iter().map(|(time_ms, value)| (time_ms, units.apply(value))).unzip();
-                Series::floats(labels, times, values)
-            })
-            .collect()
+        let (units, count) = (self.units, self.count());
+        let series = parallel::map(self.into_parts(), count, |Part { labels, floats: mut samples, .. }| {
+            if samples.is_empty() {
+                return None;
+            }
+            merge(&mut samples, |kept, next| match metric.state {
+                MeasureKind::Min { .. } => *kept = kept.min(*next),
+                MeasureKind::Max { .. } => *kept = kept.max(*next),
+                _ => {}
+            });
+            samples.retain(|(time_ms, _)| *time_ms <= selection.end_ms);
+            let (times, values): (Vec<i64>, Vec<f64>) =
+                samples.into_iter().map(|(time_ms, value)| (time_ms, units.apply(value))).unzip();
+            Some(Series::floats(labels, times, values))
+        });
+        series.into_iter().flatten().collect()
     }
 
     /// What each window brought, to be added up.
     pub fn into_increments(self, metric: &Metric) -> Vec<Series> {
-        let (is_histogram, units) = (matches!(metric.state, MeasureKind::Hdr { .. }), self.units);
-        let mut all = Vec::with_capacity(self.series.len());
-        for (((labels, mut floats), mut histograms), before) in
-            self.series.into_iter().zip(self.floats).zip(self.histograms).zip(self.before)
-        {
+        let (is_histogram, units, count) = (matches!(metric.state, MeasureKind::Hdr { .. }), self.units, self.count());
+        let series = parallel::map(self.into_parts(), count, |part| {
+            let Part { labels, mut floats, mut histograms, before } = part;
             merge(&mut floats, |sum, next| *sum += next);
             merge(&mut histograms, add_histogram);
             let first_ms = floats.first().map(|f| f.0).into_iter().chain(histograms.first().map(|h| h.0)).min();
-            let Some(from_ms) = (if before.is_some() { Some(i64::MIN) } else { first_ms }) else { continue };
+            let from_ms = if before.is_some() { i64::MIN } else { first_ms? };
             let (times, values): (Vec<i64>, Vec<f64>) =
                 floats.into_iter().map(|(time_ms, value)| (time_ms, units.apply(value))).unzip();
             let (histogram_times, histograms): (Vec<i64>, Vec<Arc<Histogram>>) = histograms.into_iter().unzip();
@@ -258,47 +301,58 @@ impl Rows {
             } else {
                 Series::floats(labels, times, values)
             };
-            all.push(series.counting(Increments { from_ms, is_histogram }));
-        }
-        all
+            Some(series.counting(Increments { from_ms, is_histogram }))
+        });
+        series.into_iter().flatten().collect()
     }
 
     /// Running totals: at the moments of an instant selector, or at the end of every window for a range.
     pub fn into_totals(self, metric: &Metric, selection: &Selection, width_us: i64) -> Vec<Series> {
         let moments = moments(selection, width_us);
-        let (is_histogram, units) = (matches!(metric.state, MeasureKind::Hdr { .. }), self.units);
-        let mut all = Vec::with_capacity(self.series.len());
-        for (((labels, mut floats), mut histograms), before) in
-            self.series.into_iter().zip(self.floats).zip(self.histograms).zip(self.before)
-        {
-            floats.sort_by_key(|(time_ms, _)| *time_ms);
-            merge(&mut histograms, add_histogram);
+        // Most series have a total at all of them.
+        let all: Column<i64> = moments.clone().into();
+        let (is_histogram, units, count) = (matches!(metric.state, MeasureKind::Hdr { .. }), self.units, self.count());
+        let times = |from: usize| if from == 0 { all.clone() } else { moments[from..].to_vec().into() };
+        parallel::map(self.into_parts(), count, |part| {
+            let Part { labels, mut floats, mut histograms, before } = part;
             let is_known = before.is_some();
             let before = before.unwrap_or_default();
-            if is_histogram {
-                let (times, values) = running(&moments, &histograms, is_known, before.histogram, |total, next| {
-                    Some(match total {
-                        None => Arc::clone(next),
-                        Some(total) => {
-                            let mut sum = Histogram::clone(total);
-                            // One layout for all states: it cannot fail.
-                            let _ = sum.add(next);
-                            Arc::new(sum)
-                        }
-                    })
-                });
-                let (times, values): (Vec<i64>, Vec<Arc<Histogram>>) =
-                    times.into_iter().zip(values).filter_map(|(time, value)| Some((time, value?))).unzip();
-                all.push(Series::histograms(labels, times, values));
-            } else {
-                let (times, mut totals) =
-                    running(&moments, &floats, is_known, before.float, |total, next| total + next);
+            if !is_histogram {
+                floats.sort_by_key(|(time_ms, _)| *time_ms);
+                let (from, mut totals) = running(&moments, &floats, is_known, before.float, |total, next| total + next);
                 totals.iter_mut().for_each(|total| *total = units.apply(*total));
-                all.push(Series::floats(labels, times, totals));
+                return Series::floats(labels, times(from), totals);
             }
-        }
-        all
+            merge(&mut histograms, add_histogram);
+            let (from, totals) = running(&moments, &histograms, is_known, before.histogram, |total, next| {
+                Some(match total {
+                    None => Arc::clone(next),
+                    Some(total) => {
+                        let mut sum = Histogram::clone(total);
+                        // One layout for all states: it cannot fail.
+                        let _ = sum.add(next);
+                        Arc::new(sum)
+                    }
+                })
+            });
+            let known = moments[from..].iter().zip(totals).filter_map(|(time, total)| Some((*time, total?)));
+            let (times, totals): (Vec<i64>, Vec<Arc<Histogram>>) = known.unzip();
+            Series::histograms(labels, times, totals)
+        })
     }
+
+    fn into_parts(self) -> Vec<Part> {
+        let all = self.series.into_iter().zip(self.floats).zip(self.histograms).zip(self.before);
+        all.map(|(((labels, floats), histograms), before)| Part { labels, floats, histograms, before }).collect()
+    }
+}
+
+/// What there is of one series.
+struct Part {
+    labels: Labels,
+    floats: Vec<(i64, f64)>,
+    histograms: Vec<(i64, Arc<Histogram>)>,
+    before: Option<Before>,
 }
 
 /// Where totals are wanted.
@@ -316,25 +370,25 @@ fn moments(selection: &Selection, width_us: i64) -> Vec<i64> {
     (0..count).rev().map(|at| last_ms - at * step_ms).collect()
 }
 
-/// The total at each moment from the first on that has one.
+/// The first moment that has a total, and the total at each from there on.
 fn running<V, T: Clone>(
     moments: &[i64],
     increments: &[(i64, V)],
     mut is_known: bool,
     mut total: T,
     add: impl Fn(&T, &V) -> T,
-) -> (Vec<i64>, Vec<T>) {
-    let (mut times, mut totals, mut next) = (Vec::new(), Vec::new(), 0);
-    for &moment in moments {
+) -> (usize, Vec<T>) {
+    let (mut from, mut totals, mut next) = (moments.len(), Vec::with_capacity(moments.len()), 0);
+    for (at, &moment) in moments.iter().enumerate() {
         while let Some((_, increment)) = increments.get(next).filter(|(time_ms, _)| *time_ms <= moment) {
             total = add(&total, increment);
             is_known = true;
             next += 1;
         }
         if is_known {
-            times.push(moment);
+            from = from.min(at);
             totals.push(total.clone());
         }
     }
-    (times, totals)
+    (from, totals)
 }

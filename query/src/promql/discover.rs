@@ -24,7 +24,7 @@ impl PromEngine {
                 matchers.iter().flat_map(|m| named(&all, m).into_iter().map(move |metric| (metric, m))).collect();
             let lists: Vec<&[Matcher]> = matchers.iter().map(Vec::as_slice).collect();
             let views = self.views(&all, &lists).await?;
-            let snapshot = self.snapshot(wanted.iter().map(|(metric, _)| *metric), views.tables()).await?;
+            let snapshot = self.snapshot(wanted.iter().map(|(metric, _)| *metric), views.tables(), false).await?;
             let reader = self.view_reader(&views, &snapshot, self.limits.options.lookback_ms);
             let mut found = BTreeSet::new();
             for (at, matchers) in matchers.iter().enumerate() {
@@ -58,7 +58,7 @@ impl PromEngine {
             return Ok(Vec::new());
         }
         let within = async {
-            let snapshot = self.snapshot(std::iter::empty(), []).await?;
+            let snapshot = self.snapshot(std::iter::empty(), [], false).await?;
             let (within, limit) = ((start_ms, end_ms), self.limits.samples_max);
             Ok(pushed::series_within(&self.engine, &snapshot, Naming::Pushed, &[], within, limit).await?)
         };
@@ -73,7 +73,7 @@ impl PromEngine {
             let has = |metric: &&Metric| metric.labels.iter().any(|(name, _)| name == label);
             let wanted: Vec<&Metric> =
                 all.values().filter(has).filter(|metric| rollups.insert(metric.rollup.as_str())).collect();
-            let snapshot = self.snapshot(wanted.iter().copied(), []).await?;
+            let snapshot = self.snapshot(wanted.iter().copied(), [], false).await?;
             let mut found = Vec::new();
             for metric in wanted {
                 let (within, rows_max) = ((start_ms, end_ms), self.limits.samples_max);
@@ -118,7 +118,7 @@ impl PromEngine {
     pub async fn series_counts(&self, start_ms: i64, end_ms: i64) -> Result<Vec<(String, u64)>, PromError> {
         let within = async {
             let all = self.metrics();
-            let snapshot = self.snapshot(all.values(), []).await?;
+            let snapshot = self.snapshot(all.values(), [], false).await?;
             // All metrics of a rollup have the same series.
             let mut of_rollup: BTreeMap<&str, u64> = BTreeMap::new();
             let mut counts = Vec::with_capacity(all.len());

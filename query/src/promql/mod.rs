@@ -14,7 +14,7 @@ mod error;
 pub(crate) mod gauges;
 mod histogram;
 pub(crate) mod metrics;
-mod places;
+mod parallel;
 mod pushed;
 mod read;
 mod sources;
@@ -158,7 +158,7 @@ impl PromEngine {
         let views = self.views(&all, &matchers).await?;
         let is_of_views = known.iter().any(|series| series.is_some_and(|series| !series.is_empty()));
         let reads_rollups = wanted.iter().any(|m| !m.is_empty()) || is_of_views || !views.tables().is_empty();
-        let snapshot = self.snapshot(wanted.iter().flatten().copied(), views.tables()).await?;
+        let snapshot = self.snapshot(wanted.iter().flatten().copied(), views.tables(), self.own.is_some()).await?;
         let reader = self.view_reader(&views, &snapshot, plan.lookback_ms());
         let mut read = views.read(&reader, &unknown).await.into_iter();
         let mut of_views = Vec::with_capacity(known.len());
@@ -224,7 +224,7 @@ impl PromEngine {
         let all = self.metrics();
         let wanted = named(&all, &selection.matchers);
         let views = self.views(&all, &[&selection.matchers]).await?;
-        let snapshot = self.snapshot(wanted.iter().copied(), views.tables()).await?;
+        let snapshot = self.snapshot(wanted.iter().copied(), views.tables(), self.own.is_some()).await?;
         let reader = self.view_reader(&views, &snapshot, self.limits.options.lookback_ms);
         let mut series = Vec::new();
         for view in views.of(0) {
@@ -247,16 +247,22 @@ impl PromEngine {
         self.engine.snapshots().definitions().rollups().any(pushed::is_pushed)
     }
 
-    /// Of the tables of the metrics, and these.
+    /// Of the tables of the metrics, and these; `is_now` when what was counted a moment ago matters, as it does to rules.
     async fn snapshot(
         &self,
         metrics: impl Iterator<Item = &Metric>,
         of_views: impl IntoIterator<Item = String>,
+        is_now: bool,
     ) -> Result<Snapshot, PromError> {
         let pushed = self.has_pushed().then(|| SAMPLES.to_owned());
         let tables: BTreeSet<String> = metrics.map(|m| m.rollup.clone()).chain(pushed).chain(of_views).collect();
         let tables: Vec<String> = tables.into_iter().collect();
-        self.engine.snapshots().take(&tables).await.map_err(|error| PromError::Unavailable(error.to_string()))
+        let snapshots = self.engine.snapshots();
+        let snapshot = match is_now {
+            true => snapshots.take_now(&tables).await,
+            false => snapshots.take(&tables).await,
+        };
+        snapshot.map_err(|error| PromError::Unavailable(error.to_string()))
     }
 }
 

@@ -4,7 +4,7 @@
 //! number of events in the range, exact wherever the range's ends are ends of windows, whichever width of
 //! windows answers. Every other function sees the running total since the oldest window that is kept.
 
-use super::columns::{Rows, read_rows};
+use super::columns::read_rows;
 use super::metrics::{Kind, Metric};
 use super::pushed::{self, Naming};
 use super::width::{Width, choose};
@@ -13,6 +13,8 @@ use crate::sql::{SqlEngine, SqlError};
 use crate::table::Shape;
 use arrow::array::AsArray;
 use arrow::datatypes::{DataType, Int64Type};
+use arrow::error::ArrowError;
+use arrow::record_batch::RecordBatch;
 use datafusion::common::ScalarValue;
 use datafusion::error::Result;
 use datafusion::functions::datetime::expr_fn::date_bin;
@@ -54,15 +56,29 @@ pub async fn read(
     let from = width.floor(selection.start_ms.saturating_sub(1).saturating_mul(1000));
     let to = width.floor(selection.end_ms.saturating_mul(1000));
     let ask = Ask { engine, snapshot, metric, rollup, table, selection, rows_max };
-    let rows = ask.windows(width, from, to).await?;
-    if !is_total {
-        return Ok(rows.into_gauges(metric, selection));
-    }
     let is_sum_of_range =
         matches!(selection.hints.function, Some(Func::Rate | Func::Increase)) && selection.hints.range_ms > 0;
-    let before = if is_sum_of_range { ask.quiet(from).await? } else { ask.totals(from).await? };
-    let rows = rows.after(before);
-    Ok(if is_sum_of_range { rows.into_increments(metric) } else { rows.into_totals(metric, selection, width.us()) })
+    let windows = ask.windows(width, from, to).await?;
+    let before = match (is_total, is_sum_of_range) {
+        (false, _) => Vec::new(),
+        (true, true) => ask.quiet(from).await?,
+        (true, false) => ask.totals(from).await?,
+    };
+    let (metric, selection) = (metric.clone(), selection.clone());
+    let series = move || {
+        let rows = read_rows(&windows, &metric, &selection)?;
+        if !is_total {
+            return Ok(rows.into_gauges(&metric, &selection));
+        }
+        let rows = rows.after(read_rows(&before, &metric, &selection)?);
+        Ok(match is_sum_of_range {
+            true => rows.into_increments(&metric),
+            false => rows.into_totals(&metric, &selection, width.us()),
+        })
+    };
+    // Work for the processor: it must not hold up those who share the runtime.
+    let series = tokio::task::spawn_blocking(series).await.map_err(|e| SqlError::Execution(e.to_string()))?;
+    series.map_err(|e: ArrowError| SqlError::Execution(e.to_string()))
 }
 
 /// A label that the metric does not have counts as empty.
@@ -86,11 +102,12 @@ struct Ask<'a> {
 
 impl Ask<'_> {
     /// What every window brought: its end, the dimensions, the value.
-    async fn windows(&self, width: Width, from: i64, to: i64) -> std::result::Result<Rows, SqlError> {
+    async fn windows(&self, width: Width, from: i64, to: i64) -> std::result::Result<Vec<RecordBatch>, SqlError> {
         // Partials of one window are put together with the samples of their series, which is less work than a
         // merge by all dimensions. An average or a newest value is not to be had from partials alone.
         let shape = match self.metric.state {
             MeasureKind::Avg { .. } | MeasureKind::Last { .. } | MeasureKind::Distinct => Shape::Windows,
+            _ if matches!(width, Width::AsKept { .. }) => Shape::Coded,
             _ => Shape::Partials,
         };
         self.rows(shape, |frame| {
@@ -115,7 +132,7 @@ impl Ask<'_> {
     }
 
     /// What was counted before `us`, for each series.
-    async fn totals(&self, us: i64) -> std::result::Result<Rows, SqlError> {
+    async fn totals(&self, us: i64) -> std::result::Result<Vec<RecordBatch>, SqlError> {
         self.rows(Shape::Windows, |frame| {
             let frame = self.matching(frame)?.filter(ident(WINDOW_START).lt(instant(us)))?;
             let frame = frame.aggregate(self.dimensions(), vec![self.merged().alias("v")])?;
@@ -125,12 +142,12 @@ impl Ask<'_> {
     }
 
     /// The series that counted something within a day before `us`, without a value.
-    async fn quiet(&self, us: i64) -> std::result::Result<Rows, SqlError> {
+    async fn quiet(&self, us: i64) -> std::result::Result<Vec<RecordBatch>, SqlError> {
         self.present(at_or_after(us.saturating_sub(QUIET_US)).and(ident(WINDOW_START).lt(instant(us))), us).await
     }
 
     /// The series that have a window of which the condition holds, without a value.
-    async fn present(&self, condition: Expr, us: i64) -> std::result::Result<Rows, SqlError> {
+    async fn present(&self, condition: Expr, us: i64) -> std::result::Result<Vec<RecordBatch>, SqlError> {
         self.rows(Shape::Windows, |frame| {
             let frame = self.matching(frame)?.filter(condition)?.select(self.dimensions())?.distinct()?;
             frame.select(
@@ -145,9 +162,8 @@ impl Ask<'_> {
         &self,
         shape: Shape,
         build: impl FnOnce(DataFrame) -> Result<DataFrame>,
-    ) -> std::result::Result<Rows, SqlError> {
-        let answer = self.engine.over(self.snapshot, &self.rollup.name, shape, build, self.rows_max).await?;
-        read_rows(&answer.batches, self.metric, self.selection).map_err(|e| SqlError::Execution(e.to_string()))
+    ) -> std::result::Result<Vec<RecordBatch>, SqlError> {
+        Ok(self.engine.over(self.snapshot, &self.rollup.name, shape, build, self.rows_max).await?.batches)
     }
 
     /// Equalities that a file can be skipped by; all matchers are held against the labels later.
@@ -224,10 +240,9 @@ pub async fn series_within(
     }
     let ask = Ask { engine, snapshot, metric, rollup, table, selection, rows_max };
     let (from, to) = (start_ms.saturating_mul(1000), end_ms.saturating_mul(1000));
-    Ok(ask
-        .present(ident(WINDOW_END).gt(instant(from)).and(ident(WINDOW_START).lt_eq(instant(to))), to)
-        .await?
-        .into_labels())
+    let batches =
+        ask.present(ident(WINDOW_END).gt(instant(from)).and(ident(WINDOW_START).lt_eq(instant(to))), to).await?;
+    Ok(read_rows(&batches, metric, selection).map_err(|e| SqlError::Execution(e.to_string()))?.into_labels())
 }
 
 /// How many label sets of one metric counted something between two moments, milliseconds, inclusive.

@@ -5,15 +5,13 @@ use crate::snapshot::Snapshot;
 use arrow::array::{ArrayRef, StringArray};
 use arrow::record_batch::RecordBatch;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::datasource::physical_plan::FileScanConfig;
-use datafusion::datasource::source::DataSourceExec;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::DataFrame;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
 use std::sync::Arc;
-use tidewatch_storage::DataFile;
+use tidewatch_storage::{DataFile, FilesExec};
 
 /// What stands in the first column of an explanation, beside `logical_plan` and `physical_plan`.
 const READS: &str = "reads";
@@ -64,13 +62,10 @@ fn reads(plan: &Arc<dyn ExecutionPlan>, snapshot: &Snapshot) -> Result<String, S
     }
     let mut touched: BTreeMap<(&str, Option<String>), Touched> = BTreeMap::new();
     let walked = plan.apply(|node| {
-        let files =
-            node.downcast_ref::<DataSourceExec>().and_then(|s| s.data_source().downcast_ref::<FileScanConfig>());
-        for file in files.iter().flat_map(|f| &f.file_groups).flat_map(|group| group.iter()) {
-            let path = file.object_meta.location.filename().unwrap_or_default();
-            let Some((table, file)) = known.get(path) else { continue };
+        for path in node.downcast_ref::<FilesExec>().iter().flat_map(|files| files.paths()) {
+            let Some((table, file)) = known.get(path.filename().unwrap_or_default()) else { continue };
             let of_tier = touched.entry((table, file.tier.clone())).or_default();
-            // A file that is cut into ranges, or scanned twice, is one file.
+            // A file that is scanned twice is one file.
             if of_tier.paths.insert(file.path.clone()) {
                 of_tier.bytes += file.bytes;
                 of_tier.rows += file.rows;

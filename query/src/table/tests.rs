@@ -46,9 +46,9 @@ async fn filters_on_the_key_reach_the_files_and_unused_measures_do_not() {
     commit(&store, -1, 9, &FIRST).await;
     let engine = engine(&store, Arc::new(FakeWorkers::default()));
     let plan = csv(&engine, "EXPLAIN SELECT sum(requests) FROM calls WHERE api = 'orders' AND window_start >= TIMESTAMP '1970-01-01T00:00:00Z'").await;
-    assert!(plan.contains("predicate=") && plan.contains("api") && plan.contains("orders"), "{plan}");
-    let scan = plan.lines().filter(|l| l.contains("projection=")).collect::<String>();
-    assert!(!scan.contains("duration_ms") && !scan.contains("users"), "{plan}");
+    assert!(plan.contains("where=") && plan.contains("api@0 = orders"), "{plan}");
+    let scan = plan.lines().filter(|l| l.contains("FilesExec")).collect::<String>();
+    assert!(scan.contains("columns=[requests]") && !scan.contains("duration_ms") && !scan.contains("users"), "{plan}");
 }
 
 #[tokio::test]

@@ -11,6 +11,9 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 use std::sync::Arc;
 
+/// A row group is what readers divide among processors, skip, and keep in memory.
+const ROW_GROUP_ROWS: usize = if cfg!(test) { 1000 } else { 128 * 1024 };
+
 impl Table {
     /// Writes each part that has rows to a file of its own.
     pub(super) async fn write(&self, parts: &[Part]) -> Result<Vec<Add>, DeltaTableError> {
@@ -46,6 +49,7 @@ fn with_partition_columns(batch: &RecordBatch, tier: &str, rolled_up: bool) -> R
 
 fn writer_properties() -> WriterProperties {
     WriterProperties::builder()
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_created_by(concat!("tidewatch ", env!("CARGO_PKG_VERSION")).to_owned())
         .build()
