@@ -39,6 +39,19 @@ config = "alertmanager.yml"
 timeout = "5m"
 "#;
 
+/// What was posted a moment ago is in answers a moment later.
+const LOOKS: u32 = 10;
+
+fn looked_at_again(look: impl Fn() -> Result<(), String>) -> Result<(), String> {
+    for _ in 1..LOOKS {
+        if look().is_ok() {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(300));
+    }
+    look()
+}
+
 /// A small pack: what is checked are the settings, and the built-in one takes long to plan.
 const SMALL_PACK: &str = "packs = [\"builtin:prometheus\"]\n";
 
@@ -148,8 +161,8 @@ impl World {
         }
         match block.kind {
             Kind::Shell => self.shell(&text),
-            Kind::Sql => self.sql(&text, block.expect),
-            Kind::Promql => self.promql(&text, block.expect),
+            Kind::Sql => looked_at_again(|| self.sql(&text, block.expect)),
+            Kind::Promql => looked_at_again(|| self.promql(&text, block.expect)),
             Kind::Settings => self.settings(&text, block.file.as_deref()),
             Kind::Rules => self.shell(&format!("tidewatch rules check {}", self.write("checked.yml", &text))),
             Kind::Routes => {

@@ -273,6 +273,27 @@ fn range(from: i64, to: i64) -> OffsetRange {
 }
 
 #[test]
+fn a_recent_view_is_shared_until_something_of_it_is_committed() {
+    let mut bench = Bench::start(10, |_| {});
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let recent =
+        |bench: &Bench, age_max| describe(&runtime.block_on(bench.handle.recent_view(age_max)).unwrap().pieces);
+    bench.answer_positions(BEFORE_FIRST, &[]);
+    bench.wait_for_events(10);
+    bench.script.grow(40);
+    assert_eq!(recent(&bench, LONG)[1], ("all_clicks", range(-1, 9), 10), "nobody asked for more since");
+    bench.wait_for_events(40);
+    assert_eq!(recent(&bench, LONG)[1], ("all_clicks", range(-1, 39), 40));
+    bench.script.happens(SourceEvent::Revoked(vec![partition()]));
+    assert_eq!(bench.commit()[1], ("all_clicks", range(-1, 39), 40));
+    bench.answers.send(Answer::Committed).unwrap();
+    bench.script.wait_for(Call::Release);
+    assert_eq!(recent(&bench, LONG), [], "what is committed is no longer in memory");
+    bench.handle.drain();
+    bench.thread.join().unwrap().unwrap();
+}
+
+#[test]
 fn a_drain_commits_what_was_read_and_publishes_it() {
     let mut bench = Bench::start(250, |_| {});
     bench.answer_positions(BEFORE_FIRST, &[]);
