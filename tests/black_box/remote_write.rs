@@ -1,7 +1,7 @@
 //! Others push samples, and PromQL answers as Prometheus does: Prometheus itself with remote write 1.0, its Go client
 //! with 2.0, vmagent, OpenTelemetry's Python SDK with OTLP.
 
-use crate::support::{Tidewatch, get, python, repository, run_tool, skipped, wait_until, write_settings};
+use crate::support::{Tidewatch, get, python, repository, run_tool, skipped, tidewatch, wait_until, write_settings};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::net::TcpListener;
@@ -323,6 +323,8 @@ fn otlp_from_the_python_sdk() {
     let metadata = server.get("/api/v1/metadata?metric=http_server_requests_total").text();
     assert!(metadata.contains("Requests so far."), "{metadata}");
     server.stop();
+    let replayed = tidewatch(&["verify", "-c", settings.to_str().unwrap()]);
+    assert!(replayed.contains("equal     samples") && !replayed.contains("DIFFERENT"), "{replayed}");
 }
 
 #[test]
