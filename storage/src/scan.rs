@@ -2,7 +2,8 @@
 
 use crate::{StorageError, Table};
 use arrow::record_batch::RecordBatch;
-use datafusion::prelude::{Expr, SessionConfig, SessionContext};
+use datafusion::logical_expr::cast;
+use datafusion::prelude::{Expr, SessionConfig, SessionContext, ident};
 use futures::StreamExt;
 use futures::stream::BoxStream;
 
@@ -21,9 +22,16 @@ impl Table {
         let fail = move |source| StorageError::Scan { table: name.clone(), source: Box::new(source) };
         let config = SessionConfig::new().with_batch_size(batch_rows).with_target_partitions(PARALLEL_FILES);
         let provider = self.provider()?;
+        // Texts as texts, also those that queries get as dictionaries.
+        let schema = self.schema();
+        let plain = |name: &&str| match schema.field_with_name(name) {
+            Ok(field) => cast(ident(*name), field.data_type().clone()).alias(*name),
+            Err(_) => ident(*name),
+        };
+        let columns: Vec<Expr> = columns.iter().map(plain).collect();
         let rows = SessionContext::new_with_config(config)
             .read_table(provider)
-            .and_then(|table| table.filter(condition)?.select_columns(columns));
+            .and_then(|table| table.filter(condition)?.select(columns));
         let stream = rows.map_err(&fail)?.execute_stream().await.map_err(&fail)?;
         Ok(stream.map(move |batch| batch.map_err(&fail)).boxed())
     }

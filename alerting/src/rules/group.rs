@@ -1,12 +1,12 @@
 //! Evaluates the rules of a group at one instant, in order: what a rule writes, later rules see.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tidewatch_promql::{Grammar, Labels, Query, Sample, VectorSample};
 
-use super::{AlertingRule, Group, RecordingRule, Rule};
+use super::{AlertingRule, Group, RecordingRule, Rule, selected};
 use crate::ledger::Entry;
 use crate::state::{self, Completeness, Instant, Policy, RuleName, RuleState, StateError, expand, series};
 use crate::template::alert::Surroundings;
@@ -156,10 +156,13 @@ pub fn evaluate(
     let query_ms = now_ms - group.query_offset_ms.unwrap_or(settings.query_offset_ms);
     state.last_ms = Some(now_ms);
     let mut results = Vec::with_capacity(group.rules.len());
+    let mut incomplete = Incomplete::default();
     for (rule, saved) in group.rules.iter().zip(&mut state.rules) {
         let outcome = match rule {
-            Rule::Recording(rule) => record(rule, group.limit, query_ms, source).map(|samples| (samples, Vec::new())),
-            Rule::Alerting(rule) => alert(rule, group, saved, now_ms, query_ms, source, settings),
+            Rule::Recording(rule) => {
+                record(rule, group.limit, query_ms, source, &mut incomplete).map(|samples| (samples, Vec::new()))
+            }
+            Rule::Alerting(rule) => alert(rule, group, saved, (now_ms, query_ms), source, settings, &incomplete),
         };
         let (samples, entries, error) = match outcome {
             Ok((samples, entries)) => (samples, entries, None),
@@ -176,9 +179,34 @@ pub fn evaluate(
 
 type Failed = (String, Vec<Entry>);
 
-fn record(rule: &RecordingRule, limit: usize, time_ms: i64, source: &dyn Source) -> Result<Vec<VectorSample>, Failed> {
+/// What rules have recorded from windows that are not complete, in one evaluation: who reads it knows no more.
+#[derive(Debug, Default)]
+struct Incomplete(BTreeMap<Arc<str>, Completeness>);
+
+impl Incomplete {
+    /// What is known about the windows behind an answer, also those behind what was recorded.
+    fn behind(&self, query: &Query, answered: Completeness) -> Completeness {
+        if answered != Completeness::Complete || self.0.is_empty() {
+            return answered;
+        }
+        let recorded = selected::names(query).into_iter().find_map(|name| self.0.get(name.as_str()).copied());
+        recorded.unwrap_or(answered)
+    }
+}
+
+fn record(
+    rule: &RecordingRule,
+    limit: usize,
+    time_ms: i64,
+    source: &dyn Source,
+    incomplete: &mut Incomplete,
+) -> Result<Vec<VectorSample>, Failed> {
     let failed = |message: String| (message, Vec::new());
     let answered = source.ask(&rule.query, time_ms).map_err(failed)?;
+    let completeness = incomplete.behind(&rule.query, answered.completeness);
+    if completeness != Completeness::Complete {
+        incomplete.0.insert(rule.name.clone(), completeness);
+    }
     let samples: Vec<VectorSample> = answered.samples.into_iter().map(|sample| recorded(rule, sample)).collect();
     let distinct: BTreeSet<&Labels> = samples.iter().map(|sample| &sample.labels).collect();
     if distinct.len() < samples.len() {
@@ -207,10 +235,10 @@ fn alert(
     rule: &AlertingRule,
     group: &Group,
     saved: &mut SavedRule,
-    now_ms: i64,
-    query_ms: i64,
+    (now_ms, query_ms): (i64, i64),
     source: &dyn Source,
     settings: &Settings,
+    incomplete: &Incomplete,
 ) -> Result<(Vec<VectorSample>, Vec<Entry>), Failed> {
     let query = rule.level.as_ref().map_or(&rule.query, |level| &level.query);
     let answered = source.ask(query, query_ms).map_err(|message| (message, Vec::new()))?;
@@ -227,7 +255,7 @@ fn alert(
     let samples =
         expand::alert_samples(rule, &answered.samples, &around).map_err(|error| (error.to_string(), Vec::new()))?;
     let name = RuleName { group: group.name.clone(), rule: rule.name.clone() };
-    let at = Instant { now_ms, completeness: answered.completeness };
+    let at = Instant { now_ms, completeness: incomplete.behind(query, answered.completeness) };
     match state::next_state(&saved.state, samples, &name, &policy(rule), group.limit, at) {
         Ok(outcome) => {
             saved.state = outcome.state;
@@ -274,6 +302,9 @@ fn write(saved: &mut SavedRule, samples: &[VectorSample], time_ms: i64, source: 
     source.write(&all);
     saved.written = samples.iter().map(|sample| sample.labels.clone()).collect();
 }
+
+#[cfg(test)]
+mod tests;
 
 mod series_list {
     use std::collections::BTreeMap;

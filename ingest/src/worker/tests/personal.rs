@@ -209,7 +209,9 @@ fn cells(folder: &Path) -> Vec<(String, Vec<u8>)> {
             for batch in &batches {
                 for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
                     let data = arrow::array::Array::to_data(column);
-                    let bytes = data.buffers().iter().flat_map(|b| b.as_slice().to_vec()).collect();
+                    let texts = data.child_data().iter().flat_map(|texts| texts.buffers().to_vec());
+                    let bytes: Vec<arrow::buffer::Buffer> = data.buffers().iter().cloned().chain(texts).collect();
+                    let bytes = bytes.iter().flat_map(|b| b.as_slice().to_vec()).collect();
                     cells.push((format!("{name}.{}", field.name()), bytes));
                 }
             }
