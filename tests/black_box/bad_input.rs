@@ -54,12 +54,13 @@ fn check(bootstrap_servers: &str, large_mb: usize) {
     let producer: BaseProducer = ClientConfig::new()
         .set("bootstrap.servers", bootstrap_servers)
         .set("message.max.bytes", "20000000")
-        // Sent again, a record would come behind those after it.
-        .set("max.in.flight.requests.per.connection", "1")
         .create()
         .unwrap();
     for (payload, _) in &records {
         producer.send(BaseRecord::<(), [u8]>::to(TOPIC).partition(0).payload(payload)).unwrap();
+        // Each alone: of several, one that is sent again comes behind those after it, and the
+        // offsets below would be others.
+        producer.flush(Duration::from_secs(30)).unwrap();
     }
     // Binary mode: attributes in headers, the body is the data.
     let attributes = [
