@@ -4,7 +4,9 @@ use crate::alerting::{self, EngineData, LateInbox, LedgerSlot};
 use crate::ingestion::{Ingestion, Plant, has_samples};
 use crate::live::Workers;
 use crate::packs::Packs;
-use crate::push::LocalLog;
+use crate::probes::decide::Stage;
+use crate::probes::{Front, Life, Sources};
+use crate::push::{LocalLog, folder as push_folder};
 use crate::reload::ReloadMetrics;
 use crate::settings::{LogFormat, Settings};
 use crate::signals::{Hangup, Shutdown};
@@ -23,7 +25,7 @@ use tidewatch_ingest::metrics::IngestMetrics;
 use tidewatch_ingest::push::{self, Push, PushMetrics};
 use tidewatch_ingest::samples::{SampleMetrics, SampleReceiver};
 use tidewatch_query::gate::QueryGate;
-use tidewatch_query::http::{Checks, Endpoints, router};
+use tidewatch_query::http::{Endpoints, Probes, router};
 use tidewatch_query::metrics::QueryMetrics;
 use tidewatch_query::promql::PromEngine;
 use tidewatch_query::scrape::Scrape;
@@ -48,6 +50,7 @@ pub struct App {
     pub(crate) push: Push,
     pub(crate) wires: Wires,
     pub(crate) rules: Option<Running>,
+    life: Life,
     server: JoinHandle<std::io::Result<()>>,
     stop_server: oneshot::Sender<()>,
 }
@@ -73,6 +76,11 @@ impl App {
         let listener = TcpListener::bind(settings.http.listen)
             .await
             .with_context(|| format!("http.listen {}: is another process using the port?", settings.http.listen))?;
+        let address = listener.local_addr()?;
+        // Probes are answered from here on.
+        let life = Life::default();
+        let front = Front::new(life.clone());
+        let (stop_server, server) = serve(listener, &front);
         let plant = Plant {
             settings: settings.clone(),
             store: open_store(settings)?,
@@ -88,6 +96,7 @@ impl App {
         let query_metrics = QueryMetrics::register(&registry)?;
         let listeners = Listeners::bind(settings).await?;
         let catalog = Arc::new(packs.catalog);
+        life.reach(Stage::OpeningTables);
         let ingestion = plant.start(&catalog).await?;
         let push = open_push(&plant, &catalog, PushMetrics::register(&registry)?);
         let live = Arc::new(Workers::default());
@@ -120,6 +129,7 @@ impl App {
             clock: Arc::clone(&clock),
             lag: settings.watermark.disorder + settings.watermark.idle_after,
         });
+        life.reach(Stage::LoadingRules);
         let ruler = alerting::open(settings, packs.rules, data, &clock, &registry).await?;
         if ruler.is_some() {
             late.follow(plant.store.clone(), Arc::clone(&clock));
@@ -131,29 +141,21 @@ impl App {
             scrape: Arc::new(scrape),
             metrics: query_metrics,
             queries,
-            checks: checks(&plant),
+            probes: probes(&plant, &life, &live, ruler.is_some()),
         };
         let rules = match &ruler {
             Some(ruler) => ruler.routes(),
             None => tidewatch_ruler::routes_without_rules(),
         };
         let routes = router(endpoints).merge(push::routes(push.clone())).merge(samples.routes()).merge(rules);
-        let address = listener.local_addr()?;
-        let (stop_server, stopped) = oneshot::channel();
-        let server = tokio::spawn(async move {
-            let stopped = async {
-                // A dropped sender stops it as well.
-                let _ = stopped.await;
-            };
-            let service = routes.into_make_service_with_connect_info::<SocketAddr>();
-            axum::serve(listener, service).with_graceful_shutdown(stopped).await
-        });
+        front.open(routes);
         let ingestion = Some(ingestion);
         let rules = ruler.map(|ruler| {
             ledger.fill(ruler.ledger());
             ruler.start()
         });
-        Ok(Self { address, plant, reloads, ingestion, live, engine, push, wires, rules, server, stop_server })
+        life.reach(Stage::Serving);
+        Ok(Self { address, plant, reloads, ingestion, live, engine, push, wires, rules, life, server, stop_server })
     }
 
     /// Works until a stop or a reload is requested, a worker fails, or all sources are finished. Without
@@ -183,6 +185,7 @@ impl App {
 
     /// Commits everything that was read, then stops answering.
     pub async fn drain(mut self) -> Result<()> {
+        self.life.reach(Stage::Stopping);
         // Rules first: what they see at the end is whole, and messages on their way have their time.
         if let Some(rules) = self.rules.take() {
             rules.stop().await?;
@@ -229,10 +232,35 @@ fn open_samples(
     SampleReceiver::new(log, limits, Arc::clone(metadata), metrics, clock)
 }
 
-/// What else must be well for the process to be ready.
-fn checks(plant: &Plant) -> Checks {
-    let log = plant.log.log().cloned();
-    Checks::new([Box::new(move || log.as_ref().map_or(Ok(()), |l| l.health().map_err(|e| e.to_string()))) as _])
+/// Answers at the door until the sender says stop, or is gone.
+fn serve(listener: TcpListener, front: &Front) -> (oneshot::Sender<()>, JoinHandle<std::io::Result<()>>) {
+    let (stop, stopped) = oneshot::channel();
+    let service = front.routes().into_make_service_with_connect_info::<SocketAddr>();
+    let server = tokio::spawn(async move {
+        let stopped = async {
+            // A dropped sender stops it as well.
+            let _ = stopped.await;
+        };
+        axum::serve(listener, service).with_graceful_shutdown(stopped).await
+    });
+    (stop, server)
+}
+
+/// What the probes ask.
+fn probes(plant: &Plant, life: &Life, workers: &Arc<Workers>, has_rules: bool) -> Probes {
+    let settings = &plant.settings;
+    let store = plant.store.folder().map(|folder| ("the tables", folder));
+    let log = plant.log.log().and_then(|_| push_folder(settings).ok()).map(|folder| ("pushed events", folder));
+    let alerts = alerting::folder(settings).filter(|_| has_rules).map(|folder| ("states of alerts", folder));
+    let sources = Sources {
+        life: life.clone(),
+        workers: Arc::clone(workers),
+        commits: plant.metrics.commit_health.clone(),
+        log: plant.log.log().cloned(),
+        folders: store.into_iter().chain(log).chain(alerts).collect(),
+        clock: Arc::clone(&plant.clock),
+    };
+    sources.probes(&settings.probes)
 }
 
 /// What `now()` gives in queries.

@@ -3,12 +3,15 @@
 
 mod alerting;
 mod app;
+mod backup;
 mod cli;
 mod commands;
+mod doctor;
 mod ingestion;
 mod live;
 mod pack_tests;
 mod packs;
+mod probes;
 mod push;
 mod reload;
 mod settings;

@@ -57,6 +57,7 @@ pub struct Settings {
     pub watermark: Watermark,
     pub maintenance: Maintenance,
     pub http: Http,
+    pub probes: Probes,
     pub postgres: Postgres,
     pub flight: Flight,
     pub alerting: Alerting,
@@ -81,6 +82,7 @@ impl Default for Settings {
             watermark: Watermark::default(),
             maintenance: Maintenance::default(),
             http: Http::default(),
+            probes: Probes::default(),
             postgres: Postgres::default(),
             flight: Flight::default(),
             alerting: Alerting::default(),
@@ -224,6 +226,9 @@ impl Settings {
             ("alerting.forward.queue_max", self.alerting.forward.queue_max),
             ("alerting.forward.batch_max", self.alerting.forward.batch_max),
         ];
+        if self.probes.commit_failures_max == 0 {
+            mistake("probes.commit_failures_max", "expected at least 1, found 0".to_owned());
+        }
         if self.maintenance.fresh_files == 0 {
             mistake("maintenance.fresh_files", "expected at least 1, found 0".to_owned());
         }
@@ -261,6 +266,7 @@ impl Settings {
             ("watermark.idle_after", self.watermark.idle_after),
             ("maintenance.interval", self.maintenance.interval),
             ("sql.timeout", self.sql.timeout),
+            ("probes.stuck_after", self.probes.stuck_after),
             ("postgres.idle_timeout", self.postgres.idle_timeout),
             ("alerting.forward.timeout", self.alerting.forward.timeout),
             ("alerting.amend.wait_max", self.alerting.amend.wait_max),

@@ -14,7 +14,7 @@ fn the_printed_defaults_are_the_defaults() {
 fn every_setting_is_explained() {
     let default: toml::Table = DEFAULT_TOML.parse().unwrap();
     let sections: Vec<&String> = default.keys().collect();
-    assert_eq!(sections.len(), 19, "a section is missing in default.toml: {sections:?}");
+    assert_eq!(sections.len(), 20, "a section is missing in default.toml: {sections:?}");
 }
 
 #[test]
@@ -53,6 +53,8 @@ fn mistakes_name_their_line() {
         ("[push]\nlog_bytes_max = 1000", "t.toml:2: push.log_bytes_max: expected at least 4 times push.body_bytes_max"),
         ("[push]\nevents_max = 0", "t.toml:2: push.events_max: expected at least 1"),
         ("[samples]\nlabels_max = 0", "t.toml:2: samples.labels_max: expected at least 1"),
+        ("[probes]\nstuck_after = \"0s\"", "t.toml:2: probes.stuck_after: expected more than 0s"),
+        ("[probes]\ncommit_failures_max = 0", "t.toml:2: probes.commit_failures_max: expected at least 1"),
         ("packs = []", "t.toml:1: packs: at least one pack"),
         ("[postgres]\nlisten = \"here\"", "t.toml:2:10: expected an address such as"),
         ("[postgres]\ntls_key = \"a.pem\"", "postgres.tls_certificate: a certificate and its key belong together"),

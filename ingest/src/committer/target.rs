@@ -1,6 +1,7 @@
 //! The commit of one table.
 
 use super::{RETRY_FIRST, RETRY_LONGEST};
+use crate::commit_health::Attempts;
 use crate::dead_letter::dead_letter_schema;
 use crate::event_ids::{self, EVENT_IDS};
 use crate::metrics::IngestMetrics;
@@ -65,7 +66,7 @@ impl Target {
         &mut self,
         pieces: &[Arc<WorkerPiece>],
         watermarks: &BTreeMap<TopicPartition, i64>,
-        metrics: &IngestMetrics,
+        (metrics, attempts): (&IngestMetrics, &Attempts),
         others: Others,
     ) -> Outcome {
         let name = self.table.name().to_owned();
@@ -83,7 +84,7 @@ impl Target {
             ranges.entry(partition.clone()).or_insert(OffsetRange { from: at, to: at });
         }
         let reached: Vec<_> = ranges.iter().map(|(p, range)| (p.clone(), range.to)).collect();
-        let outcome = self.append(pieces, ranges, watermarks, metrics, others).await;
+        let outcome = self.append(pieces, ranges, watermarks, (metrics, attempts), others).await;
         if others == Others::Never && outcome == Outcome::Done {
             self.standing.extend(reached);
         }
@@ -95,7 +96,7 @@ impl Target {
         pieces: &[Arc<WorkerPiece>],
         ranges: Ranges,
         watermarks: &BTreeMap<TopicPartition, i64>,
-        metrics: &IngestMetrics,
+        (metrics, attempts): (&IngestMetrics, &Attempts),
         others: Others,
     ) -> Outcome {
         let name = self.table.name().to_owned();
@@ -119,7 +120,11 @@ impl Target {
         let rows = Rows { batch, ranges, watermarks };
         let (mut delay, mut is_repeated) = (RETRY_FIRST, false);
         loop {
-            match self.table.append(&rows).await {
+            let answer = self.table.append(&rows).await;
+            if answer.is_ok() {
+                attempts.succeeded(&name);
+            }
+            match answer {
                 Ok(AppendOutcome::Committed { version }) => {
                     tracing::debug!(table = name, version, rows = row_count, "committed");
                     metrics.commit_rows.with_label_values(&[&name]).inc_by(row_count);
@@ -149,6 +154,7 @@ impl Target {
                 Err(error) => {
                     tracing::error!(table = name, %error, retry_in = ?delay, "commit failed");
                     count("failed");
+                    attempts.failed(&name, error.to_string());
                     is_repeated = true;
                 }
             }

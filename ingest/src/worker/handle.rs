@@ -1,5 +1,6 @@
 //! How others reach a worker: for a view of what is not committed, and to stop it.
 
+use super::heartbeat::{Heartbeat, Pulse};
 use crate::piece::WorkerPiece;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -45,11 +46,12 @@ pub struct WorkerHandle {
     views: SyncSender<ViewRequest>,
     /// A flag and not a request: it must reach a worker that is not serving readers.
     stop: Arc<AtomicBool>,
+    heartbeat: Arc<Heartbeat>,
 }
 
 impl WorkerHandle {
-    pub(super) fn new(views: SyncSender<ViewRequest>, stop: Arc<AtomicBool>) -> Self {
-        Self { views, stop }
+    pub(super) fn new(views: SyncSender<ViewRequest>, stop: Arc<AtomicBool>, heartbeat: Arc<Heartbeat>) -> Self {
+        Self { views, stop, heartbeat }
     }
 
     /// Asks for a view.
@@ -64,6 +66,11 @@ impl WorkerHandle {
             Ok(Err(_)) => Err(ViewError::Stopped),
             Err(_) => Err(ViewError::Timeout),
         }
+    }
+
+    /// What its heartbeat says.
+    pub fn pulse(&self) -> Pulse {
+        self.heartbeat.pulse()
     }
 
     /// Asks it to commit everything and stop. Returns at once; the worker's thread ends when it is done.

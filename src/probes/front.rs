@@ -1,0 +1,56 @@
+//! The door: open from the first moment, so that probes are answered while tables are opened. Everything else is asked
+//! to come again until the endpoints stand behind it.
+
+use super::Life;
+use super::decide;
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use std::sync::{Arc, OnceLock};
+use tidewatch_query::http::ApiError;
+use tower::ServiceExt;
+
+/// Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Front {
+    life: Life,
+    behind: Arc<OnceLock<Router>>,
+}
+
+impl Front {
+    /// A door with nothing behind it yet.
+    pub fn new(life: Life) -> Self {
+        Self { life, behind: Arc::default() }
+    }
+
+    /// Lets requests through to these endpoints from now on.
+    pub fn open(&self, routes: Router) {
+        // It is opened once; a second time would change nothing.
+        let _ = self.behind.set(routes);
+    }
+
+    /// The door as a server sees it.
+    pub fn routes(&self) -> Router {
+        Router::new().fallback(pass).with_state(self.clone())
+    }
+}
+
+async fn pass(State(front): State<Front>, request: Request) -> Response {
+    match front.behind.get() {
+        Some(routes) => match routes.clone().oneshot(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        },
+        None if request.uri().path() == "/-/healthy" => "healthy\n".into_response(),
+        None => {
+            let doing = decide::started(front.life.stage(), &[]).err().unwrap_or_else(|| "starting".to_owned());
+            ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "starting", doing)
+                .hint("come again in a moment; GET /-/startup says when")
+                .into_response()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
