@@ -10,6 +10,7 @@ use crate::push::{LocalLog, folder as push_folder};
 use crate::reload::ReloadMetrics;
 use crate::settings::{LogFormat, Settings};
 use crate::signals::{Hangup, Shutdown};
+use crate::telemetry::{TARGET, Telemetry, TraceLayer};
 use crate::wires::{Listeners, Wires};
 use anyhow::{Context, Result};
 use prometheus::Registry;
@@ -276,17 +277,33 @@ pub fn open_store(settings: &Settings) -> Result<Store> {
 
 /// Sends log lines to the standard error.
 pub fn start_log(settings: &Settings) -> Result<()> {
-    use tracing_subscriber::EnvFilter;
+    start_log_beside(settings, None)
+}
+
+/// The same, and traces to a collector if the settings name one.
+pub fn start_log_and_traces(settings: &Settings) -> Result<Option<Telemetry>> {
+    let started = Telemetry::start(&settings.telemetry, Arc::new(SystemClock::new()))?;
+    let (layer, telemetry) = started.unzip();
+    start_log_beside(settings, layer)?;
+    Ok(telemetry)
+}
+
+fn start_log_beside(settings: &Settings, traces: Option<TraceLayer>) -> Result<()> {
+    use tracing_subscriber::filter::{FilterExt, filter_fn};
+    use tracing_subscriber::layer::{Layer, SubscriberExt};
+    use tracing_subscriber::util::SubscriberInitExt;
+    use tracing_subscriber::{EnvFilter, fmt, registry};
     let filter = EnvFilter::try_from_default_env()
         .or_else(|_| EnvFilter::try_new(&settings.log.filter))
         .context("log.filter")?;
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
-    match settings.log.format {
-        LogFormat::Text => log.init(),
-        LogFormat::Json => log.json().init(),
-    }
+    let log = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+    let log = match settings.log.format {
+        LogFormat::Text => log.boxed(),
+        LogFormat::Json => log.json().boxed(),
+    };
+    // What is traced would stand before every line of the log.
+    let log = log.with_filter(filter.and(filter_fn(|metadata| metadata.target() != TARGET)));
+    let traces = traces.map(|layer| layer.with_filter(filter_fn(|metadata| metadata.target() == TARGET)));
+    registry().with(log).with(traces).init();
     Ok(())
 }

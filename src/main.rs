@@ -17,6 +17,7 @@ mod reload;
 mod settings;
 mod signals;
 mod status;
+mod telemetry;
 mod wires;
 
 use clap::Parser;

@@ -4,9 +4,11 @@
 mod alerting;
 mod limits;
 mod sections;
+mod telemetry;
 
 pub use alerting::*;
 pub use sections::*;
+pub use telemetry::*;
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
@@ -65,6 +67,7 @@ pub struct Settings {
     pub promql: Promql,
     pub scrape: Scrape,
     pub log: Log,
+    pub telemetry: Telemetry,
 }
 
 impl Default for Settings {
@@ -90,6 +93,7 @@ impl Default for Settings {
             promql: Promql::default(),
             scrape: Scrape::default(),
             log: Log::default(),
+            telemetry: Telemetry::default(),
         }
     }
 }
@@ -150,7 +154,8 @@ impl Settings {
             ("alerting.forward.password".to_owned(), &mut settings.alerting.forward.password),
             ("alerting.forward.bearer_token".to_owned(), &mut settings.alerting.forward.bearer_token),
         ];
-        let secrets = settings.kafka.properties.iter_mut().chain(settings.storage.options.iter_mut());
+        let headers = settings.telemetry.headers.iter_mut();
+        let secrets = settings.kafka.properties.iter_mut().chain(settings.storage.options.iter_mut()).chain(headers);
         for (key, value) in secrets.map(|(key, value)| (key.clone(), value)).chain(own) {
             let Some(name) = value.strip_prefix("${").and_then(|v| v.strip_suffix('}')) else { continue };
             match env(name) {
@@ -226,6 +231,7 @@ impl Settings {
             ("alerting.forward.queue_max", self.alerting.forward.queue_max),
             ("alerting.forward.batch_max", self.alerting.forward.batch_max),
         ];
+        self.telemetry.check(mistake);
         if self.probes.commit_failures_max == 0 {
             mistake("probes.commit_failures_max", "expected at least 1, found 0".to_owned());
         }

@@ -27,6 +27,7 @@ use tidewatch_engine::dedupe::DedupeSettings;
 use tidewatch_engine::rollup::Catalog;
 use tidewatch_storage::{Rows, StorageError, Store, Table};
 use tokio::sync::mpsc;
+use tracing::Instrument;
 
 /// Tables written at the same time.
 const PARALLEL_TABLES: usize = 4;
@@ -177,7 +178,10 @@ impl Committer {
     pub async fn run(mut self, mut requests: mpsc::Receiver<Request>, answers: SyncSender<Answer>) {
         while let Some(request) = requests.recv().await {
             let answer = match request {
-                Request::Commit { pieces, watermarks } => self.commit(&pieces, &watermarks).await,
+                Request::Commit { pieces, watermarks } => {
+                    let span = tracing::info_span!(target: "otel", "commit", pieces = pieces.len());
+                    self.commit(&pieces, &watermarks).instrument(span).await
+                }
                 Request::Positions(partitions) => Answer::Positions(self.positions(&partitions).await),
             };
             // A worker that does not listen any more has stopped; so do we.

@@ -17,11 +17,12 @@ mod restore;
 mod tables;
 
 pub use folders::Held;
-pub use manifest::{FolderEntry, MANIFEST, MARK, MARKED, Manifest};
+pub use manifest::Manifest;
 pub use restore::restore;
 pub use tables::back_up_tables;
 
 use anyhow::{Result, bail};
+use manifest::{MARK, MARKED};
 use std::collections::BTreeSet;
 use tidewatch_storage::Store;
 

@@ -30,11 +30,11 @@ pub async fn back_up_tables(
     tell: &mut dyn FnMut(String),
 ) -> Result<BTreeMap<String, TableEntry>> {
     let mut names = source.table_names().await?;
-    names.sort_by_key(|name| (LAST.iter().position(|last| last == name), name.clone()));
+    names.sort_by_key(|name| (LAST.iter().position(|last| *last == name.as_str()), name.clone()));
     let known = target.list_files("").await?.into_iter().map(|file| (file.path, file.bytes)).collect();
     let (mut entries, count) = (BTreeMap::new(), names.len());
     for (number, name) in names.into_iter().enumerate() {
-        let copy = Copy { source, target, known: &known, before: before.and_then(|b| b.tables.get(&name)) };
+        let copy = Copying { source, target, known: &known, before: before.and_then(|b| b.tables.get(&name)) };
         let (entry, done) = copy.newest(&name, tell).await?;
         let Done { copied, bytes } = done;
         let (version, files) = (entry.version, entry.files.len());
@@ -55,7 +55,7 @@ struct Done {
     bytes: u64,
 }
 
-struct Copy<'a> {
+struct Copying<'a> {
     source: &'a Store,
     target: &'a Store,
     /// Sizes of the files at the target.
@@ -63,7 +63,7 @@ struct Copy<'a> {
     before: Option<&'a TableEntry>,
 }
 
-impl Copy<'_> {
+impl Copying<'_> {
     async fn newest(&self, name: &str, tell: &mut dyn FnMut(String)) -> Result<(TableEntry, Done)> {
         for _ in 0..VERSIONS_MAX {
             let Some(table) = self.source.table(name).await? else { bail!("table {name} was removed meanwhile") };

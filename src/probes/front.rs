@@ -10,6 +10,8 @@ use axum::response::{IntoResponse, Response};
 use std::sync::{Arc, OnceLock};
 use tidewatch_query::http::ApiError;
 use tower::ServiceExt;
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
 
 /// Cheap to clone.
 #[derive(Debug, Clone)]
@@ -38,10 +40,16 @@ impl Front {
 
 async fn pass(State(front): State<Front>, request: Request) -> Response {
     match front.behind.get() {
-        Some(routes) => match routes.clone().oneshot(request).await {
-            Ok(response) => response,
-            Err(never) => match never {},
-        },
+        Some(routes) => {
+            let span = traced(&request);
+            let Ok(response) = routes.clone().oneshot(request).instrument(span.clone()).await;
+            let status = response.status();
+            span.record("http.response.status_code", status.as_u16());
+            if status.is_server_error() {
+                span.record("error", status.as_str());
+            }
+            response
+        }
         None if request.uri().path() == "/-/healthy" => "healthy\n".into_response(),
         None => {
             let doing = decide::started(front.life.stage(), &[]).err().unwrap_or_else(|| "starting".to_owned());
@@ -50,6 +58,25 @@ async fn pass(State(front): State<Front>, request: Request) -> Response {
                 .into_response()
         }
     }
+}
+
+/// The span of a request, which goes on a caller's trace. Probes would be most of all traces, and tell nothing.
+fn traced(request: &Request) -> Span {
+    let path = request.uri().path();
+    if path.starts_with("/-/") {
+        return Span::none();
+    }
+    let traceparent = request.headers().get("traceparent").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    tracing::info_span!(
+        target: "otel",
+        "http.request",
+        traceparent,
+        kind = "server",
+        http.request.method = request.method().as_str(),
+        url.path = path,
+        http.response.status_code = Empty,
+        error = Empty,
+    )
 }
 
 #[cfg(test)]

@@ -5,3 +5,4 @@ mod doctor;
 mod probes;
 mod rolling;
 mod shop;
+mod traces;

@@ -15,6 +15,7 @@ use tidewatch_engine::commit::{OffsetRange, TopicPartition};
 use tidewatch_engine::live::Piece;
 use tidewatch_engine::rollup::{RollupSchema, TablePlan, merge_batches, sorted_by_key};
 use tidewatch_storage::{AppendOutcome, Rows, Table};
+use tracing::Instrument;
 
 /// A table and what is written to it.
 #[derive(Debug)]
@@ -84,7 +85,8 @@ impl Target {
             ranges.entry(partition.clone()).or_insert(OffsetRange { from: at, to: at });
         }
         let reached: Vec<_> = ranges.iter().map(|(p, range)| (p.clone(), range.to)).collect();
-        let outcome = self.append(pieces, ranges, watermarks, (metrics, attempts), others).await;
+        let span = tracing::info_span!(target: "otel", "commit.table", table = name);
+        let outcome = self.append(pieces, ranges, watermarks, (metrics, attempts), others).instrument(span).await;
         if others == Others::Never && outcome == Outcome::Done {
             self.standing.extend(reached);
         }

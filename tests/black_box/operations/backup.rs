@@ -192,12 +192,11 @@ fn what_is_not_empty_or_damaged_is_refused() {
     };
     let backup_to =
         |to: &Path| ["backup", "-c", config.to_str().unwrap(), "--to", to.to_str().unwrap()].map(str::to_owned);
-    let strs = |all: [String; 5]| all;
-    let inside = strs(backup_to(&folder.path().join("data/saved")));
+    let inside = backup_to(&folder.path().join("data/saved"));
     refused(&inside.each_ref().map(String::as_str), "outside of the tables");
     std::fs::create_dir(&saved).unwrap();
     std::fs::write(saved.join("mine"), "not yours").unwrap();
-    let over = strs(backup_to(&saved));
+    let over = backup_to(&saved);
     refused(&over.each_ref().map(String::as_str), "neither empty nor a backup");
     std::fs::remove_file(saved.join("mine")).unwrap();
 

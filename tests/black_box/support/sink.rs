@@ -46,7 +46,7 @@ impl Sink {
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 let (answers, said, taken) = (Arc::clone(&answers), Arc::clone(&said), Arc::clone(&taken));
-                std::thread::spawn(move || serve(stream, (&answers, &said), &taken));
+                std::thread::spawn(move || serve(stream, (&*answers, &*said), &taken));
             }
         });
         Self { address, status, words, received }

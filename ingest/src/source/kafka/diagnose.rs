@@ -53,6 +53,10 @@ impl ClientContext for Listening {
 
 impl ConsumerContext for Listening {}
 
+/// Looks for complaints after a question that had no answer, and how long each waits.
+const POLLS: u32 = 20;
+const POLL_WAIT: Duration = Duration::from_millis(10);
+
 /// Different complaints that are kept.
 const SAID_MAX: usize = 3;
 
@@ -70,8 +74,10 @@ impl KafkaSource {
             let metadata = match consumer.fetch_metadata(Some(topic), left()) {
                 Ok(metadata) => metadata,
                 Err(error) => {
-                    // What it has to say comes with a poll.
-                    let _ = consumer.poll(Duration::ZERO);
+                    // What it has to say comes with polls.
+                    for _ in 0..POLLS {
+                        let _ = consumer.poll(POLL_WAIT);
+                    }
                     let said = consumer.context().0.lock().unwrap_or_else(PoisonError::into_inner).join("; ");
                     return Err(if said.is_empty() { error.to_string() } else { said });
                 }
