@@ -303,7 +303,11 @@ fn start_log_beside(settings: &Settings, traces: Option<TraceLayer>) -> Result<(
     };
     // What is traced would stand before every line of the log.
     let log = log.with_filter(filter.and(filter_fn(|metadata| metadata.target() != TARGET)));
-    let traces = traces.map(|layer| layer.with_filter(filter_fn(|metadata| metadata.target() == TARGET)));
-    registry().with(log).with(traces).init();
+    let log = registry().with(log);
+    match traces {
+        Some(traces) => log.with(traces.with_filter(filter_fn(|metadata| metadata.target() == TARGET))).init(),
+        // A layer that is `None` would hide events of the others.
+        None => log.init(),
+    }
     Ok(())
 }

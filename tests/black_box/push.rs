@@ -1,7 +1,7 @@
 //! Events over HTTP, with neither Kafka nor files: durable when they are answered, counted once whatever is killed
 //! or sent again, refused at the bound.
 
-pub mod poster;
+mod poster;
 mod speed;
 
 use crate::support::{

@@ -1,7 +1,6 @@
 //! Backups beside a live process, and the way back: after it, every row is as in a straight run.
 
-use super::shop::{ORDERS, counted, number, send};
-use crate::push::poster::batch;
+use super::shop::{ORDERS, counted, number, pushed, send};
 use crate::support::{
     PROGRAM, Tidewatch, pack, post, python, repository, run_tool, sql, tidewatch, tidewatch_fails, wait_until,
     write_settings,
@@ -13,7 +12,6 @@ use std::time::Duration;
 use tidewatch_simulate::DemoBroker;
 
 const SOON: Duration = Duration::from_secs(120);
-const REQUESTS: &str = "SELECT coalesce(sum(requests), 0) AS n FROM api_calls";
 
 fn settings(folder: &Path, broker: &DemoBroker, group: &str) -> PathBuf {
     let text = format!(
@@ -145,16 +143,19 @@ fn a_restored_backup_goes_on_as_if_nothing_had_been() {
 fn what_was_pushed_and_not_counted_comes_back_too() {
     const BATCH: &str = "Content-Type: application/cloudevents-batch+json";
     let folder = tempfile::tempdir().unwrap();
-    let text = "[storage]\nlocation = \"data\"\n[http]\nlisten = \"127.0.0.1:0\"\n[ingest]\nflush_interval = ";
+    let text = format!(
+        "packs = [\"{}\"]\n[storage]\nlocation = \"data\"\n[http]\nlisten = \"127.0.0.1:0\"\n[ingest]\nflush_interval = ",
+        pack("shop")
+    );
     let config = write_settings(folder.path(), &format!("{text}\"200ms\"\n"));
     let (data, saved) = (folder.path().join("data"), folder.path().join("saved"));
     let push = |process: &mut Tidewatch, numbers: std::ops::Range<u64>| {
-        let answer = post(&process.address(), "/api/v1/events", &[BATCH], batch(numbers).as_bytes()).unwrap();
+        let answer = post(&process.address(), "/api/v1/events", &[BATCH], pushed(numbers).as_bytes()).unwrap();
         assert_eq!(answer.status, 202, "{}", answer.text());
     };
     let mut process = Tidewatch::run(&config);
     push(&mut process, 0..100);
-    wait_until("they are committed", SOON, || data.join("api_calls").exists() && number(&sql(&data, REQUESTS)) == 100);
+    wait_until("they are committed", SOON, || data.join("orders").exists() && number(&sql(&data, ORDERS)) == 100);
     process.stop();
     write_settings(folder.path(), &format!("{text}\"1h\"\n"));
     let mut process = Tidewatch::run(&config);
@@ -167,13 +168,13 @@ fn what_was_pushed_and_not_counted_comes_back_too() {
     }
     restore(&saved, &data);
     let mut process = Tidewatch::run(&config);
-    wait_until("all are in an answer", SOON, || number(&process.sql(REQUESTS)) == 250);
+    wait_until("all are in an answer", SOON, || number(&process.sql(ORDERS)) == 250);
     // Copies of both kinds are known.
     push(&mut process, 50..150);
     push(&mut process, 250..260);
-    wait_until("new ones count", SOON, || number(&process.sql(REQUESTS)) == 260);
+    wait_until("new ones count", SOON, || number(&process.sql(ORDERS)) == 260);
     process.stop();
-    assert_eq!(number(&sql(&data, REQUESTS)), 260);
+    assert_eq!(number(&sql(&data, ORDERS)), 260);
 }
 
 #[test]

@@ -1,19 +1,18 @@
 //! A store that stops taking commits and comes back: readiness says so, nothing is lost or counted twice.
 
+use super::shop::{ORDERS, number, pushed};
 use crate::push::SmallDisk;
-use crate::push::poster::batch;
-use crate::support::{Response, Tidewatch, get, post, sql, wait_until, write_settings};
+use crate::support::{Response, Tidewatch, get, pack, post, sql, wait_until, write_settings};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(90);
 const BATCH: &str = "Content-Type: application/cloudevents-batch+json";
-const REQUESTS: &str = "SELECT coalesce(sum(requests), 0) AS n FROM api_calls";
 
 fn settings(folder: &Path, rest: &str) -> PathBuf {
     let text =
         "[storage]\nlocation = \"data\"\n[http]\nlisten = \"127.0.0.1:0\"\n[ingest]\nflush_interval = \"150ms\"\n";
-    write_settings(folder, &format!("{text}{rest}"))
+    write_settings(folder, &format!("packs = [\"{}\"]\n{text}{rest}", pack("shop")))
 }
 
 fn probe(process: &mut Tidewatch, name: &str) -> Response {
@@ -21,13 +20,9 @@ fn probe(process: &mut Tidewatch, name: &str) -> Response {
 }
 
 fn send(process: &mut Tidewatch, numbers: std::ops::Range<u64>) {
-    let body = batch(numbers);
+    let body = pushed(numbers);
     let answer = post(&process.address(), "/api/v1/events", &[BATCH], body.as_bytes()).unwrap();
     assert_eq!(answer.status, 202, "{}", answer.text());
-}
-
-fn number(text: &str) -> u64 {
-    text.lines().nth(1).unwrap().parse().unwrap()
 }
 
 /// Breaks the store under a running process, and mends it.
@@ -37,7 +32,7 @@ fn is_said_and_costs_nothing(folder: &Path, break_it: impl Fn(), mend_it: impl F
     assert_eq!(probe(&mut process, "startup").status, 200);
     send(&mut process, 0..20);
     wait_until("the first events are committed", SOON, || {
-        data.join("api_calls").exists() && number(&sql(&data, REQUESTS)) == 20
+        data.join("orders").exists() && number(&sql(&data, ORDERS)) == 20
     });
     assert_eq!(probe(&mut process, "ready").status, 200);
 
@@ -54,10 +49,10 @@ fn is_said_and_costs_nothing(folder: &Path, break_it: impl Fn(), mend_it: impl F
     mend_it();
     wait_until("it is ready again", SOON, || probe(&mut process, "ready").status == 200);
     send(&mut process, 60..70);
-    wait_until("every event is in an answer", SOON, || number(&process.sql(REQUESTS)) == 70);
+    wait_until("every event is in an answer", SOON, || number(&process.sql(ORDERS)) == 70);
     process.stop();
-    assert_eq!(number(&sql(&data, REQUESTS)), 70, "nothing is lost, nothing is counted twice");
-    let all = "SELECT hdr_count(hdr_merge(duration_ms)) AS n FROM api_calls";
+    assert_eq!(number(&sql(&data, ORDERS)), 70, "nothing is lost, nothing is counted twice");
+    let all = "SELECT hdr_count(hdr_merge(totals)) AS n FROM orders";
     assert_eq!(number(&sql(&data, all)), 70);
 }
 

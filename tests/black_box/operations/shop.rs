@@ -17,13 +17,21 @@ fn order(number: u64) -> String {
     if number % 50 == 49 {
         return "no JSON".to_owned();
     }
-    let id = if number % 10 == 9 { number - 4 } else { number };
+    created(if number % 10 == 9 { number - 4 } else { number })
+}
+
+fn created(id: u64) -> String {
     let (hour, minute, second) = (id / 3600 % 24, id / 60 % 60, id % 60);
     format!(
         r#"{{"specversion":"1.0","id":"{id}","source":"/t","type":"shop.order.created.v1","time":"2026-03-14T{hour:02}:{minute:02}:{second:02}Z","tenantkind":"creator","tenantid":"c{}","data":{{"order_id":"o{id}","total_minor":{},"currency":"USD"}}}}"#,
         id % 7,
         id * 13 % 5000,
     )
+}
+
+/// Orders without anything wrong among them, to be pushed.
+pub fn pushed(numbers: Range<u64>) -> String {
+    format!("[{}]", numbers.map(created).collect::<Vec<_>>().join(","))
 }
 
 /// Orders that count: copies are sent to the partition of the first, four lines before.

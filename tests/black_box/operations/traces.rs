@@ -1,7 +1,7 @@
 //! Traces reach a collector, and go on from the caller's.
 
-use crate::push::poster::batch;
-use crate::support::{Sink, Tidewatch, post, wait_until, write_settings};
+use super::shop::{ORDERS, pushed};
+use crate::support::{Sink, Tidewatch, pack, post, wait_until, write_settings};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,7 +13,7 @@ const CALLER: &str = "b7ad6b7169203331";
 fn settings(folder: &Path, rest: &str) -> PathBuf {
     let text =
         "[storage]\nlocation = \"data\"\n[http]\nlisten = \"127.0.0.1:0\"\n[ingest]\nflush_interval = \"200ms\"\n";
-    write_settings(folder, &format!("{text}{rest}"))
+    write_settings(folder, &format!("packs = [\"{}\"]\n{text}{rest}", pack("shop")))
 }
 
 fn telemetry(collector: &Sink, ratio: f64) -> String {
@@ -39,8 +39,7 @@ fn spans(collector: &Sink) -> Vec<Value> {
 
 fn ask(process: &mut Tidewatch, headers: &[&str]) {
     let headers = [&["Content-Type: text/plain"][..], headers].concat();
-    let query = b"SELECT sum(requests) AS n FROM api_calls";
-    assert_eq!(post(&process.address(), "/api/v1/sql", &headers, query).unwrap().status, 200);
+    assert_eq!(post(&process.address(), "/api/v1/sql", &headers, ORDERS.as_bytes()).unwrap().status, 200);
 }
 
 fn named<'a>(spans: &'a [Value], name: &str, trace: &str) -> Option<&'a Value> {
@@ -53,7 +52,7 @@ fn a_query_is_part_of_the_callers_trace() {
     let collector = Sink::start();
     let mut process = Tidewatch::run(&settings(folder.path(), &telemetry(&collector, 1.0)));
     let content = ["Content-Type: application/cloudevents-batch+json"];
-    let pushed = post(&process.address(), "/api/v1/events", &content, batch(0..10).as_bytes()).unwrap();
+    let pushed = post(&process.address(), "/api/v1/events", &content, pushed(0..10).as_bytes()).unwrap();
     assert_eq!(pushed.status, 202);
     ask(&mut process, &[&format!("traceparent: 00-{TRACE}-{CALLER}-01")]);
     wait_until("the query's spans", SOON, || named(&spans(&collector), "http.request", TRACE).is_some());
