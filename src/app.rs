@@ -4,10 +4,13 @@ use crate::alerting::{self, EngineData, LateInbox, LedgerSlot};
 use crate::ingestion::{Ingestion, Plant, has_samples};
 use crate::live::Workers;
 use crate::packs::Packs;
-use crate::push::LocalLog;
+use crate::probes::decide::Stage;
+use crate::probes::{Front, Life, Sources};
+use crate::push::{LocalLog, folder as push_folder};
 use crate::reload::ReloadMetrics;
 use crate::settings::{LogFormat, Settings};
 use crate::signals::{Hangup, Shutdown};
+use crate::telemetry::{TARGET, Telemetry, TraceLayer};
 use crate::wires::{Listeners, Wires};
 use anyhow::{Context, Result};
 use prometheus::Registry;
@@ -23,7 +26,7 @@ use tidewatch_ingest::metrics::IngestMetrics;
 use tidewatch_ingest::push::{self, Push, PushMetrics};
 use tidewatch_ingest::samples::{SampleMetrics, SampleReceiver};
 use tidewatch_query::gate::QueryGate;
-use tidewatch_query::http::{Checks, Endpoints, router};
+use tidewatch_query::http::{Endpoints, Probes, router};
 use tidewatch_query::metrics::QueryMetrics;
 use tidewatch_query::promql::PromEngine;
 use tidewatch_query::scrape::Scrape;
@@ -48,6 +51,7 @@ pub struct App {
     pub(crate) push: Push,
     pub(crate) wires: Wires,
     pub(crate) rules: Option<Running>,
+    life: Life,
     server: JoinHandle<std::io::Result<()>>,
     stop_server: oneshot::Sender<()>,
 }
@@ -73,6 +77,11 @@ impl App {
         let listener = TcpListener::bind(settings.http.listen)
             .await
             .with_context(|| format!("http.listen {}: is another process using the port?", settings.http.listen))?;
+        let address = listener.local_addr()?;
+        // Probes are answered from here on.
+        let life = Life::default();
+        let front = Front::new(life.clone());
+        let (stop_server, server) = serve(listener, &front);
         let plant = Plant {
             settings: settings.clone(),
             store: open_store(settings)?,
@@ -88,6 +97,7 @@ impl App {
         let query_metrics = QueryMetrics::register(&registry)?;
         let listeners = Listeners::bind(settings).await?;
         let catalog = Arc::new(packs.catalog);
+        life.reach(Stage::OpeningTables);
         let ingestion = plant.start(&catalog).await?;
         let push = open_push(&plant, &catalog, PushMetrics::register(&registry)?);
         let live = Arc::new(Workers::default());
@@ -120,6 +130,7 @@ impl App {
             clock: Arc::clone(&clock),
             lag: settings.watermark.disorder + settings.watermark.idle_after,
         });
+        life.reach(Stage::LoadingRules);
         let ruler = alerting::open(settings, packs.rules, data, &clock, &registry).await?;
         if ruler.is_some() {
             late.follow(plant.store.clone(), Arc::clone(&clock));
@@ -131,29 +142,21 @@ impl App {
             scrape: Arc::new(scrape),
             metrics: query_metrics,
             queries,
-            checks: checks(&plant),
+            probes: probes(&plant, &life, &live, ruler.is_some()),
         };
         let rules = match &ruler {
             Some(ruler) => ruler.routes(),
             None => tidewatch_ruler::routes_without_rules(),
         };
         let routes = router(endpoints).merge(push::routes(push.clone())).merge(samples.routes()).merge(rules);
-        let address = listener.local_addr()?;
-        let (stop_server, stopped) = oneshot::channel();
-        let server = tokio::spawn(async move {
-            let stopped = async {
-                // A dropped sender stops it as well.
-                let _ = stopped.await;
-            };
-            let service = routes.into_make_service_with_connect_info::<SocketAddr>();
-            axum::serve(listener, service).with_graceful_shutdown(stopped).await
-        });
+        front.open(routes);
         let ingestion = Some(ingestion);
         let rules = ruler.map(|ruler| {
             ledger.fill(ruler.ledger());
             ruler.start()
         });
-        Ok(Self { address, plant, reloads, ingestion, live, engine, push, wires, rules, server, stop_server })
+        life.reach(Stage::Serving);
+        Ok(Self { address, plant, reloads, ingestion, live, engine, push, wires, rules, life, server, stop_server })
     }
 
     /// Works until a stop or a reload is requested, a worker fails, or all sources are finished. Without
@@ -183,6 +186,7 @@ impl App {
 
     /// Commits everything that was read, then stops answering.
     pub async fn drain(mut self) -> Result<()> {
+        self.life.reach(Stage::Stopping);
         // Rules first: what they see at the end is whole, and messages on their way have their time.
         if let Some(rules) = self.rules.take() {
             rules.stop().await?;
@@ -229,10 +233,35 @@ fn open_samples(
     SampleReceiver::new(log, limits, Arc::clone(metadata), metrics, clock)
 }
 
-/// What else must be well for the process to be ready.
-fn checks(plant: &Plant) -> Checks {
-    let log = plant.log.log().cloned();
-    Checks::new([Box::new(move || log.as_ref().map_or(Ok(()), |l| l.health().map_err(|e| e.to_string()))) as _])
+/// Answers at the door until the sender says stop, or is gone.
+fn serve(listener: TcpListener, front: &Front) -> (oneshot::Sender<()>, JoinHandle<std::io::Result<()>>) {
+    let (stop, stopped) = oneshot::channel();
+    let service = front.routes().into_make_service_with_connect_info::<SocketAddr>();
+    let server = tokio::spawn(async move {
+        let stopped = async {
+            // A dropped sender stops it as well.
+            let _ = stopped.await;
+        };
+        axum::serve(listener, service).with_graceful_shutdown(stopped).await
+    });
+    (stop, server)
+}
+
+/// What the probes ask.
+fn probes(plant: &Plant, life: &Life, workers: &Arc<Workers>, has_rules: bool) -> Probes {
+    let settings = &plant.settings;
+    let store = plant.store.folder().map(|folder| ("the tables", folder));
+    let log = plant.log.log().and_then(|_| push_folder(settings).ok()).map(|folder| ("pushed events", folder));
+    let alerts = alerting::folder(settings).filter(|_| has_rules).map(|folder| ("states of alerts", folder));
+    let sources = Sources {
+        life: life.clone(),
+        workers: Arc::clone(workers),
+        commits: plant.metrics.commit_health.clone(),
+        log: plant.log.log().cloned(),
+        folders: store.into_iter().chain(log).chain(alerts).collect(),
+        clock: Arc::clone(&plant.clock),
+    };
+    sources.probes(&settings.probes)
 }
 
 /// What `now()` gives in queries.
@@ -248,17 +277,37 @@ pub fn open_store(settings: &Settings) -> Result<Store> {
 
 /// Sends log lines to the standard error.
 pub fn start_log(settings: &Settings) -> Result<()> {
-    use tracing_subscriber::EnvFilter;
+    start_log_beside(settings, None)
+}
+
+/// The same, and traces to a collector if the settings name one.
+pub fn start_log_and_traces(settings: &Settings) -> Result<Option<Telemetry>> {
+    let started = Telemetry::start(&settings.telemetry, Arc::new(SystemClock::new()))?;
+    let (layer, telemetry) = started.unzip();
+    start_log_beside(settings, layer)?;
+    Ok(telemetry)
+}
+
+fn start_log_beside(settings: &Settings, traces: Option<TraceLayer>) -> Result<()> {
+    use tracing_subscriber::filter::{FilterExt, filter_fn};
+    use tracing_subscriber::layer::{Layer, SubscriberExt};
+    use tracing_subscriber::util::SubscriberInitExt;
+    use tracing_subscriber::{EnvFilter, fmt, registry};
     let filter = EnvFilter::try_from_default_env()
         .or_else(|_| EnvFilter::try_new(&settings.log.filter))
         .context("log.filter")?;
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
-    match settings.log.format {
-        LogFormat::Text => log.init(),
-        LogFormat::Json => log.json().init(),
+    let log = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+    let log = match settings.log.format {
+        LogFormat::Text => log.boxed(),
+        LogFormat::Json => log.json().boxed(),
+    };
+    // What is traced would stand before every line of the log.
+    let log = log.with_filter(filter.and(filter_fn(|metadata| metadata.target() != TARGET)));
+    let log = registry().with(log);
+    match traces {
+        Some(traces) => log.with(traces.with_filter(filter_fn(|metadata| metadata.target() == TARGET))).init(),
+        // A layer that is `None` would hide events of the others.
+        None => log.init(),
     }
     Ok(())
 }

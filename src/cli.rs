@@ -1,9 +1,11 @@
 //! The command line.
 
 mod letters;
+mod operations;
 mod rules;
 
 pub use letters::{DeadLetters, ListFormat, ListLetters, Redrive, ShowLetter, Which};
+pub use operations::{Backup, Doctor, Restore};
 pub use rules::{Backtest, Between, DiffRules, Explain, ExplainAlert, ReportFormat, RuleFiles, Rules, Suggest};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -30,6 +32,9 @@ pub enum Command {
     Backfill(Backfill),
     /// Check settings and definitions: every mistake with file, line and hint.
     Check(Check),
+    /// Look at everything that a process with these settings needs: settings, store, Kafka, receivers, clock, disks.
+    /// Counts and sends nothing; exit code 1 when something failed.
+    Doctor(Doctor),
     /// Run the tests of packs: events, queries, and the rows they must give, however events come together.
     Test(Test),
     /// Ask the tables. Sees what is committed; a running process also answers for what is not yet,
@@ -43,6 +48,10 @@ pub enum Command {
     /// Merge small files, roll windows up into wider ones, delete what was kept long enough: once, until
     /// nothing is left to do. `run` does the same beside counting.
     Maintain(Maintain),
+    /// Copy tables, and what lies beside them, to a place from where they can be restored. Runs beside a live process.
+    Backup(Backup),
+    /// Put a backup back into an empty place; `run` goes on from there.
+    Restore(Restore),
     /// Rules: check and test them, run them over the past, compare them, find thresholds.
     #[command(subcommand)]
     Rules(Rules),

@@ -4,7 +4,7 @@ use futures::future::{BoxFuture, join_all};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tidewatch_engine::live::Piece;
-use tidewatch_ingest::worker::{ViewError, WorkerHandle};
+use tidewatch_ingest::worker::{Pulse, ViewError, WorkerHandle};
 use tidewatch_query::{LiveError, LiveStates, LiveView};
 
 /// All workers of this process.
@@ -15,6 +15,11 @@ impl Workers {
     /// Puts other workers in the place of those that were.
     pub fn set(&self, workers: Vec<WorkerHandle>) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = workers;
+    }
+
+    /// What their heartbeats say.
+    pub fn pulses(&self) -> Vec<Pulse> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).iter().map(WorkerHandle::pulse).collect()
     }
 }
 

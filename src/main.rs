@@ -3,17 +3,21 @@
 
 mod alerting;
 mod app;
+mod backup;
 mod cli;
 mod commands;
+mod doctor;
 mod ingestion;
 mod live;
 mod pack_tests;
 mod packs;
+mod probes;
 mod push;
 mod reload;
 mod settings;
 mod signals;
 mod status;
+mod telemetry;
 mod wires;
 
 use clap::Parser;

@@ -63,7 +63,7 @@ fn first_line(error: &LogError) -> String {
 }
 
 /// Where the log lies, or why there is none and what to do.
-fn folder(settings: &Settings) -> Result<PathBuf, (String, String)> {
+pub fn folder(settings: &Settings) -> Result<PathBuf, (String, String)> {
     let (push, location) = (&settings.push, &settings.storage.location);
     if !push.enabled {
         return Err(("push.enabled is false".to_owned(), "set enabled = true in [push]".to_owned()));

@@ -4,9 +4,11 @@
 mod alerting;
 mod limits;
 mod sections;
+mod telemetry;
 
 pub use alerting::*;
 pub use sections::*;
+pub use telemetry::*;
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
@@ -57,6 +59,7 @@ pub struct Settings {
     pub watermark: Watermark,
     pub maintenance: Maintenance,
     pub http: Http,
+    pub probes: Probes,
     pub postgres: Postgres,
     pub flight: Flight,
     pub alerting: Alerting,
@@ -64,6 +67,7 @@ pub struct Settings {
     pub promql: Promql,
     pub scrape: Scrape,
     pub log: Log,
+    pub telemetry: Telemetry,
 }
 
 impl Default for Settings {
@@ -81,6 +85,7 @@ impl Default for Settings {
             watermark: Watermark::default(),
             maintenance: Maintenance::default(),
             http: Http::default(),
+            probes: Probes::default(),
             postgres: Postgres::default(),
             flight: Flight::default(),
             alerting: Alerting::default(),
@@ -88,6 +93,7 @@ impl Default for Settings {
             promql: Promql::default(),
             scrape: Scrape::default(),
             log: Log::default(),
+            telemetry: Telemetry::default(),
         }
     }
 }
@@ -148,7 +154,8 @@ impl Settings {
             ("alerting.forward.password".to_owned(), &mut settings.alerting.forward.password),
             ("alerting.forward.bearer_token".to_owned(), &mut settings.alerting.forward.bearer_token),
         ];
-        let secrets = settings.kafka.properties.iter_mut().chain(settings.storage.options.iter_mut());
+        let headers = settings.telemetry.headers.iter_mut();
+        let secrets = settings.kafka.properties.iter_mut().chain(settings.storage.options.iter_mut()).chain(headers);
         for (key, value) in secrets.map(|(key, value)| (key.clone(), value)).chain(own) {
             let Some(name) = value.strip_prefix("${").and_then(|v| v.strip_suffix('}')) else { continue };
             match env(name) {
@@ -224,6 +231,10 @@ impl Settings {
             ("alerting.forward.queue_max", self.alerting.forward.queue_max),
             ("alerting.forward.batch_max", self.alerting.forward.batch_max),
         ];
+        self.telemetry.check(mistake);
+        if self.probes.commit_failures_max == 0 {
+            mistake("probes.commit_failures_max", "expected at least 1, found 0".to_owned());
+        }
         if self.maintenance.fresh_files == 0 {
             mistake("maintenance.fresh_files", "expected at least 1, found 0".to_owned());
         }
@@ -261,6 +272,7 @@ impl Settings {
             ("watermark.idle_after", self.watermark.idle_after),
             ("maintenance.interval", self.maintenance.interval),
             ("sql.timeout", self.sql.timeout),
+            ("probes.stuck_after", self.probes.stuck_after),
             ("postgres.idle_timeout", self.postgres.idle_timeout),
             ("alerting.forward.timeout", self.alerting.forward.timeout),
             ("alerting.amend.wait_max", self.alerting.amend.wait_max),

@@ -8,6 +8,7 @@ mod target;
 
 use crate::admitted::{self, SERIES};
 use crate::clock::Clock;
+use crate::commit_health::Attempts;
 use crate::dead_letter::DEAD_LETTERS;
 use crate::event_ids::{self, EVENT_IDS, RememberedIds, event_ids_schema};
 use crate::late::{LATE_EVENTS, LateEvents, LateTable};
@@ -26,6 +27,7 @@ use tidewatch_engine::dedupe::DedupeSettings;
 use tidewatch_engine::rollup::Catalog;
 use tidewatch_storage::{Rows, StorageError, Store, Table};
 use tokio::sync::mpsc;
+use tracing::Instrument;
 
 /// Tables written at the same time.
 const PARALLEL_TABLES: usize = 4;
@@ -33,6 +35,9 @@ const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_LONGEST: Duration = Duration::from_secs(10);
 /// Longer than the time between the commits of one flush to two tables.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
+
+/// What failing attempts to read positions are called.
+const POSITIONS: &str = "committed positions";
 
 /// What the worker asks for.
 #[derive(Debug)]
@@ -107,6 +112,7 @@ pub struct Committer {
     /// `Some`: positions are those of a backfill, and nobody else may move them. Per partition the offset after
     /// which ids of events are remembered; those of the live path are its own.
     backfill: Option<BTreeMap<TopicPartition, i64>>,
+    attempts: Attempts,
     metrics: IngestMetrics,
     clock: Arc<dyn Clock>,
 }
@@ -124,8 +130,8 @@ impl Committer {
         let (rollups, letters) = open_all(store, catalog, disorder_us).await?;
         let mut tables: Vec<Target> = rollups.into_iter().map(|(plan, table)| Target::of(&plan, table)).collect();
         tables.push(Target::of_rows(letters));
-        let late = Some(LateTable::new(store));
-        Ok(Self { tables, dedupe: None, series: None, late, backfill: None, metrics, clock })
+        let (late, attempts) = (Some(LateTable::new(store)), metrics.commit_health.attempts());
+        Ok(Self { tables, dedupe: None, series: None, late, backfill: None, attempts, metrics, clock })
     }
 
     /// Writes tables that were opened for a backfill, one after the other in this order; `catalog` counts
@@ -145,7 +151,8 @@ impl Committer {
             Some(Target::of(plan, table))
         };
         let tables = tables.into_iter().filter_map(target).collect();
-        Self { tables, dedupe: None, series: None, late: None, backfill: Some(ids_from), metrics, clock }
+        let attempts = metrics.commit_health.attempts();
+        Self { tables, dedupe: None, series: None, late: None, backfill: Some(ids_from), attempts, metrics, clock }
     }
 
     /// Keeps the ids of events as well, if the settings say so.
@@ -171,7 +178,10 @@ impl Committer {
     pub async fn run(mut self, mut requests: mpsc::Receiver<Request>, answers: SyncSender<Answer>) {
         while let Some(request) = requests.recv().await {
             let answer = match request {
-                Request::Commit { pieces, watermarks } => self.commit(&pieces, &watermarks).await,
+                Request::Commit { pieces, watermarks } => {
+                    let span = tracing::info_span!(target: "otel", "commit", pieces = pieces.len());
+                    self.commit(&pieces, &watermarks).instrument(span).await
+                }
                 Request::Positions(partitions) => Answer::Positions(self.positions(&partitions).await),
             };
             // A worker that does not listen any more has stopped; so do we.
@@ -196,8 +206,14 @@ impl Committer {
                     tokio::time::sleep(LOOK_AGAIN).await;
                     continue;
                 }
-                Ok(positions) => return positions,
-                Err(error) => tracing::error!(%error, "reading committed positions failed; trying again"),
+                Ok(positions) => {
+                    self.attempts.succeeded(POSITIONS);
+                    return positions;
+                }
+                Err(error) => {
+                    tracing::error!(%error, "reading committed positions failed; trying again");
+                    self.attempts.failed(POSITIONS, error.to_string());
+                }
             }
             tokio::time::sleep(delay).await;
             delay = (delay * 2).min(RETRY_LONGEST);
@@ -254,19 +270,19 @@ impl Committer {
             return Answer::MustReplay;
         }
         self.commit_late(pieces).await;
-        let metrics = &self.metrics;
+        let (metrics, attempts) = (&self.metrics, &self.attempts);
         let mut outcomes = Vec::new();
         if self.backfill.is_some() {
             // Whoever is the first at the first table goes on, and all others stop there.
             for target in &mut self.tables {
-                outcomes.push(target.commit(pieces, watermarks, metrics, Others::Never).await);
+                outcomes.push(target.commit(pieces, watermarks, (metrics, attempts), Others::Never).await);
                 if outcomes.last() != Some(&Outcome::Done) {
                     break;
                 }
             }
         } else {
-            let commits: Vec<_> =
-                self.tables.iter_mut().map(|t| t.commit(pieces, watermarks, metrics, Others::Maybe).boxed()).collect();
+            let commit = |t| Target::commit(t, pieces, watermarks, (metrics, attempts), Others::Maybe).boxed();
+            let commits: Vec<_> = self.tables.iter_mut().map(commit).collect();
             outcomes = futures::stream::iter(commits).buffer_unordered(PARALLEL_TABLES).collect().await;
         }
         if let Some(Outcome::Refused(reason)) = outcomes.iter().find(|o| matches!(o, Outcome::Refused(_))) {
@@ -304,10 +320,12 @@ impl Committer {
         while let Err(error) = table.append(&rows).await {
             tracing::error!(table = SERIES, %error, retry_in = ?delay, "commit failed");
             self.metrics.commits.with_label_values(&[SERIES, "failed"]).inc();
+            self.attempts.failed(SERIES, error.to_string());
             tokio::time::sleep(delay).await;
             delay = (delay * 2).min(RETRY_LONGEST);
         }
         self.metrics.commits.with_label_values(&[SERIES, "committed"]).inc();
+        self.attempts.succeeded(SERIES);
         true
     }
 
@@ -320,9 +338,11 @@ impl Committer {
         while let Err(error) = table.append(&late, self.clock.now_us()).await {
             tracing::error!(table = LATE_EVENTS, %error, retry_in = ?delay, "commit failed");
             self.metrics.commits.with_label_values(&[LATE_EVENTS, "failed"]).inc();
+            self.attempts.failed(LATE_EVENTS, error.to_string());
             tokio::time::sleep(delay).await;
             delay = (delay * 2).min(RETRY_LONGEST);
         }
         self.metrics.commits.with_label_values(&[LATE_EVENTS, "committed"]).inc();
+        self.attempts.succeeded(LATE_EVENTS);
     }
 }

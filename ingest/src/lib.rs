@@ -25,6 +25,7 @@
 pub mod admitted;
 pub mod backfill;
 pub mod clock;
+mod commit_health;
 pub mod committer;
 pub mod dead_letter;
 pub mod decode;
@@ -44,6 +45,7 @@ pub mod source;
 mod tables;
 pub mod worker;
 
+pub use commit_health::{CommitHealth, Failing};
 pub use news::News;
 pub use piece::reads;
 pub use pipeline::{Pipeline, PipelineError, WorkerThread};

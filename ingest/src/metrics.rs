@@ -1,5 +1,6 @@
 //! Our own metrics of the ingest path, built from the catalogue in `engine::metrics`.
 
+use crate::commit_health::CommitHealth;
 use crate::personal::PersonalCounts;
 use prometheus::core::Collector;
 use prometheus::{
@@ -8,7 +9,8 @@ use prometheus::{
 use tidewatch_engine::metrics::{self as catalogue, MetricDef};
 use tidewatch_engine::source::PersonalAction;
 
-/// Handles of every metric the worker and the committer write.
+/// Handles of every metric the worker and the committer write, and beside them the words for a metric that tells of
+/// trouble: what fails to be committed.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "each field is documented by its entry in the catalogue")]
 pub struct IngestMetrics {
@@ -41,6 +43,7 @@ pub struct IngestMetrics {
     pub position: IntGaugeVec,
     pub watermark: GaugeVec,
     pub last_commit: prometheus::Gauge,
+    pub commit_health: CommitHealth,
 }
 
 impl IngestMetrics {
@@ -95,6 +98,7 @@ impl IngestMetrics {
             position: gauges(&catalogue::POSITION)?,
             watermark: add(registry, GaugeVec::new(opts(&catalogue::WATERMARK), catalogue::WATERMARK.labels))?,
             last_commit: add(registry, prometheus::Gauge::with_opts(opts(&catalogue::LAST_COMMIT)))?,
+            commit_health: CommitHealth::default(),
         })
     }
 

@@ -35,6 +35,7 @@ pub mod mail;
 pub mod message;
 mod metrics;
 pub mod outbox;
+pub mod reach;
 pub mod retry;
 mod secret;
 pub mod sender;

@@ -36,6 +36,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
 use tidewatch_storage::StorageError;
+use tracing::field::Empty;
+use tracing::{Instrument, info_span};
 
 /// What DataFusion says when a query may put no more on disk; it is wrapped into too many errors to be told by
 /// its kind.
@@ -190,18 +192,27 @@ impl SqlEngine {
 
     /// Answers one query.
     pub async fn query(&self, sql: &str) -> Result<Answer, SqlError> {
-        match tokio::time::timeout(self.limits.timeout, self.answer(sql)).await {
-            Ok(answer) => answer,
-            Err(_) => Err(SqlError::Timeout(self.limits.timeout)),
-        }
+        let span = info_span!(target: "otel", "sql.query", rows = Empty, error = Empty);
+        let answered = tokio::time::timeout(self.limits.timeout, self.answer(sql)).instrument(span.clone()).await;
+        let answer = answered.unwrap_or(Err(SqlError::Timeout(self.limits.timeout)));
+        match &answer {
+            Ok(answer) => span.record("rows", answer.row_count()),
+            Err(error) => span.record("error", error.code()),
+        };
+        answer
     }
 
     async fn answer(&self, sql: &str) -> Result<Answer, SqlError> {
         self.check_length(sql)?;
-        let reading = self.read(self.context()?, sql, self.now.us()).await?;
-        let (statement, generation) = (reading.text(), reading.generation);
-        let snapshot = self.snapshots.take(&reading.needs.tables).await?;
-        let frame = self.plan(reading, &snapshot).await?;
+        let planning = async {
+            let reading = self.read(self.context()?, sql, self.now.us()).await?;
+            let (statement, generation) = (reading.text(), reading.generation);
+            let snapshot = self.snapshots.take(&reading.needs.tables).await?;
+            let frame = self.plan(reading, &snapshot).await?;
+            Ok::<_, SqlError>((statement, generation, snapshot, frame))
+        };
+        let planned = Box::pin(planning.instrument(info_span!(target: "otel", "sql.plan"))).await;
+        let (statement, generation, snapshot, frame) = planned?;
         if let Some(answer) = self.explanation(&frame, &snapshot).await? {
             return Ok(answer);
         }
@@ -283,7 +294,7 @@ impl SqlEngine {
     async fn collect(&self, frame: DataFrame, rows_max: usize) -> Result<Answer, SqlError> {
         let task = Arc::new(frame.task_ctx());
         let plan = frame.create_physical_plan().await.and_then(with_yields).map_err(|e| self.explain(e, &[]))?;
-        self.run(plan, task, rows_max).await
+        self.run(plan, task, rows_max).instrument(info_span!(target: "otel", "sql.run")).await
     }
 
     async fn run(

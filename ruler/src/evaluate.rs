@@ -101,6 +101,7 @@ pub(crate) async fn evaluate(shared: &Arc<Shared>, place: usize, at_ms: i64) {
 fn evaluate_now(shared: &Arc<Shared>, place: usize, at_ms: i64, runtime: &Handle) {
     let Some(book) = shared.with_group(place, |book| book.clone()) else { return };
     let GroupBook { group, key, interval_ms, mut state, written_ms, .. } = book;
+    let _traced = tracing::info_span!(target: "otel", "rules.evaluate", group = &*group.name).entered();
     let started = shared.clock.monotonic();
     let mut source = DataSource {
         data: read_ahead(shared, &group, at_ms, runtime),

@@ -158,8 +158,11 @@ fn plain_text(inline: Option<&String>, file: Option<&String>) -> Result<String, 
     }
 }
 
-/// A secret that is written or lies in a file; empty when there is none.
-pub(crate) fn secret_text(inline: Option<&Written>, file: Option<&String>) -> Result<String, String> {
+/// What is written in the configuration or in the file that it names; nothing, if neither is.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn secret_text(inline: Option<&Written>, file: Option<&String>) -> Result<String, String> {
     match (inline.filter(|secret| !secret.is_empty()), file.filter(|file| !file.is_empty())) {
         (Some(secret), _) => Ok(secret.reveal().to_owned()),
         (None, Some(file)) => read(file),

@@ -69,7 +69,7 @@ fn is_locked(error: &tidewatch_ruler::RulerError) -> bool {
 }
 
 /// Where states and messages lie: `None` when nothing says where.
-fn folder(settings: &Settings) -> Option<PathBuf> {
+pub fn folder(settings: &Settings) -> Option<PathBuf> {
     let (path, location) = (&settings.alerting.path, &settings.storage.location);
     if !path.is_empty() {
         return Some(PathBuf::from(path));

@@ -1,9 +1,11 @@
 //! One file per command.
 
 mod backfill;
+mod backup;
 mod check;
 mod dead_letters;
 mod demo;
+mod doctor;
 mod explain;
 mod maintain;
 mod rules;
@@ -31,11 +33,14 @@ pub fn execute(cli: Cli) -> Result<ExitCode> {
         Command::Run(options) => block_on(|commits| run::run(options, commits)),
         Command::Backfill(options) => block_on(|commits| backfill::backfill(options, commits)),
         Command::Check(options) => block_on(|_| check::check(options)),
+        Command::Doctor(options) => block_on(|_| doctor::doctor(options)),
         Command::Test(options) => block_on(|_| test::test(options)),
         Command::Sql(options) => block_on(|_| sql::sql(options)),
         Command::DeadLetters(command) => block_on(|commits| dead_letters::dead_letters(command, commits)),
         Command::Verify(options) => block_on(|commits| verify::verify(options, commits)),
         Command::Maintain(options) => block_on(|_| maintain::maintain(options)),
+        Command::Backup(options) => block_on(|_| backup::backup(options)),
+        Command::Restore(options) => block_on(|_| backup::restore(options)),
         Command::Rules(command) => block_on(|_| rules::rules(command)),
         Command::Explain(command) => block_on(|_| explain::explain(command)),
         Command::Simulate(options) => simulate::simulate(&options),

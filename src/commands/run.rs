@@ -1,6 +1,6 @@
 //! `tidewatch run`.
 
-use crate::app::{App, Ended, start_log};
+use crate::app::{App, Ended, start_log_and_traces};
 use crate::cli::Run;
 use crate::packs;
 use crate::settings::Settings;
@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 pub async fn run(options: Run, commits: Handle) -> Result<ExitCode> {
     let settings = Settings::load(&options.config.config)?;
     let packs = packs::load(&settings.packs, tidewatch_query::Checking::Names).await?;
-    start_log(&settings)?;
+    let telemetry = start_log_and_traces(&settings)?;
     let (mut shutdown, mut hangup) = (Shutdown::listen()?, Hangup::listen()?);
     let mut app = App::start(&settings, packs, &commits, options.until_caught_up).await?;
     let shown = |address: Option<SocketAddr>| address.map(tracing::field::display);
@@ -28,7 +28,11 @@ pub async fn run(options: Run, commits: Handle) -> Result<ExitCode> {
         }
     };
     status.abort();
-    finish(app, &mut shutdown, ended).await
+    let finished = finish(app, &mut shutdown, ended).await;
+    if let Some(telemetry) = telemetry {
+        telemetry.stop().await;
+    }
+    finished
 }
 
 /// Commits what was read; a second request ends without that.

@@ -132,6 +132,15 @@ pub struct Http {
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+pub struct Probes {
+    #[serde(with = "humantime_serde")]
+    pub stuck_after: Duration,
+    pub commit_failures_max: u64,
+    pub disk_free_min: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Postgres {
     #[serde(deserialize_with = "listen_or_off")]
     pub listen: Option<SocketAddr>,
@@ -301,6 +310,12 @@ impl Default for Maintenance {
 impl Default for Http {
     fn default() -> Self {
         Self { listen: SocketAddr::from(([127, 0, 0, 1], 9890)) }
+    }
+}
+
+impl Default for Probes {
+    fn default() -> Self {
+        Self { stuck_after: Duration::from_secs(120), commit_failures_max: 3, disk_free_min: 256 * MIB as u64 }
     }
 }
 

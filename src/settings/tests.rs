@@ -14,13 +14,15 @@ fn the_printed_defaults_are_the_defaults() {
 fn every_setting_is_explained() {
     let default: toml::Table = DEFAULT_TOML.parse().unwrap();
     let sections: Vec<&String> = default.keys().collect();
-    assert_eq!(sections.len(), 19, "a section is missing in default.toml: {sections:?}");
+    assert_eq!(sections.len(), 21, "a section is missing in default.toml: {sections:?}");
 }
 
 #[test]
 fn secrets_come_from_the_environment() {
     let settings = parse("[storage.options]\nkey = \"${SECRET}\"").unwrap();
     assert_eq!(settings.storage.options["key"], "s3cr3t");
+    let headers = parse("[telemetry.headers]\napi-key = \"${SECRET}\"").unwrap().telemetry.headers;
+    assert_eq!(headers["api-key"], "s3cr3t");
     assert_eq!(parse("[personal]\nsalt = \"${SECRET}\"").unwrap().personal.salt, "s3cr3t");
     let wires = parse("[postgres]\npassword = \"${SECRET}\"\n[flight]\npassword = \"${SECRET}\"").unwrap();
     assert_eq!((wires.postgres.password, wires.flight.password), ("s3cr3t".to_owned(), "s3cr3t".to_owned()));
@@ -53,6 +55,11 @@ fn mistakes_name_their_line() {
         ("[push]\nlog_bytes_max = 1000", "t.toml:2: push.log_bytes_max: expected at least 4 times push.body_bytes_max"),
         ("[push]\nevents_max = 0", "t.toml:2: push.events_max: expected at least 1"),
         ("[samples]\nlabels_max = 0", "t.toml:2: samples.labels_max: expected at least 1"),
+        ("[probes]\nstuck_after = \"0s\"", "t.toml:2: probes.stuck_after: expected more than 0s"),
+        ("[probes]\ncommit_failures_max = 0", "t.toml:2: probes.commit_failures_max: expected at least 1"),
+        ("[telemetry]\nsample_ratio = 1.5", "t.toml:2: telemetry.sample_ratio: expected 0 to 1, found 1.5"),
+        ("[telemetry]\nendpoint = \"collector:4318\"", "t.toml:2: telemetry.endpoint: expected a URL such as"),
+        ("[telemetry]\ntraces = \"zipkin\"", "t.toml:2:10: expected \"otlp\", or \"\" for none"),
         ("packs = []", "t.toml:1: packs: at least one pack"),
         ("[postgres]\nlisten = \"here\"", "t.toml:2:10: expected an address such as"),
         ("[postgres]\ntls_key = \"a.pem\"", "postgres.tls_certificate: a certificate and its key belong together"),

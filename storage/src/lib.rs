@@ -8,15 +8,19 @@
 //! offsets of its rows as Delta application transactions, one per topic and partition, so numbers and
 //! offsets change in the same atomic step (`engine/FORMAT.md` has the names and bytes).
 
+mod backup;
 mod cache;
 mod error;
+mod probe;
 mod scan;
 mod store;
 mod synced;
 mod table;
 mod transaction;
 
+pub use backup::{LogFiles, StoredFile};
 pub use error::StorageError;
+pub use probe::{ProbeError, Probed};
 pub use store::Store;
 pub use table::{
     AppendOutcome, Commit, DataFile, FilesExec, Part, ROLLED_UP, ReplaceOutcome, Replacement, Rows, TIER, Table,

@@ -11,6 +11,7 @@ use deltalake::{DeltaResult, DeltaTable};
 use object_store::ObjectStore;
 use object_store::path::Path;
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
@@ -102,9 +103,23 @@ impl Store {
         Arc::clone(&self.cache)
     }
 
+    pub(crate) fn root(&self) -> &Arc<dyn ObjectStore> {
+        &self.root
+    }
+
+    /// Where the tables are within the object store.
+    pub(crate) fn prefix(&self) -> &Path {
+        &self.prefix
+    }
+
     /// Where the tables are.
     pub fn url(&self) -> &Url {
         &self.url
+    }
+
+    /// The folder, when it is one of this machine.
+    pub fn folder(&self) -> Option<PathBuf> {
+        (self.url.scheme() == "file").then(|| self.url.to_file_path().ok()).flatten()
     }
 
     /// Names of all tables, sorted. An empty or missing folder has none.

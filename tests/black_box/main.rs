@@ -34,6 +34,7 @@
 //! | the same tables in S3 | `object_store` |
 //! | transactional topics | `transactions` |
 //! | rollups and measures that come later are filled, killed and resumed | `backfill` |
+//! | probes tell the truth, `doctor` finds what is broken, backups come back, workers are restarted in turn | `operations` |
 //! | `kill -9`, twenty times, through real Kafka | `crash` |
 //!
 //! A component that is missing makes its test say so and pass, except under `CI=true`.
@@ -59,6 +60,7 @@ mod maintain;
 mod nezha;
 mod object_store;
 mod openapi;
+mod operations;
 mod packs;
 mod page;
 mod postgres;

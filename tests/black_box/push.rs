@@ -319,8 +319,8 @@ fn beside_kafka_and_through_a_reload() {
 #[test]
 fn a_full_disk_is_said_and_costs_nothing_that_was_answered() {
     let folder = tempfile::tempdir().unwrap();
-    let Some(disk) = SmallDisk::mount(folder.path(), "6m") else { return };
-    let config = settings(folder.path(), "[push]\npath = \"disk/log\"\n");
+    let Some(disk) = SmallDisk::mount(&folder.path().join("disk"), "6m") else { return };
+    let config = settings(folder.path(), "[push]\npath = \"disk/log\"\n[probes]\ndisk_free_min = 0\n");
     let mut process = Tidewatch::run(&config);
     let address = process.address();
     let mut sent = 0;
@@ -363,12 +363,12 @@ fn noise(number: u64) -> String {
     (0..256).map(|_| next()).collect()
 }
 
-/// A file system in memory with little room, at `disk` in a folder; unmounted when dropped.
-struct SmallDisk(PathBuf);
+/// A file system in memory with little room, at a path; unmounted when dropped.
+pub struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    fn mount(folder: &Path, size: &str) -> Option<Self> {
-        let path = folder.join("disk");
+    pub fn mount(path: &Path, size: &str) -> Option<Self> {
+        let path = path.to_path_buf();
         std::fs::create_dir(&path).unwrap();
         let mount =
             Command::new("mount").args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]).arg(&path).output();
@@ -381,7 +381,12 @@ impl SmallDisk {
     }
 
     fn resize(&self, size: &str) {
-        run_tool(Path::new("/bin/mount"), &["-o", &format!("remount,size={size}"), self.0.to_str().unwrap()]);
+        self.remount(&format!("size={size}"));
+    }
+
+    /// With other options, under whoever has it open.
+    pub fn remount(&self, options: &str) {
+        run_tool(Path::new("/bin/mount"), &["-o", &format!("remount,{options}"), self.0.to_str().unwrap()]);
     }
 }
 

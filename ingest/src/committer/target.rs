@@ -1,6 +1,7 @@
 //! The commit of one table.
 
 use super::{RETRY_FIRST, RETRY_LONGEST};
+use crate::commit_health::Attempts;
 use crate::dead_letter::dead_letter_schema;
 use crate::event_ids::{self, EVENT_IDS};
 use crate::metrics::IngestMetrics;
@@ -14,6 +15,7 @@ use tidewatch_engine::commit::{OffsetRange, TopicPartition};
 use tidewatch_engine::live::Piece;
 use tidewatch_engine::rollup::{RollupSchema, TablePlan, merge_batches, sorted_by_key};
 use tidewatch_storage::{AppendOutcome, Rows, Table};
+use tracing::Instrument;
 
 /// A table and what is written to it.
 #[derive(Debug)]
@@ -65,7 +67,7 @@ impl Target {
         &mut self,
         pieces: &[Arc<WorkerPiece>],
         watermarks: &BTreeMap<TopicPartition, i64>,
-        metrics: &IngestMetrics,
+        (metrics, attempts): (&IngestMetrics, &Attempts),
         others: Others,
     ) -> Outcome {
         let name = self.table.name().to_owned();
@@ -83,7 +85,8 @@ impl Target {
             ranges.entry(partition.clone()).or_insert(OffsetRange { from: at, to: at });
         }
         let reached: Vec<_> = ranges.iter().map(|(p, range)| (p.clone(), range.to)).collect();
-        let outcome = self.append(pieces, ranges, watermarks, metrics, others).await;
+        let span = tracing::info_span!(target: "otel", "commit.table", table = name);
+        let outcome = self.append(pieces, ranges, watermarks, (metrics, attempts), others).instrument(span).await;
         if others == Others::Never && outcome == Outcome::Done {
             self.standing.extend(reached);
         }
@@ -95,7 +98,7 @@ impl Target {
         pieces: &[Arc<WorkerPiece>],
         ranges: Ranges,
         watermarks: &BTreeMap<TopicPartition, i64>,
-        metrics: &IngestMetrics,
+        (metrics, attempts): (&IngestMetrics, &Attempts),
         others: Others,
     ) -> Outcome {
         let name = self.table.name().to_owned();
@@ -119,7 +122,11 @@ impl Target {
         let rows = Rows { batch, ranges, watermarks };
         let (mut delay, mut is_repeated) = (RETRY_FIRST, false);
         loop {
-            match self.table.append(&rows).await {
+            let answer = self.table.append(&rows).await;
+            if answer.is_ok() {
+                attempts.succeeded(&name);
+            }
+            match answer {
                 Ok(AppendOutcome::Committed { version }) => {
                     tracing::debug!(table = name, version, rows = row_count, "committed");
                     metrics.commit_rows.with_label_values(&[&name]).inc_by(row_count);
@@ -149,6 +156,7 @@ impl Target {
                 Err(error) => {
                     tracing::error!(table = name, %error, retry_in = ?delay, "commit failed");
                     count("failed");
+                    attempts.failed(&name, error.to_string());
                     is_repeated = true;
                 }
             }

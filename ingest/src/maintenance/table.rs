@@ -9,6 +9,7 @@ use tidewatch_engine::life_cycle::{FileInfo, Life, Output, Task, next_task, outp
 use tidewatch_engine::rollup::{DefinitionChange, RollupSchema, Tier, WINDOW_START};
 use tidewatch_engine::time::{DAY_US, HOUR_US};
 use tidewatch_storage::{DataFile, Part, ReplaceOutcome, Replacement, Table};
+use tracing::Instrument;
 
 /// Name under which a keyed table records which keys it has dropped.
 const KEYS: &str = "keys";
@@ -98,7 +99,10 @@ impl TableKeeper {
             let life = self.life().await?;
             let Some(task) = next_task(&life, &infos, clock.now_us(), &settings.limits) else { break };
             let started = clock.monotonic();
-            let outcome = self.carry_out(&life, &task, &files).await;
+            let (table, kind, count) = (self.table.name().to_owned(), task.kind(), task.files().len());
+            let span =
+                tracing::info_span!(target: "otel", "maintenance.task", table, kind_of_task = kind, files = count);
+            let outcome = self.carry_out(&life, &task, &files).instrument(span).await;
             let seconds = (clock.monotonic() - started).as_secs_f64();
             metrics.seconds.with_label_values(&[task.kind()]).observe(seconds);
             let name = match &outcome {

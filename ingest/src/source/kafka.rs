@@ -4,6 +4,9 @@
 //! answers outside of it, which librdkafka allows: it waits until the assignment is confirmed.
 
 mod by_hand;
+mod diagnose;
+
+pub use diagnose::{KafkaReport, PartitionReport, TopicReport};
 
 use super::{Polled, Source, SourceError, SourceEvent, SourceRecord};
 use crate::decode::{Headers, RawRecord};
@@ -89,6 +92,19 @@ const DEFAULTS: [(&str, &str); 7] = [
     ("statistics.interval.ms", "2000"),
 ];
 
+/// How a client of these settings is configured.
+fn client(settings: &KafkaSettings) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.set_log_level(RDKafkaLogLevel::Warning);
+    let set = |config: &mut ClientConfig, key: &str, value: &str| {
+        config.set(key, value);
+    };
+    DEFAULTS.iter().for_each(|(key, value)| set(&mut config, key, value));
+    settings.properties.iter().for_each(|(key, value)| set(&mut config, key, value));
+    FIXED.iter().for_each(|(key, value)| set(&mut config, key, value));
+    config
+}
+
 impl KafkaSource {
     /// Joins the group.
     pub fn new(settings: &KafkaSettings) -> Result<Self, SourceError> {
@@ -99,17 +115,7 @@ impl KafkaSource {
     }
 
     fn connect(settings: &KafkaSettings) -> Result<Self, SourceError> {
-        let mut config = ClientConfig::new();
-        config.set_log_level(RDKafkaLogLevel::Warning);
-        DEFAULTS.iter().for_each(|(key, value)| {
-            config.set(*key, *value);
-        });
-        settings.properties.iter().for_each(|(key, value)| {
-            config.set(key, value);
-        });
-        FIXED.iter().for_each(|(key, value)| {
-            config.set(*key, *value);
-        });
+        let mut config = client(settings);
         if settings.until_end {
             config.set("enable.partition.eof", "true");
         }

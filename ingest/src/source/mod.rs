@@ -13,7 +13,7 @@ mod until;
 
 pub use files::{FILE_TOPIC, FileSource, FileSourceError};
 pub use journal::{JOURNAL_TOPIC, JournalSource, journal_partition};
-pub use kafka::{KafkaSettings, KafkaSource};
+pub use kafka::{KafkaReport, KafkaSettings, KafkaSource, PartitionReport, TopicReport};
 pub use log::LogSource;
 pub use until::Until;
 

@@ -448,17 +448,21 @@ impl Counting {
         reached
     }
 
-    /// Sets the gauges of lag and watermark.
-    pub fn report(&self, ends: &BTreeMap<TopicPartition, i64>) {
+    /// Sets the gauges of lag and watermark; returns the lag of all partitions, in records.
+    pub fn report(&self, ends: &BTreeMap<TopicPartition, i64>) -> i64 {
+        let mut all = 0;
         for partition in self.partitions.iter().filter(|p| p.is_owned) {
             let labels = [&*partition.name.topic, &partition.name.partition.to_string()];
             if let Some(&end) = ends.get(&partition.name) {
-                self.metrics.lag.with_label_values(&labels).set((end - partition.consumed).max(0));
+                let lag = (end - partition.consumed).max(0);
+                self.metrics.lag.with_label_values(&labels).set(lag);
+                all += lag;
             }
             if let Some(watermark) = self.watermarks.of(&partition.name) {
                 self.metrics.watermark.with_label_values(&labels).set(watermark as f64 / 1e6);
             }
         }
+        all
     }
 }
 

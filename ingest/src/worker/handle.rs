@@ -1,5 +1,6 @@
 //! How others reach a worker: for a view of what is not committed, and to stop it.
 
+use super::heartbeat::{Heartbeat, Pulse};
 use crate::clock::Clock;
 use crate::piece::WorkerPiece;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -76,11 +77,17 @@ pub struct WorkerHandle {
     recent: Recent,
     /// A flag and not a request: it must reach a worker that is not serving readers.
     stop: Arc<AtomicBool>,
+    heartbeat: Arc<Heartbeat>,
 }
 
 impl WorkerHandle {
-    pub(super) fn new(views: SyncSender<ViewRequest>, recent: Recent, stop: Arc<AtomicBool>) -> Self {
-        Self { views, recent, stop }
+    pub(super) fn new(
+        views: SyncSender<ViewRequest>,
+        recent: Recent,
+        stop: Arc<AtomicBool>,
+        heartbeat: Arc<Heartbeat>,
+    ) -> Self {
+        Self { views, recent, stop, heartbeat }
     }
 
     /// A view that was frozen at most `age_max` ago, without waiting if there is one.
@@ -103,6 +110,11 @@ impl WorkerHandle {
             Ok(Err(_)) => Err(ViewError::Stopped),
             Err(_) => Err(ViewError::Timeout),
         }
+    }
+
+    /// What its heartbeat says.
+    pub fn pulse(&self) -> Pulse {
+        self.heartbeat.pulse()
     }
 
     /// Asks it to commit everything and stop. Returns at once; the worker's thread ends when it is done.

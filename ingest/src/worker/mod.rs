@@ -6,9 +6,11 @@
 
 mod counting;
 mod handle;
+mod heartbeat;
 
 pub use counting::BATCH_ROWS;
 pub use handle::{View, ViewError, WorkerHandle};
+pub use heartbeat::Pulse;
 
 use crate::clock::Clock;
 use crate::committer::{Answer, Positions, Request};
@@ -20,6 +22,7 @@ use crate::piece::WorkerPiece;
 use crate::source::{Polled, Source, SourceError, SourceEvent};
 use counting::Counting;
 use handle::{Recent, ViewRequest};
+use heartbeat::Heartbeat;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, sync_channel};
@@ -122,6 +125,7 @@ pub struct Worker {
     open_bytes: usize,
     paused: bool,
     stop: Arc<AtomicBool>,
+    heartbeat: Arc<Heartbeat>,
     shown: Shown,
 }
 
@@ -170,6 +174,8 @@ impl Worker {
         let stop = Arc::new(AtomicBool::new(false));
         let now = clock.monotonic();
         let recent = Recent::new(Arc::clone(&clock));
+        let heartbeat = Arc::<Heartbeat>::default();
+        heartbeat.beat(now);
         let worker = Self {
             source,
             settings,
@@ -191,9 +197,10 @@ impl Worker {
             open_bytes: 0,
             paused: false,
             stop: Arc::clone(&stop),
+            heartbeat: Arc::clone(&heartbeat),
             shown: Shown::default(),
         };
-        (worker, WorkerHandle::new(sender, recent, stop))
+        (worker, WorkerHandle::new(sender, recent, stop, heartbeat))
     }
 
     /// Tells of what is counted there.
@@ -212,12 +219,14 @@ impl Worker {
         show(&self.metrics.paused, &mut self.shown.paused, 0);
         show(&self.metrics.partitions, &mut self.shown.partitions, 0);
         self.source.close();
+        self.heartbeat.end();
         result
     }
 
     fn work(&mut self) -> Result<(), WorkerError> {
         let mut had_records = false;
         loop {
+            self.heartbeat.turn(self.clock.monotonic(), !self.in_flight.is_empty());
             if self.obey()? == Flow::Stop {
                 return self.drain();
             }
@@ -288,7 +297,9 @@ impl Worker {
             }
             SourceEvent::Finished => return Ok(Flow::Stop),
         }
-        show(&self.metrics.partitions, &mut self.shown.partitions, self.counting.partitions().len() as i64);
+        let partitions = self.counting.partitions().len();
+        self.heartbeat.own(partitions);
+        show(&self.metrics.partitions, &mut self.shown.partitions, partitions as i64);
         Ok(Flow::Go)
     }
 
@@ -424,6 +435,8 @@ impl Worker {
     fn wait_for_answer(&self, mut until: Option<Duration>) -> Result<Answer, WorkerError> {
         loop {
             let step = Duration::from_millis(100);
+            // Who waits for the store is not stuck: a restart would wait as well.
+            self.heartbeat.beat(self.clock.monotonic());
             if until.is_none() && self.stop.load(Ordering::Acquire) {
                 until = Some(self.clock.monotonic() + self.settings.drain_timeout);
             }
@@ -475,7 +488,7 @@ impl Worker {
         let (remembered, remembered_bytes) = self.counting.remembered();
         show(&self.metrics.remembered, &mut self.shown.remembered, remembered as i64);
         show(&self.metrics.remembered_bytes, &mut self.shown.remembered_bytes, remembered_bytes as i64);
-        self.counting.report(&self.source.end_offsets());
+        self.heartbeat.lag(self.counting.report(&self.source.end_offsets()));
         let over = !self.in_flight.is_empty()
             && (self.open_bytes + frozen_bytes >= 2 * self.settings.flush_bytes
                 || self.counting.row_count() + frozen_rows >= 2 * self.settings.flush_rows);

@@ -398,3 +398,49 @@ fn a_store_that_never_answers_does_not_hold_the_end_for_ever() {
     assert!(matches!(bench.thread.join().unwrap(), Err(WorkerError::DrainTimeout(_))));
     assert!(bench.script.has(&Call::Close) && !bench.script.has(&Call::Publish(9)));
 }
+
+#[test]
+fn the_heartbeat_stands_still_when_the_worker_does() {
+    let mut bench = Bench::start(10, |s| s.flush_interval = Duration::from_millis(20));
+    bench.answer_positions(BEFORE_FIRST, &[]);
+    bench.script.wait_for(Call::StartAfter(BEFORE_FIRST));
+    // A commit under way: it turns all the same.
+    bench.commit();
+    let wait_for = |what: &str, condition: &dyn Fn(&Pulse) -> bool| {
+        for _ in 0..1000 {
+            if condition(&bench.handle.pulse()) {
+                return;
+            }
+            std::thread::sleep(WAIT / 1000);
+        }
+        panic!("never {what}: {:?}", bench.handle.pulse());
+    };
+    wait_for("committing", &|pulse| pulse.is_committing && pulse.partitions == 1);
+    let before = bench.handle.pulse();
+    wait_for("another turn", &|pulse| pulse.turns > before.turns + 2 && pulse.turned >= before.turned);
+    // The source does not come back.
+    let held = bench.script.0.lock().unwrap();
+    std::thread::sleep(Duration::from_millis(50));
+    let stuck = bench.handle.pulse();
+    std::thread::sleep(Duration::from_millis(100));
+    assert_eq!(bench.handle.pulse(), stuck);
+    assert!(stuck.is_committing && !stuck.has_ended, "{stuck:?}");
+    drop(held);
+    wait_for("going on", &|pulse| pulse.turns > stuck.turns);
+    bench.answers.send(Answer::Committed).unwrap();
+    bench.handle.drain();
+    bench.thread.join().unwrap().unwrap();
+    assert!(bench.handle.pulse().has_ended);
+}
+
+#[test]
+fn who_waits_for_the_store_is_not_stuck() {
+    let bench = Bench::start(10, |s| s.drain_timeout = Duration::from_millis(200));
+    // Nobody answers its question for positions.
+    let first = bench.handle.pulse();
+    std::thread::sleep(Duration::from_millis(500));
+    let later = bench.handle.pulse();
+    assert!(later.turned > first.turned + Duration::from_millis(200), "{first:?} {later:?}");
+    bench.handle.drain();
+    assert!(matches!(bench.thread.join().unwrap(), Err(WorkerError::DrainTimeout(_))));
+}

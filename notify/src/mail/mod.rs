@@ -12,6 +12,7 @@ use crate::message::MailMessage;
 use crate::secret::clean;
 use connection::Connections;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::time::Instant;
 use transaction::{Failure, Transacted, transact};
 
@@ -27,6 +28,37 @@ impl MailSender {
     /// Errors: a file cannot be read, TLS settings are wrong, a password would be sent in the clear.
     pub fn new(settings: SmtpSettings) -> Result<Self, String> {
         Ok(Self { connections: Arc::new(Connections::new(settings)?) })
+    }
+
+    /// Connects, greets, begins TLS and logs in as for a mail, and leaves again. Says what was done.
+    ///
+    /// Errors: the step that failed, without the password.
+    pub async fn check(&self, timeout: Duration) -> Result<String, String> {
+        let connections = self.connections.clone();
+        let deadline = Instant::now() + timeout;
+        let tried = tokio::task::spawn_blocking(move || {
+            connections.take(deadline).map(|mut connection| {
+                connection.quit();
+            })
+        });
+        let settings = self.connections.settings();
+        let done = || {
+            let tls = match settings.encryption {
+                SmtpTls::StartTls => ", STARTTLS",
+                SmtpTls::Implicit => ", TLS",
+                SmtpTls::None => ", no TLS",
+            };
+            let login = settings.auth.as_ref().map_or(String::new(), |auth| format!(", logged in as {}", auth.user));
+            format!("{} answers{tls}{login}", self.connections.target())
+        };
+        let failed =
+            |detail: &str| format!("{}: {}", self.connections.target(), clean(detail, self.connections.password()));
+        match tokio::time::timeout(timeout, tried).await {
+            Ok(Ok(Ok(()))) => Ok(done()),
+            Ok(Ok(Err(failure))) => Err(failed(&failure.detail)),
+            Ok(Err(error)) => Err(failed(&error.to_string())),
+            Err(_) => Err(failed(&format!("no answer within {timeout:?}"))),
+        }
     }
 
     /// Sends a mail to the recipients that are not settled yet.

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinSet};
+use tracing::Instrument;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// Settings of the worker.
@@ -148,6 +149,8 @@ impl Worker {
             let Some((entry, probe)) = sends.remove(&seq) else { continue };
             let refers_to = started.message.refers_to().map(str::to_owned);
             let created_ms = started.message.created_ms;
+            let integration = started.message.integration.as_str();
+            let span = tracing::info_span!(target: "otel", "delivery", kind = "client", integration, error = tracing::field::Empty);
             let delivery = Delivery {
                 message: Arc::new(started.message),
                 recipients: started.recipients,
@@ -157,7 +160,11 @@ impl Worker {
             let (sending, clock) = (self.transport.send(delivery), Arc::clone(&self.clock));
             let handle = self.sending.spawn(async move {
                 let begun = clock.monotonic();
-                let report = sending.await;
+                let report = sending.instrument(span.clone()).await;
+                if report.outcome != Outcome::Delivered {
+                    // The words of others stay in the ledger.
+                    span.record("error", tracing::field::debug(report.outcome));
+                }
                 let took = clock.monotonic().saturating_sub(begun);
                 (report, u64::try_from(took.as_millis()).unwrap_or(u64::MAX))
             });

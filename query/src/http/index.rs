@@ -29,7 +29,7 @@ pub(super) async fn index(State(endpoints): State<Endpoints>, headers: HeaderMap
 <li><a href="/api/v1/tables">/api/v1/tables</a>: tables and their columns</li>
 <li><code>POST /api/v1/sql</code>: SQL over the rollups, as JSON, CSV, Parquet or an Arrow stream</li>
 <li><code>POST /api/v1/events</code>: CloudEvents, one, a batch or NDJSON; answered when they are durable</li>
-<li><a href="/-/ready">/-/ready</a>, <a href="/-/healthy">/-/healthy</a></li>
+<li><a href="/-/ready">/-/ready</a>, <a href="/-/startup">/-/startup</a>, <a href="/-/healthy">/-/healthy</a></li>
 </ul>
 <p>Tables and views: {tables}</p>
 <pre>curl -s {host}/api/v1/sql -H 'content-type: text/plain' -H 'accept: text/csv' \

@@ -7,7 +7,8 @@
 //! | `POST /api/v1/sql` | a query: JSON `{"sql": …, "format": …}`, or its bare text |
 //! | `GET /api/v1/tables` | names, kinds and columns of rollups, tables and views |
 //! | `/api/v1/query`, … | Prometheus' API: `http/prometheus_api/mod.rs` |
-//! | `GET /-/healthy` | 200 while the process lives |
+//! | `GET /-/healthy` | 200 while the process lives; 503 when only a restart helps |
+//! | `GET /-/startup` | 503 until tables, workers and rules are there, then 200 for ever |
 //! | `POST /api/v1/events` | takes events: not here, in the ingest crate |
 //! | `GET /-/ready` | 200 when workers and store answer and what is pushed can be taken, else 503 with the reason |
 
@@ -15,10 +16,12 @@ mod client;
 mod error;
 mod index;
 mod page;
+mod probes;
 mod prometheus_api;
 mod sql;
 
 pub use error::ApiError;
+pub use probes::{Check, Checks, Probes};
 
 use crate::exposition::Exposition;
 use crate::gate::QueryGate;
@@ -47,32 +50,8 @@ pub struct Endpoints {
     pub metrics: QueryMetrics,
     /// Queries that may run at the same time, in all and of one client; more are refused with 429.
     pub queries: Arc<QueryGate>,
-    /// What else must be well for the process to be ready.
-    pub checks: Checks,
-}
-
-/// A question that is answered with what is wrong, if anything is.
-pub type Check = Box<dyn Fn() -> Result<(), String> + Send + Sync>;
-
-/// Questions that `GET /-/ready` asks. Cheap to clone.
-#[derive(Clone, Default)]
-pub struct Checks(Arc<[Check]>);
-
-impl Checks {
-    /// Asks all of these, in order, until one says that something is wrong.
-    pub fn new(checks: impl IntoIterator<Item = Check>) -> Self {
-        Self(checks.into_iter().collect())
-    }
-
-    fn ask(&self) -> Result<(), String> {
-        self.0.iter().try_for_each(|check| check())
-    }
-}
-
-impl std::fmt::Debug for Checks {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Checks").field(&self.0.len()).finish()
-    }
+    /// What must be well for the process to be alive, started, and ready.
+    pub probes: Probes,
 }
 
 /// The routes.
@@ -86,8 +65,9 @@ pub fn router(endpoints: Endpoints) -> Router {
         .route("/api/v1/sql", post(sql::query))
         .route("/api/v1/tables", get(sql::tables))
         .merge(prometheus_api::routes())
-        .route("/-/healthy", get(|| async { "healthy\n" }))
-        .route("/-/ready", get(ready))
+        .route("/-/healthy", get(probes::healthy))
+        .route("/-/startup", get(probes::startup))
+        .route("/-/ready", get(probes::ready))
         .fallback(|| async {
             ApiError::new(StatusCode::NOT_FOUND, "not_found", "there is nothing at this path")
                 .hint("GET / lists the endpoints")
@@ -118,18 +98,6 @@ async fn metrics(
         false => endpoints.scrape.own(),
     };
     ([(header::CONTENT_TYPE, exposition.media_type())], exposition.write(&families)).into_response()
-}
-
-async fn ready(State(endpoints): State<Endpoints>) -> Response {
-    let unavailable = |message| ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message).into_response();
-    if let Err(message) = endpoints.checks.ask() {
-        return unavailable(message);
-    }
-    let snapshots = endpoints.engine.snapshots();
-    match futures::future::try_join(snapshots.take(&[]), snapshots.table_names()).await {
-        Ok(_) => "ready\n".into_response(),
-        Err(error) => unavailable(error.to_string()),
-    }
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ pub(super) async fn routes(queries: usize) -> (tempfile::TempDir, Arc<FakeWorker
     let scrape = Arc::new(Scrape::new(engine.clone(), registry, metrics.clone(), 100));
     let promql = PromEngine::new(Arc::clone(&engine), prom_limits());
     let queries = QueryGate::new(queries, 1);
-    let endpoints = Endpoints { engine, promql, scrape, metrics, queries, checks: Checks::default() };
+    let endpoints = Endpoints { engine, promql, scrape, metrics, queries, probes: Probes::default() };
     (folder, workers, router(endpoints))
 }
 
@@ -76,6 +76,7 @@ async fn readiness_says_why_not() {
     let (status, _, body) = send(&router, Method::GET, "/-/ready", &[], "").await;
     assert_eq!((status, body.contains("the worker is busy")), (503, true), "{body}");
     assert_eq!(send(&router, Method::GET, "/-/healthy", &[], "").await.0, 200);
+    assert_eq!(send(&router, Method::GET, "/-/startup", &[], "").await.2, "started\n");
     let (status, _, body) = send(&router, Method::GET, "/metrics", &[], "").await;
     assert_eq!(
         (status, body.contains("tidewatch_scrape_rollups_up 0")),

@@ -9,7 +9,7 @@ mod sink;
 
 pub use components::{browser, data, deploy_python, jdbc, kafka, program, psql, python, repository, run_tool, skipped};
 pub use csv::Csv;
-pub use http::{get, post, put};
+pub use http::{Response, get, post, put};
 pub use kafka::{RealKafka, produce_lines};
 pub use process::{PROGRAM, Tidewatch, sql, tidewatch, tidewatch_fails, tidewatch_finds, wait_until};
 pub use sink::{Received, Sink};

@@ -32,6 +32,7 @@ impl Received {
 pub struct Sink {
     pub address: String,
     status: Arc<AtomicU16>,
+    words: Arc<Mutex<String>>,
     received: Arc<Mutex<Vec<Received>>>,
 }
 
@@ -40,19 +41,25 @@ impl Sink {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let (status, received) = (Arc::new(AtomicU16::new(200)), Arc::new(Mutex::new(Vec::new())));
-        let (answers, taken) = (Arc::clone(&status), Arc::clone(&received));
+        let words = Arc::new(Mutex::new("ok".to_owned()));
+        let (answers, said, taken) = (Arc::clone(&status), Arc::clone(&words), Arc::clone(&received));
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                let (answers, taken) = (Arc::clone(&answers), Arc::clone(&taken));
-                std::thread::spawn(move || serve(stream, &answers, &taken));
+                let (answers, said, taken) = (Arc::clone(&answers), Arc::clone(&said), Arc::clone(&taken));
+                std::thread::spawn(move || serve(stream, (&*answers, &*said), &taken));
             }
         });
-        Self { address, status, received }
+        Self { address, status, words, received }
     }
 
     /// What is answered from now on.
     pub fn answer(&self, status: u16) {
         self.status.store(status, Ordering::SeqCst);
+    }
+
+    /// The body of answers from now on.
+    pub fn say(&self, words: &str) {
+        *self.words.lock().unwrap() = words.to_owned();
     }
 
     pub fn received(&self) -> Vec<Received> {
@@ -65,7 +72,7 @@ impl Sink {
     }
 }
 
-fn serve(stream: TcpStream, status: &AtomicU16, received: &Mutex<Vec<Received>>) {
+fn serve(stream: TcpStream, (status, words): (&AtomicU16, &Mutex<String>), received: &Mutex<Vec<Received>>) {
     let mut stream = BufReader::new(stream);
     loop {
         let mut line = String::new();
@@ -91,7 +98,8 @@ fn serve(stream: TcpStream, status: &AtomicU16, received: &Mutex<Vec<Received>>)
         let status = status.load(Ordering::SeqCst);
         let body = String::from_utf8_lossy(&body).into_owned();
         received.lock().unwrap().push(Received { at: Instant::now(), path, headers, body, status });
-        let answer = format!("HTTP/1.1 {status} Said\r\nContent-Length: 2\r\n\r\nok");
+        let words = words.lock().unwrap().clone();
+        let answer = format!("HTTP/1.1 {status} Said\r\nContent-Length: {}\r\n\r\n{words}", words.len());
         if stream.get_mut().write_all(answer.as_bytes()).is_err() {
             return;
         }
