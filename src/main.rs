@@ -9,6 +9,7 @@ mod commands;
 mod doctor;
 mod ingestion;
 mod live;
+mod own_series;
 mod pack_tests;
 mod packs;
 mod probes;
@@ -21,7 +22,12 @@ mod telemetry;
 mod wires;
 
 use clap::Parser;
+use mimalloc::MiMalloc;
 use std::process::ExitCode;
+
+/// Planning a query and decoding events are many small allocations.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     match commands::execute(cli::Cli::parse()) {

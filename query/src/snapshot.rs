@@ -5,6 +5,7 @@
 //! takes pieces whole, so a piece is either in the table or not. A table that shows commits of states newer
 //! than the pieces would be ahead of the other tables: then the pieces are taken anew.
 
+mod seen;
 mod shapes;
 
 use crate::definitions::{DeclaredTable, Definitions};
@@ -13,6 +14,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use datafusion::catalog::TableProvider;
 use datafusion::datasource::empty::EmptyTable;
+pub(crate) use seen::Seen;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -35,7 +37,14 @@ pub struct Snapshots {
     store: Store,
     live: Arc<dyn LiveStates>,
     definitions: RwLock<(Arc<Definitions>, u64)>,
-    tables: Mutex<BTreeMap<String, Table>>,
+    tables: Mutex<BTreeMap<String, Known>>,
+}
+
+/// A table as it was seen last.
+#[derive(Debug)]
+struct Known {
+    table: Table,
+    seen: Seen,
 }
 
 /// What a reader sees. Dropping it frees the live pieces.
@@ -66,6 +75,8 @@ pub struct SnapshotTable {
     pub committed: Arc<dyn TableProvider>,
     /// Rows that are not committed yet.
     pub live: Vec<RecordBatch>,
+    /// Its columns as queries see them, once somebody has asked.
+    pub(crate) seen: Seen,
 }
 
 /// Why there is no snapshot.
@@ -155,7 +166,7 @@ impl Snapshots {
         let mut tables = BTreeMap::new();
         let definitions = self.definitions();
         for name in names {
-            let Some((mut table, is_fresh)) = self.known(name).await? else {
+            let Some((mut table, seen, is_fresh)) = self.known(name).await? else {
                 if let Some(declared) = definitions.table(name) {
                     let live = view.pieces.iter().filter_map(|p| p.batch(name)).collect();
                     tables.insert(
@@ -184,31 +195,32 @@ impl Snapshots {
             let version = Some(table.version());
             let completeness = completeness(&table, name, view).with(table.unfilled().await?);
             let stored = Some(table.clone());
-            self.remember(table).await;
+            let seen = seen.or_other(&committed.schema(), rollup.as_ref());
+            self.remember(table, seen.clone()).await;
             if is_behind && !accept {
                 return Ok(None);
             }
             tables.insert(
                 name.clone(),
-                SnapshotTable { rollup, schema, boundaries, version, stored, completeness, committed, live },
+                SnapshotTable { rollup, schema, boundaries, version, stored, completeness, committed, live, seen },
             );
         }
         Ok(Some(Snapshot { tables, watermark: view.watermark() }))
     }
 
     /// A copy of the remembered table, or the newest one from the store, which needs no refresh.
-    async fn known(&self, name: &str) -> Result<Option<(Table, bool)>, SnapshotError> {
-        if let Some(table) = self.tables.lock().await.get(name) {
-            return Ok(Some((table.clone(), false)));
+    async fn known(&self, name: &str) -> Result<Option<(Table, Seen, bool)>, SnapshotError> {
+        if let Some(known) = self.tables.lock().await.get(name) {
+            return Ok(Some((known.table.clone(), known.seen.clone(), false)));
         }
-        Ok(self.store.table(name).await?.map(|table| (table, true)))
+        Ok(self.store.table(name).await?.map(|table| (table, Seen::default(), true)))
     }
 
     /// Readers run side by side; the one that saw most teaches the others.
-    async fn remember(&self, table: Table) {
+    async fn remember(&self, table: Table, seen: Seen) {
         let mut tables = self.tables.lock().await;
-        if tables.get(table.name()).is_none_or(|known| known.version() <= table.version()) {
-            tables.insert(table.name().to_owned(), table);
+        if tables.get(table.name()).is_none_or(|known| known.table.version() <= table.version()) {
+            tables.insert(table.name().to_owned(), Known { table, seen });
         }
     }
 }
@@ -222,7 +234,8 @@ impl SnapshotTable {
         let committed = Arc::new(EmptyTable::new(stored));
         let boundaries = vec![None; windowed.map_or(0, |r| tiers_of(r).len())];
         let rollup = declared.rollup.clone();
-        Self { rollup, schema, boundaries, version: None, stored: None, completeness, committed, live }
+        let seen = Seen::default();
+        Self { rollup, schema, boundaries, version: None, stored: None, completeness, committed, live, seen }
     }
 
     /// Were there never any rows?

@@ -7,6 +7,7 @@
 //! A table of windows is a [`RollupTable`]: which of its tiers answer is decided for each query, by
 //! [`crate::tiers`], which puts the plan in the place of the table.
 
+use crate::functions::window::window_start;
 use crate::functions::{distinct_merge, hdr_merge, samples_merge};
 use crate::snapshot::SnapshotTable;
 use crate::tiers::{Segment, segments};
@@ -20,6 +21,7 @@ use datafusion::functions_aggregate::expr_fn::{last_value, max, min, sum};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast, ident, when};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::lit;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use tidewatch_engine::completeness::{Completeness, Status};
 use tidewatch_engine::life_cycle::tiers_of;
@@ -56,7 +58,7 @@ pub fn merged_table(name: &str, table: &SnapshotTable) -> Result<Arc<dyn TablePr
         }
         Some(rollup) => {
             let rows = all_rows(name, table, &rollup.arrow_schema())?;
-            merged(rollup, rows, Vec::new(), &table.committed.schema())?
+            merged(rollup, rows, Vec::new(), &table.committed.schema(), &Columns::All)?
         }
         None => all_rows(name, table, &table.schema)?.build()?,
     };
@@ -99,6 +101,31 @@ fn live_rows(name: &str, live: &[RecordBatch]) -> Result<Option<LogicalPlanBuild
     LogicalPlanBuilder::scan(format!("{name}_live"), provider_as_source(Arc::new(memory)), None).map(Some)
 }
 
+/// Columns that somebody asks for. Those that nobody asks for are not even planned: rules of the optimizer look at
+/// every expression of a plan, many times.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Columns {
+    /// Every one.
+    All,
+    /// Those of these names.
+    Named(BTreeSet<String>),
+}
+
+impl Columns {
+    /// Is that one asked for?
+    fn have(&self, name: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Named(names) => names.contains(name),
+        }
+    }
+
+    /// Is any of them asked for?
+    fn have_any<'a>(&self, mut names: impl Iterator<Item = &'a str>) -> bool {
+        names.any(|name| self.have(name))
+    }
+}
+
 /// A table of windows, in several widths.
 #[derive(Debug)]
 pub struct RollupTable {
@@ -116,19 +143,22 @@ pub struct RollupTable {
 
 impl RollupTable {
     /// Rows of `table` in a shape.
-    pub fn new(name: &str, rollup: &RollupSchema, table: &SnapshotTable, shape: Shape) -> Result<Self> {
+    pub fn new(name: &str, rollup: &RollupSchema, source: &SnapshotTable, shape: Shape) -> Result<Self> {
         let mut table = Self {
             name: name.to_owned(),
             rollup: rollup.clone(),
             tiers: tiers_of(rollup),
-            boundaries: table.boundaries.clone(),
-            completeness: table.completeness.clone(),
-            committed: Arc::clone(&table.committed),
-            live: table.live.clone(),
+            boundaries: source.boundaries.clone(),
+            completeness: source.completeness.clone(),
+            committed: Arc::clone(&source.committed),
+            live: source.live.clone(),
             shape,
-            schema: Arc::clone(&table.schema),
+            schema: Arc::clone(&source.schema),
         };
-        table.schema = Arc::clone(table.plan(&[], Shape::Windows)?.schema().inner());
+        table.schema = source.seen.schema(|| {
+            let plan = table.plan(&[], Shape::Windows, &Columns::All)?;
+            Ok(Arc::clone(plan.schema().inner()))
+        })?;
         table.schema = shaped(rollup, &table.schema, shape);
         Ok(table)
     }
@@ -158,8 +188,8 @@ impl RollupTable {
         self.shape
     }
 
-    /// The rows of these stretches of time, each in the width of its tier.
-    pub fn plan(&self, segments: &[Segment], shape: Shape) -> Result<LogicalPlan> {
+    /// The rows of these stretches of time, each in the width of its tier, with these columns in the table's order.
+    pub fn plan(&self, segments: &[Segment], shape: Shape, columns: &Columns) -> Result<LogicalPlan> {
         let mut rows: Option<LogicalPlanBuilder> = None;
         let mut add = |part: LogicalPlanBuilder| -> Result<()> {
             rows = Some(match rows.take() {
@@ -170,28 +200,38 @@ impl RollupTable {
         };
         for segment in segments {
             let of_tier = scan(&self.name, &self.committed)?.filter(self.belongs_to(segment.tier)?)?;
-            add(self.cut(of_tier, segment, shape)?)?;
+            add(self.cut(of_tier, segment, shape, columns)?)?;
             if let Some(live) = live_rows(&self.name, &self.live)? {
-                add(self.cut(live, segment, shape)?)?;
+                add(self.cut(live, segment, shape, columns)?)?;
             }
         }
         let rows = match rows {
             Some(rows) => rows,
             None => {
                 let everything = Segment { tier: 0, from: None, to: None };
-                self.cut(scan(&self.name, &self.committed)?.filter(lit(false))?, &everything, shape)?
+                self.cut(scan(&self.name, &self.committed)?.filter(lit(false))?, &everything, shape, columns)?
             }
         };
-        let (computed, stored) = (self.computed(segments)?, self.committed.schema());
+        let computed = match columns.have_any(COMPUTED.into_iter()) {
+            true => self.computed(segments)?,
+            false => Vec::new(),
+        };
+        let stored = self.committed.schema();
         match shape {
-            Shape::Windows => merged(&self.rollup, rows, computed, &stored),
-            Shape::Partials | Shape::Coded => self.partials(rows, computed, &stored),
+            Shape::Windows => merged(&self.rollup, rows, computed, &stored, columns),
+            Shape::Partials | Shape::Coded => self.partials(rows, computed, &stored, columns),
         }
     }
 
     /// Rows as they are, with the columns and types of merged ones.
-    fn partials(&self, rows: LogicalPlanBuilder, computed: Vec<Expr>, stored: &Schema) -> Result<LogicalPlan> {
-        let rows = rows.project(seen(&self.rollup, computed, stored))?;
+    fn partials(
+        &self,
+        rows: LogicalPlanBuilder,
+        computed: Vec<Expr>,
+        stored: &Schema,
+        asked: &Columns,
+    ) -> Result<LogicalPlan> {
+        let rows = rows.project(seen(&self.rollup, computed, stored, asked))?;
         let typed = |field: &Arc<Field>| {
             let column = ident(field.name());
             match rows.schema().field_with_unqualified_name(field.name()) {
@@ -201,7 +241,7 @@ impl RollupTable {
                 _ => column,
             }
         };
-        let columns: Vec<Expr> = self.schema.fields().iter().map(typed).collect();
+        let columns: Vec<Expr> = self.schema.fields().iter().filter(|f| asked.have(f.name())).map(typed).collect();
         rows.project(columns)?.build()
     }
 
@@ -257,7 +297,13 @@ impl RollupTable {
     }
 
     /// The rows of a segment's time, their windows those of its tier.
-    fn cut(&self, mut rows: LogicalPlanBuilder, segment: &Segment, shape: Shape) -> Result<LogicalPlanBuilder> {
+    fn cut(
+        &self,
+        mut rows: LogicalPlanBuilder,
+        segment: &Segment,
+        shape: Shape,
+        asked: &Columns,
+    ) -> Result<LogicalPlanBuilder> {
         let instant = |us: i64| lit(ScalarValue::TimestampMicrosecond(Some(us), Some("UTC".into())));
         if let Some(from) = segment.from {
             rows = rows.filter(ident(WINDOW_START).gt_eq(instant(from)))?;
@@ -265,17 +311,35 @@ impl RollupTable {
         if let Some(to) = segment.to {
             rows = rows.filter(ident(WINDOW_START).lt(instant(to)))?;
         }
-        let mut columns = columns(&shaped(&self.rollup, &self.rollup.arrow_schema(), shape), rows.schema().inner());
+        let stored = stored_of(&self.rollup, shape, asked);
+        let mut columns = columns(&shaped(&self.rollup, &stored, shape), rows.schema().inner());
         if segment.tier > 0 {
-            columns[0] = in_windows(self.tiers[segment.tier].pane_us).alias(WINDOW_START);
+            let at = cast(ident(WINDOW_START), timestamp_type());
+            columns[0] = window_start(at, self.tiers[segment.tier].pane_us).alias(WINDOW_START);
         }
         rows.project(columns)
     }
 
     /// All rows, each in the finest width that is still kept for its time.
     pub fn finest(&self, shape: Shape) -> Result<LogicalPlan> {
-        self.plan(&segments(&self.tiers, &self.boundaries, 0, None, None), shape)
+        self.plan(&segments(&self.tiers, &self.boundaries, 0, None, None), shape, &Columns::All)
     }
+}
+
+/// The stored columns that rows of a shape are made of. The first one is the start of the window.
+fn stored_of(rollup: &RollupSchema, shape: Shape, asked: &Columns) -> SchemaRef {
+    // Rows merge by their whole key.
+    let is_key_asked = |name: &str| shape == Shape::Windows || name == WINDOW_START || asked.have(name);
+    let keys = rollup.key_fields().into_iter().filter(|field| is_key_asked(field.name()));
+    let measures = rollup.measures.iter().filter(|measure| is_asked(measure, asked));
+    Arc::new(Schema::new(keys.chain(measures.flat_map(Measure::state_fields)).collect::<Vec<_>>()))
+}
+
+/// Is anything of a measure asked for?
+fn is_asked(measure: &Measure, asked: &Columns) -> bool {
+    *asked == Columns::All
+        || asked.have(&measure.name)
+        || asked.have_any(measure.state_fields().iter().map(|field| field.name().as_str()))
 }
 
 /// A schema with the dimensions of a rollup in the types of a shape.
@@ -293,14 +357,6 @@ fn shaped(rollup: &RollupSchema, schema: &SchemaRef, shape: Shape) -> SchemaRef 
         false => Arc::clone(field),
     };
     Arc::new(Schema::new(schema.fields().iter().map(typed).collect::<Vec<_>>()))
-}
-
-/// Start of the wider window that a row lies in.
-fn in_windows(pane_us: i64) -> Expr {
-    // Whole numbers all the way: `date_bin` counts nanoseconds, which end in the year 2262.
-    let start = cast(ident(WINDOW_START), DataType::Int64);
-    let into = (start.clone() % lit(pane_us) + lit(pane_us)) % lit(pane_us);
-    cast(start - into, timestamp_type())
 }
 
 #[async_trait::async_trait]
@@ -331,16 +387,19 @@ fn merged(
     rows: LogicalPlanBuilder,
     computed: Vec<Expr>,
     stored: &Schema,
+    asked: &Columns,
 ) -> Result<LogicalPlan> {
     let keys: Vec<String> = rollup.key_fields().iter().map(|f| f.name().clone()).collect();
-    let merges = rollup.measures.iter().flat_map(merges_of);
-    rows.aggregate(keys.iter().map(ident), merges)?.project(seen(rollup, computed, stored))?.build()
+    let merges = rollup.measures.iter().filter(|measure| is_asked(measure, asked)).flat_map(merges_of);
+    rows.aggregate(keys.iter().map(ident), merges)?.project(seen(rollup, computed, stored, asked))?.build()
 }
 
 /// The columns that a query sees.
-fn seen(rollup: &RollupSchema, computed: Vec<Expr>, stored: &Schema) -> Vec<Expr> {
+fn seen(rollup: &RollupSchema, computed: Vec<Expr>, stored: &Schema, asked: &Columns) -> Vec<Expr> {
     let keys = rollup.key_fields().into_iter().map(|f| ident(f.name()));
-    keys.chain(computed).chain(rollup.measures.iter().flat_map(|m| columns_of(m, stored))).collect()
+    let measures = rollup.measures.iter().filter(|measure| is_asked(measure, asked));
+    let all = keys.chain(computed).chain(measures.flat_map(|m| columns_of(m, stored)));
+    all.filter(|column| asked.have(&column.qualified_name().1)).collect()
 }
 
 /// How the state columns of a measure merge.

@@ -4,6 +4,7 @@
 //! cargo bench -p tidewatch-query --bench panels                  500 series, 30 days of minutes
 //! cargo bench -p tidewatch-query --bench panels -- --days 365
 //! cargo bench -p tidewatch-query --bench panels -- --pane-days 30 --shops 2 --endpoints 25
+//! cargo bench -p tidewatch-query --bench panels -- --only hour   panels with that word in their names
 //! cargo bench -p tidewatch-query --bench panels -- --tiny        a few rows, without DuckDB
 //! ```
 //!
@@ -31,6 +32,10 @@ use std::time::{Duration, Instant};
 use store::Shape;
 use tidewatch_query::{Definitions, NoLiveStates, Now, Snapshots, SqlEngine, SqlLimits};
 
+/// As in the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let is_tiny = arguments.iter().any(|a| a == "--tiny") || !arguments.iter().any(|a| a == "--bench");
@@ -48,6 +53,7 @@ fn main() {
             endpoints: number("--endpoints", 50),
         }
     };
+    let only = arguments.iter().position(|a| a == "--only").map_or("", |at| arguments[at + 1].as_str());
     let rounds = if is_tiny { 1 } else { number("--rounds", 5) };
     let folder = tempfile::tempdir().unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
@@ -73,7 +79,7 @@ fn main() {
     let mut duckdb = (!is_tiny).then(|| DuckDb::new(folder.path().join("calls"), &filled)).flatten();
     println!("{:44} {:>6} {:>12} {:>12} {:>7}", "panel", "rows", "tidewatch ms", "duckdb ms", "ratio");
     let mut ratios = Vec::new();
-    for panel in PANELS {
+    for panel in PANELS.iter().filter(|panel| panel.name.contains(only)) {
         let (mut least, mut other, mut rows) = (Duration::MAX, f64::INFINITY, 0);
         for _ in 0..rounds {
             let (elapsed, count) = ours(panel);

@@ -30,7 +30,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use store::Shape;
 use tidewatch_query::gate::QueryGate;
-use tidewatch_query::http::{Checks, Endpoints, router};
+use tidewatch_query::http::{Endpoints, Probes, router};
 use tidewatch_query::metrics::QueryMetrics;
 use tidewatch_query::promql::{PromEngine, PromLimits};
 use tidewatch_query::scrape::Scrape;
@@ -46,6 +46,10 @@ const QUERIES: [&str; 8] = [
     "sum by (shop) (calls_requests_total) > 1000",
     "rate(calls_requests_total[5m])",
 ];
+
+/// As in the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -130,7 +134,7 @@ async fn serve(filled: &store::Filled) -> SocketAddr {
         scrape: Arc::new(Scrape::new(engine, registry, metrics.clone(), 1000)),
         metrics,
         queries: QueryGate::new(8, 8),
-        checks: Checks::default(),
+        probes: Probes::default(),
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

@@ -37,6 +37,7 @@ mod sketch;
 mod top_k;
 mod trend;
 mod truncate;
+pub(crate) mod window;
 pub(crate) mod zone;
 
 pub use aggregate::{distinct_merge, hdr_merge, samples_merge};

@@ -14,7 +14,7 @@ impl Snapshots {
             let table = match definitions.table(name) {
                 Some(declared) => SnapshotTable::not_created(declared, Vec::new(), Completeness::unknown()),
                 None => match self.known(name).await? {
-                    Some((table, _)) => {
+                    Some((table, seen, _)) => {
                         let committed = table.provider()?;
                         let (rollup, schema) = (table.rollup().cloned(), table.schema());
                         let schema = rollup.as_ref().map_or(schema, |r| r.arrow_schema());
@@ -22,7 +22,8 @@ impl Snapshots {
                             Some(windowed) => vec![None; super::tiers_of(windowed).len()],
                             None => Vec::new(),
                         };
-                        self.remember(table).await;
+                        let seen = seen.or_other(&committed.schema(), rollup.as_ref());
+                        self.remember(table, seen.clone()).await;
                         let (completeness, version, live) = (Completeness::unknown(), None, Vec::new());
                         SnapshotTable {
                             rollup,
@@ -33,6 +34,7 @@ impl Snapshots {
                             completeness,
                             committed,
                             live,
+                            seen,
                         }
                     }
                     None => continue,
