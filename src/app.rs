@@ -3,11 +3,12 @@
 use crate::alerting::{self, EngineData, LateInbox, LedgerSlot};
 use crate::ingestion::{Ingestion, Plant, has_samples};
 use crate::live::Workers;
+use crate::own_series::Keeper;
 use crate::packs::Packs;
 use crate::probes::decide::Stage;
 use crate::probes::{Front, Life, Sources};
 use crate::push::{LocalLog, folder as push_folder};
-use crate::reload::ReloadMetrics;
+use crate::reload::ProcessMetrics;
 use crate::settings::{LogFormat, Settings};
 use crate::signals::{Hangup, Shutdown};
 use crate::telemetry::{TARGET, Telemetry, TraceLayer};
@@ -44,13 +45,14 @@ pub struct App {
     /// Where the HTTP server listens.
     pub address: SocketAddr,
     pub(crate) plant: Plant,
-    pub(crate) reloads: ReloadMetrics,
+    pub(crate) process: ProcessMetrics,
     pub(crate) ingestion: Option<Ingestion>,
     pub(crate) live: Arc<Workers>,
     pub(crate) engine: Arc<SqlEngine>,
     pub(crate) push: Push,
     pub(crate) wires: Wires,
     pub(crate) rules: Option<Running>,
+    own_series: Option<Keeper>,
     life: Life,
     server: JoinHandle<std::io::Result<()>>,
     stop_server: oneshot::Sender<()>,
@@ -72,7 +74,7 @@ impl App {
     pub async fn start(settings: &Settings, packs: Packs, commits: &Handle, until_end: bool) -> Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         settings.check_packs(&packs.catalog)?;
-        let registry = Registry::new();
+        let (registry, began) = (Registry::new(), clock.monotonic());
         // The port first: a second process with the same settings ends here, before it counts anything.
         let listener = TcpListener::bind(settings.http.listen)
             .await
@@ -93,7 +95,7 @@ impl App {
             commits: commits.clone(),
             until_end,
         };
-        let reloads = ReloadMetrics::register(&registry)?;
+        let process = ProcessMetrics::register(&registry)?;
         let query_metrics = QueryMetrics::register(&registry)?;
         let listeners = Listeners::bind(settings).await?;
         let catalog = Arc::new(packs.catalog);
@@ -135,6 +137,13 @@ impl App {
         if ruler.is_some() {
             late.follow(plant.store.clone(), Arc::clone(&clock));
         }
+        let own_series = Keeper::start(
+            registry.clone(),
+            samples.clone(),
+            address.to_string(),
+            settings.scrape.keep_interval,
+            Arc::clone(&clock),
+        )?;
         let scrape = Scrape::new(Arc::clone(&engine), registry, query_metrics.clone(), settings.scrape.series_max);
         let endpoints = Endpoints {
             engine: Arc::clone(&engine),
@@ -156,7 +165,22 @@ impl App {
             ruler.start()
         });
         life.reach(Stage::Serving);
-        Ok(Self { address, plant, reloads, ingestion, live, engine, push, wires, rules, life, server, stop_server })
+        process.started(clock.monotonic().saturating_sub(began));
+        Ok(Self {
+            address,
+            plant,
+            process,
+            ingestion,
+            live,
+            engine,
+            push,
+            wires,
+            rules,
+            own_series,
+            life,
+            server,
+            stop_server,
+        })
     }
 
     /// Works until a stop or a reload is requested, a worker fails, or all sources are finished. Without
@@ -187,6 +211,8 @@ impl App {
     /// Commits everything that was read, then stops answering.
     pub async fn drain(mut self) -> Result<()> {
         self.life.reach(Stage::Stopping);
+        // What comes now would be kept in the log only.
+        self.own_series.take();
         // Rules first: what they see at the end is whole, and messages on their way have their time.
         if let Some(rules) = self.rules.take() {
             rules.stop().await?;

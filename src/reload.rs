@@ -6,34 +6,43 @@ use crate::app::App;
 use crate::packs::{self, Mistakes, Packs};
 use crate::settings::Settings;
 use anyhow::Result;
-use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{Gauge, IntCounterVec, IntGauge, Opts, Registry};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use tidewatch_alerting::rules::Group;
 use tidewatch_engine::metrics as catalogue;
 use tidewatch_ingest::worker::WorkerError;
 
-/// How reloads went.
+/// How the start and reloads went.
 #[derive(Debug, Clone)]
-pub struct ReloadMetrics {
+pub struct ProcessMetrics {
     reloads: IntCounterVec,
     last_succeeded: IntGauge,
+    start_seconds: Gauge,
 }
 
-impl ReloadMetrics {
+impl ProcessMetrics {
     /// Makes the metrics and registers them.
     pub fn register(registry: &Registry) -> Result<Self> {
         let opts = |def: &catalogue::MetricDef| Opts::new(def.name, def.help);
         let metrics = Self {
             reloads: IntCounterVec::new(opts(&catalogue::RELOADS), catalogue::RELOADS.labels)?,
             last_succeeded: IntGauge::with_opts(opts(&catalogue::LAST_RELOAD_SUCCEEDED))?,
+            start_seconds: Gauge::with_opts(opts(&catalogue::START_SECONDS))?,
         };
         // Both are there before the first reload, so that an alert on them has something to look at.
         ["applied", "refused"].iter().for_each(|outcome| _ = metrics.reloads.with_label_values(&[outcome]));
         metrics.last_succeeded.set(1);
         registry.register(Box::new(metrics.reloads.clone()))?;
         registry.register(Box::new(metrics.last_succeeded.clone()))?;
+        registry.register(Box::new(metrics.start_seconds.clone()))?;
         Ok(metrics)
+    }
+
+    /// The process serves, after so long.
+    pub fn started(&self, after: Duration) {
+        self.start_seconds.set(after.as_secs_f64());
     }
 
     fn note(&self, is_applied: bool) {
@@ -62,7 +71,7 @@ impl App {
                 false
             }
         };
-        self.reloads.note(applied);
+        self.process.note(applied);
         Ok(())
     }
 

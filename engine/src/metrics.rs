@@ -109,7 +109,7 @@ metrics! {
 metrics! {
     /// All metrics of samples that others push.
     SAMPLES;
-    SAMPLES_ACCEPTED = Counter "tidewatch_samples_accepted_total" ["protocol"] "Samples that were pushed and are durable, those that were sent before included; protocol is remote_write_1, remote_write_2 or otlp.";
+    SAMPLES_ACCEPTED = Counter "tidewatch_samples_accepted_total" ["protocol"] "Samples that were pushed and are durable, those that were sent before included; protocol is remote_write_1, remote_write_2, otlp, or own for what rules record and the process keeps of its own metrics.";
     SAMPLES_REFUSED = Counter "tidewatch_samples_refused_total" ["reason"] "Pushed samples that are not kept: no_name, labels (nameless or double), labels_max, series_max (of the tenant and day), time (in the future or before 1970), histogram (contradicts itself), delta (OTLP temporality).";
     SAMPLES_EXEMPLARS_DROPPED = Counter "tidewatch_samples_exemplars_dropped_total" [] "Exemplars of pushed samples, which are accepted and not kept.";
     SAMPLES_METADATA_DROPPED = Counter "tidewatch_samples_metadata_dropped_total" [] "Metadata of pushed metrics that was not remembered because there is too much of it.";
@@ -129,5 +129,6 @@ metrics! {
     /// All metrics of the process as a whole.
     PROCESS;
     RELOADS = Counter "tidewatch_pack_reloads_total" ["outcome"] "Reloads of packs (SIGHUP) by outcome: applied; refused, for mistakes that the log names.";
+    START_SECONDS = Gauge "tidewatch_start_duration_seconds" [] "Time from the start of the process until it served.";
     LAST_RELOAD_SUCCEEDED = Gauge "tidewatch_pack_last_reload_succeeded" [] "1 when the packs in use are those that were last asked for, 0 when their reload was refused.";
 }

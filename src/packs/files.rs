@@ -14,7 +14,7 @@ const DETECTORS: &str = "detectors.yaml";
 const TEST_OF_RULES: (&str, &str) = ("rules_", "test.yaml");
 
 /// Packs that are compiled in.
-const BUILTINS: [Builtin; 3] = [
+const BUILTINS: [Builtin; 4] = [
     Builtin {
         name: "creatorflow",
         sources: include_str!("../../packs/creatorflow/sources.yaml"),
@@ -37,6 +37,14 @@ const BUILTINS: [Builtin; 3] = [
         rollups: include_str!("../../packs/prometheus/rollups.sql"),
         views: "",
         rules: "",
+        detectors: "",
+    },
+    Builtin {
+        name: "engine",
+        sources: "",
+        rollups: "",
+        views: "",
+        rules: include_str!("../../packs/engine/rules.yaml"),
         detectors: "",
     },
 ];

@@ -192,6 +192,8 @@ pub struct Promql {
 #[serde(default, deny_unknown_fields)]
 pub struct Scrape {
     pub series_max: usize,
+    #[serde(with = "humantime_serde")]
+    pub keep_interval: Duration,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -363,7 +365,7 @@ impl Default for Promql {
 
 impl Default for Scrape {
     fn default() -> Self {
-        Self { series_max: 10_000 }
+        Self { series_max: 10_000, keep_interval: Duration::ZERO }
     }
 }
 

@@ -1,7 +1,9 @@
 //! Others push samples, and PromQL answers as Prometheus does: Prometheus itself with remote write 1.0, its Go client
 //! with 2.0, vmagent, OpenTelemetry's Python SDK with OTLP.
 
-use crate::support::{Tidewatch, get, python, repository, run_tool, skipped, tidewatch, wait_until, write_settings};
+use crate::support::{
+    Tidewatch, get, python, repository, run_tool, skipped, tidewatch, tidewatch_fails, wait_until, write_settings,
+};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::net::TcpListener;
@@ -363,5 +365,54 @@ fn vmagent_pushes_what_it_scrapes() {
     });
     let pushed = value("max_over_time(tidewatch_samples_accepted_total{job=\"tidewatch\"}[1m])");
     assert!(pushed > 0.0 && pushed <= server.metric("tidewatch_samples_accepted_total"), "{pushed}");
+    server.stop();
+}
+
+#[test]
+fn what_a_process_knows_of_itself_is_kept_and_its_own_alerts_read_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let address = free_address();
+    let text = |packs: &str| {
+        format!(
+            "packs = [{packs}]\n[http]\nlisten = \"{address}\"\n[scrape]\nkeep_interval = \"1s\"\n\
+             [alerting]\npack_rules = true\n[samples]\nflush_interval = \"2s\"\n"
+        )
+    };
+    let nowhere = write_settings(folder.path(), &text("\"builtin:engine\", \"builtin:creatorflow\""));
+    let refused = tidewatch_fails(&["run", "-c", nowhere.to_str().unwrap()]);
+    assert!(refused.contains("scrape.keep_interval") && refused.contains("builtin:prometheus"), "{refused}");
+
+    let settings = write_settings(folder.path(), &text("\"builtin:engine\", \"builtin:prometheus\""));
+    let mut server = Tidewatch::run(&settings);
+    server.address();
+    let of_two = "count(count_over_time(tidewatch_start_duration_seconds[1h]) >= 2)";
+    wait_until("two samples are kept", Duration::from_secs(60), || {
+        !ask(&address, &instant(of_two, now_ms())).is_empty()
+    });
+    let began = ask(&address, &instant("tidewatch_start_duration_seconds", now_ms()));
+    let (labels, samples) = began.first_key_value().unwrap();
+    assert!(
+        labels.contains(&format!("\"instance\":\"{address}\"")) && labels.contains("\"job\":\"tidewatch\""),
+        "{labels}"
+    );
+    assert!(samples[0].1 > 0.0 && samples[0].1 < 60.0, "{samples:?}");
+    // A histogram is one of buckets, as scraped.
+    let buckets = "count(tidewatch_log_sync_duration_seconds_bucket) > 3";
+    assert_eq!(ask(&address, &instant(buckets, now_ms())).len(), 1);
+    server.stop();
+
+    let mut server = Tidewatch::run(&settings);
+    server.address();
+    let before = "count_over_time(tidewatch_start_duration_seconds[1h]) >= 2";
+    assert_eq!(ask(&address, &instant(before, now_ms())).len(), 1, "a restart forgets nothing");
+    let rules: Value = serde_json::from_slice(&get(&address, "/api/v1/rules", &[]).unwrap().body).unwrap();
+    let names: Vec<&str> =
+        rules["data"]["groups"].as_array().unwrap().iter().map(|group| group["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["engine-live", "engine-day"], "{rules}");
+    wait_until("the rules are evaluated, and well", Duration::from_secs(60), || {
+        let rules: Value = serde_json::from_slice(&get(&address, "/api/v1/rules", &[]).unwrap().body).unwrap();
+        let groups = rules["data"]["groups"].as_array().unwrap().clone();
+        groups[0]["rules"].as_array().unwrap().iter().all(|rule| rule["health"] == "ok")
+    });
     server.stop();
 }

@@ -16,16 +16,17 @@ struct Pack {
     /// What promtool reads as well.
     tests: &'static [&'static str],
     /// What older versions of promtool cannot read.
-    histograms: &'static str,
+    histograms: Option<&'static str>,
 }
 
 const CREATORFLOW: Pack =
-    Pack { name: "creatorflow", tests: &["rules_test.yaml"], histograms: "rules_histograms_test.yaml" };
+    Pack { name: "creatorflow", tests: &["rules_test.yaml"], histograms: Some("rules_histograms_test.yaml") };
 const PLATFORM: Pack = Pack {
     name: "platform",
     tests: &["rules_test.yaml", "rules_weeks_test.yaml"],
-    histograms: "rules_histograms_test.yaml",
+    histograms: Some("rules_histograms_test.yaml"),
 };
+const ENGINE: Pack = Pack { name: "engine", tests: &["rules_test.yaml"], histograms: None };
 
 impl Pack {
     fn path(&self) -> PathBuf {
@@ -37,7 +38,7 @@ impl Pack {
     }
 
     fn all_tests(&self) -> Vec<&'static str> {
-        [self.tests, &[self.histograms]].concat()
+        self.tests.iter().copied().chain(self.histograms).collect()
     }
 }
 
@@ -65,6 +66,11 @@ fn the_rules_of_platform_do_what_their_tests_say() {
     the_rules_do_what_their_tests_say(&PLATFORM);
 }
 
+#[test]
+fn the_rules_of_engine_do_what_their_tests_say() {
+    the_rules_do_what_their_tests_say(&ENGINE);
+}
+
 /// Functions of our own, which promtool does not know.
 #[test]
 fn the_detectors_do_what_their_tests_say() {
@@ -80,7 +86,7 @@ fn the_detectors_do_what_their_tests_say() {
 #[test]
 fn promtool_agrees() {
     let Some(promtool) = promtool() else { return };
-    for pack in [CREATORFLOW, PLATFORM] {
+    for pack in [CREATORFLOW, PLATFORM, ENGINE] {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("rules.yaml"), without_extensions(&pack.text("rules.yaml")).unwrap())
             .unwrap();
@@ -149,4 +155,9 @@ fn no_alert_of_creatorflow_is_without_a_test() {
 #[test]
 fn no_alert_of_platform_is_without_a_test() {
     no_alert_is_without_a_test(&PLATFORM, 40);
+}
+
+#[test]
+fn no_alert_of_engine_is_without_a_test() {
+    no_alert_is_without_a_test(&ENGINE, 5);
 }

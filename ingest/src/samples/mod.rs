@@ -59,7 +59,7 @@ const TENANT_HEADER: &str = "x-scope-orgid";
 const TENANT_BYTES_MAX: usize = 150;
 
 /// What counters call samples that were not pushed but made here.
-const OWN_PROTOCOL: &str = "rules";
+const OWN_PROTOCOL: &str = "own";
 
 /// Samples of a series that this process made.
 #[derive(Debug, Clone)]
@@ -131,6 +131,12 @@ impl SampleReceiver {
             .route("/api/v1/otlp/v1/metrics", post(otlp::export))
             .layer(DefaultBodyLimit::max(body_max))
             .with_state(self)
+    }
+
+    /// # Errors
+    /// Samples go nowhere; in words, with a hint.
+    pub fn is_open(&self) -> Result<(), &str> {
+        self.shared.log.as_ref().map(|_| ()).map_err(String::as_str)
     }
 
     /// Keeps samples that this process made itself, under `tenant`: labels with `__name__` among them, and times in
