@@ -90,14 +90,22 @@ impl Texts {
             let names = BUILTINS.map(|b| b.name).join(", ");
             return Err(format!("{pack}: there is no built-in pack `{name}`\n  hint: there is {names}"));
         };
-        let text = |file: &str, text: &str| (format!("{pack}/{file}"), text.to_owned());
-        self.sources.push(text(SOURCES, found.sources));
-        self.rollups.push(text(ROLLUPS, found.rollups));
-        self.views.push(text(VIEWS, found.views));
-        self.rules.push(text(RULES, found.rules));
-        if !found.detectors.is_empty() {
-            self.rules.push(text(DETECTORS, found.detectors));
+        let files = [
+            (&mut self.sources, SOURCES, found.sources),
+            (&mut self.rollups, ROLLUPS, found.rollups),
+            (&mut self.views, VIEWS, found.views),
+        ];
+        // A pack has what it needs of them.
+        let add = |texts: &mut Vec<(String, String)>, file: &str, text: &str| {
+            if !text.is_empty() {
+                texts.push((format!("{pack}/{file}"), text.to_owned()));
+            }
+        };
+        for (texts, file, text) in files {
+            add(texts, file, text);
         }
+        add(&mut self.rules, RULES, found.rules);
+        add(&mut self.rules, DETECTORS, found.detectors);
         Ok(())
     }
 

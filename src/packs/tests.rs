@@ -94,6 +94,16 @@ async fn the_pack_platform_needs_no_other_and_disturbs_none() {
     assert_eq!(tidewatch_query::promql::shadowed(&together.definitions), []);
 }
 
+/// It counts nothing, so it needs another one that does.
+#[tokio::test]
+async fn the_pack_engine_is_nothing_but_rules() {
+    let packs = ["builtin:engine".to_owned(), "builtin:prometheus".to_owned()];
+    let packs = load(&packs, Checking::Plans).await.unwrap();
+    assert_eq!(packs.warnings, [""; 0]);
+    let names: Vec<&str> = packs.rules.iter().map(|group| &*group.name).collect();
+    assert_eq!(names, ["engine-live", "engine-day"]);
+}
+
 const SHOP: [(&str, &str); 2] = [
     ("sources.yaml", "sources:\n  - name: call\n    topic: t\n    type: call\n    fields: {api: string}\n"),
     (
