@@ -2,11 +2,11 @@
 //! of SQL. Rows come in the order of their windows, so that most have the start of the one before.
 
 use arrow::array::{Array, ArrayRef, AsArray, PrimitiveArray};
-use arrow::datatypes::{DataType, TimestampMicrosecondType};
+use arrow::datatypes::{DataType, Field, FieldRef, TimestampMicrosecondType};
 use datafusion::common::{Result, exec_err};
 use datafusion::logical_expr::sort_properties::{ExprProperties, SortProperties};
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+    ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 use std::sync::{Arc, OnceLock};
 use tidewatch_engine::rollup::timestamp_type;
@@ -38,6 +38,12 @@ impl ScalarUDFImpl for WindowStart {
 
     fn return_type(&self, _arguments: &[DataType]) -> Result<DataType> {
         Ok(timestamp_type())
+    }
+
+    /// There is a start where there is an instant.
+    fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
+        let is_nullable = args.arg_fields.first().is_none_or(|at| at.is_nullable());
+        Ok(Arc::new(Field::new(self.name(), timestamp_type(), is_nullable)))
     }
 
     fn output_ordering(&self, inputs: &[ExprProperties]) -> Result<SortProperties> {
@@ -82,9 +88,23 @@ fn starts(times: &PrimitiveArray<TimestampMicrosecondType>, pane_us: i64) -> Pri
 
 #[cfg(test)]
 mod tests {
-    use super::starts;
+    use super::{starts, window_start as planned};
     use arrow::array::TimestampMicrosecondArray;
+    use arrow::datatypes::{Field, Schema};
+    use datafusion::common::DFSchema;
+    use datafusion::logical_expr::{ExprSchemable, ident};
+    use tidewatch_engine::rollup::timestamp_type;
     use tidewatch_engine::time::window_start;
+
+    /// Plans above were made for starts that are always there.
+    #[test]
+    fn a_start_is_missing_only_where_an_instant_is() {
+        for is_nullable in [true, false] {
+            let schema = Schema::new(vec![Field::new("at", timestamp_type(), is_nullable)]);
+            let schema = DFSchema::try_from(schema).unwrap();
+            assert_eq!(planned(ident("at"), 10).nullable(&schema).unwrap(), is_nullable);
+        }
+    }
 
     #[test]
     fn each_is_that_of_the_row_alone_in_any_order() {
