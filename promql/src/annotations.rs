@@ -188,6 +188,10 @@ impl Annotations {
         self.add(Level::Warning, span, for_metric(message.to_string(), metric));
     }
 
+    pub(crate) fn calendar_of_label(&mut self, message: &str, span: Span) {
+        self.add(Level::Warning, span, format!("{message}, by a label of a series, for which it is as if left out"));
+    }
+
     pub(crate) fn sort_in_range(&mut self, span: Span) {
         let message = "sort is ineffective for range queries since results are always ordered by labels";
         self.add(Level::Warning, span, message.to_string());

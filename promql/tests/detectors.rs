@@ -159,6 +159,33 @@ fn silence_is_that_of_a_replay_of_the_range() {
 }
 
 #[test]
+fn each_series_may_tell_its_own_calendar() {
+    let counts = counts();
+    let named = |labels: &[(&str, &str)]| {
+        let One(series) = gauge(&counts);
+        let labels = labels.iter().copied().chain([("__name__", "orders"), ("shop", "a")]);
+        One(Series { labels: Labels::new(labels), ..series })
+    };
+    let hours = "Mo-Sa 06:00-24:00";
+    let told = named(&[("zone", "Europe/Berlin"), ("hours", hours), ("closed", "2026-02-05")]);
+    let written = format!(r#""Europe/Berlin", "{hours}", "2026-02-05""#);
+    let expected = asked("silence_seconds", &written, &gauge(&counts)).0;
+    assert!(!expected.is_empty());
+    assert_eq!(asked("silence_seconds", r#""$zone", "$hours", "$closed""#, &told).0, expected);
+    // A label that is not there, or says nonsense, is as if nothing had been written.
+    let usual = asked("silence_seconds", r#""""#, &gauge(&counts)).0;
+    assert_ne!(usual, expected);
+    assert_eq!(asked("silence_seconds", r#""$zone", "$hours""#, &gauge(&counts)).0, usual);
+    let nonsense = named(&[("zone", "Europe/Atlantis")]);
+    assert_eq!(asked("silence_seconds", r#""$zone""#, &nonsense).0, usual);
+    let query = Query::parse(r#"silence_seconds(orders[28d], "$zone")"#, Grammar::default()).unwrap();
+    let ran = query.instant(MONDAY_MS + 30 * DAY_MS, &Options::default()).run(&nonsense, &Limits::none()).unwrap();
+    assert!(format!("{:?}", ran.annotations).contains("Europe/Atlantis"), "{:?}", ran.annotations);
+    let error = Query::parse(r#"silence_seconds(orders[28d], "$9")"#, Grammar::default()).err().unwrap();
+    assert!(error.to_string().contains("expected the name of a label"), "{error}");
+}
+
+#[test]
 fn a_range_query_is_an_instant_query_at_each_step() {
     let storage = gauge(&counts());
     // A day begins in each of them, within a spike or within an outage.

@@ -21,10 +21,8 @@ pub fn looks(patient: &Arc<Patient>, definition: &Definition) -> Vec<BoxFuture<'
         Ok(found) => found,
         Err(error) => return vec![later(Finding::failed("receivers", error, "mend the file of alerting.config"))],
     };
-    let mut looks: Vec<_> = remarks
-        .into_iter()
-        .map(|remark| later(Finding::warning("receivers", remark, "see Limits in the README")))
-        .collect();
+    let mut looks: Vec<_> =
+        remarks.into_iter().map(|remark| later(Finding::warning("receivers", remark, "see docs/limits.md"))).collect();
     for receiver in &config.receivers {
         for (key, integration) in config.integrations(&receiver.name) {
             let check = format!("receiver {key}");

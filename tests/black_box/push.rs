@@ -274,7 +274,11 @@ fn beside_kafka_and_through_a_reload() {
     for file in ["sources.yaml", "rollups.sql", "views.sql"] {
         std::fs::copy(Path::new(&pack("shop")).join(file), mine.join(file)).unwrap();
     }
-    let kafka = format!("[kafka.properties]\n\"bootstrap.servers\" = \"{}\"\n", broker.bootstrap_servers());
+    // This broker takes a member that has left for one that is silent.
+    let kafka = format!(
+        "[kafka.properties]\n\"bootstrap.servers\" = \"{}\"\n\"session.timeout.ms\" = \"6000\"\n",
+        broker.bootstrap_servers()
+    );
     let config = settings(folder.path(), &format!("[watermark]\nidle_after = \"1s\"\n{kafka}"));
     let text = std::fs::read_to_string(&config).unwrap();
     std::fs::write(&config, format!("packs = [\"mine\"]\n{text}")).unwrap();
@@ -307,6 +311,11 @@ fn beside_kafka_and_through_a_reload() {
     }
     assert_eq!(push(&address, SINGLE, &order(sent, 55)), 202);
     sent += 1;
+    // The new rollup has a place in a partition only once it was read again: not before its group has joined.
+    let lines: Vec<String> = (sent..sent + 40).map(|n| order(n, 56)).collect();
+    std::fs::write(&file, lines.join("\n")).unwrap();
+    crate::support::produce_lines(broker.bootstrap_servers(), "shop", 2, &file);
+    sent += 40;
     wait_until("orders after the reload", SOON, || number(&mut process, orders) == sent);
     process.stop();
     let backfill = ["backfill", "-c", config.to_str().unwrap(), "--rollup", "all_orders"];

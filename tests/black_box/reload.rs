@@ -32,7 +32,7 @@ fn prepared(folder: &Path, broker: &DemoBroker) -> (PathBuf, PathBuf) {
         std::fs::copy(Path::new(&pack("shop")).join(file), mine.join(file)).unwrap();
     }
     let text = format!(
-        "packs = [\"mine\"]\n[storage]\nlocation = \"data\"\n[http]\nlisten = \"127.0.0.1:0\"\n[ingest]\nflush_interval = \"300ms\"\n[kafka.properties]\n\"bootstrap.servers\" = \"{}\"\n",
+        "packs = [\"mine\"]\n[storage]\nlocation = \"data\"\n[http]\nlisten = \"127.0.0.1:0\"\n[ingest]\nflush_interval = \"300ms\"\n[kafka.properties]\n\"bootstrap.servers\" = \"{}\"\n\"session.timeout.ms\" = \"6000\"\n",
         broker.bootstrap_servers()
     );
     (mine, write_settings(folder, &text))

@@ -24,7 +24,7 @@ use tidewatch_detect::zone::{HOUR_MS, Zone};
 
 use crate::error::QueryError;
 use crate::parse::ast::{Expr, ExprKind};
-use crate::parse::detectors::{calendar, is_width};
+use crate::parse::detectors::{self, is_width};
 use crate::parse::functions::Func;
 use crate::plan::Grid;
 
@@ -40,7 +40,11 @@ const LEFT_OUT_MAX: i64 = 28;
 impl Evaluator<'_> {
     /// The value of one of our own functions, as [`Func::is_own`] says.
     pub fn detect(&mut self, function: Func, args: &[Expr], grid: Grid) -> Result<Operand, QueryError> {
-        let calendar = calendar(args).map_err(|(_, message)| QueryError::BadData(message))?;
+        let (mut calendar, wrong) = detectors::calendar(args, None);
+        if let Some((_, message)) = wrong.into_iter().next() {
+            return Err(QueryError::BadData(message));
+        }
+        let is_by_label = detectors::is_by_label(args);
         let range = args[0].unwrapped();
         let step_ms = match &range.kind {
             ExprKind::Subquery(subquery) => Some(subquery.step_ms.unwrap_or(self.options.subquery_step_ms)),
@@ -54,6 +58,13 @@ impl Evaluator<'_> {
         let mut rows = Vec::with_capacity(ranges.len());
         for one in &ranges {
             self.check()?;
+            if is_by_label {
+                let (of_labels, wrong) = detectors::calendar(args, Some(&one.labels));
+                calendar = of_labels;
+                for (span, message) in wrong {
+                    self.annotations.calendar_of_label(&message, span);
+                }
+            }
             let mut call = Call { function, windows: &windows, span: range.span, annotations: &mut self.annotations };
             let cells = match function {
                 Func::SilenceExpected | Func::SilenceSeconds => {

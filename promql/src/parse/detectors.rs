@@ -15,7 +15,9 @@
 //!
 //! The zone is a name such as `Europe/Berlin`, UTC without one; hours and holidays are as
 //! [`tidewatch_detect::calendar`] reads them, `"Mo-Fr 09:00-17:00"` and `"2026-12-25, 2026-12-26"`. Empty strings are
-//! as if left out. `eval/detect.rs` says how samples become windows.
+//! as if left out, and `"$zone"` is what label `zone` of each series says: with
+//! `label_replace(x, "zone", "Europe/Berlin", "shop_id", "17|23")` one expression serves shops of several zones. What a
+//! label says and cannot be read is a warning, and as if left out. `eval/detect.rs` says how samples become windows.
 
 use tidewatch_detect::calendar::Calendar;
 use tidewatch_detect::zone::{HOUR_MS, Zone};
@@ -23,8 +25,13 @@ use tidewatch_detect::zone::{HOUR_MS, Zone};
 use crate::duration;
 use crate::position::Span;
 
+use crate::labels::Labels;
+
 use super::ast::{Expr, ExprKind};
 use super::functions::{Func, Function};
+
+/// What the name of a label has before it.
+const LABEL: char = '$';
 
 impl Func {
     /// Whether the function is ours alone.
@@ -60,7 +67,10 @@ pub fn check(function: &Function, args: &[Expr]) -> Result<(), Wrong> {
         let message = format!("expected a step that divides an hour in call to {name:?}, got {step}: take 1m or 5m");
         return Err((range.span, message));
     }
-    calendar(args).map(drop)
+    match calendar(args, None).1.into_iter().next() {
+        Some(wrong) => Err(wrong),
+        None => Ok(()),
+    }
 }
 
 /// Whether windows of a detector may be so wide.
@@ -68,22 +78,47 @@ pub fn is_width(step_ms: i64) -> bool {
     step_ms > 0 && HOUR_MS % step_ms == 0
 }
 
-/// The zone, opening hours and holidays of a call.
-///
-/// # Errors
-/// The first string that cannot be read, with a sentence.
-pub fn calendar(args: &[Expr]) -> Result<Calendar, Wrong> {
+/// Whether zone, hours or holidays of a call are those that labels of each series tell.
+pub fn is_by_label(args: &[Expr]) -> bool {
+    args.iter().skip(1).any(|arg| text(arg).is_some_and(|text| text.starts_with(LABEL)))
+}
+
+/// The zone, opening hours and holidays of a call for the series with these labels; without labels, what all series
+/// have. What cannot be read is as if left out, and is told with a sentence.
+pub fn calendar(args: &[Expr], labels: Option<&Labels>) -> (Calendar, Vec<Wrong>) {
     let mut calendar = Calendar::default();
+    let mut wrong = Vec::new();
     for (at, arg) in args.iter().enumerate().skip(1) {
-        let arg = arg.unwrapped();
-        let ExprKind::String(text) = &arg.kind else { continue };
-        let read = match at {
-            _ if text.text.trim().is_empty() => Ok(()),
-            1 => Zone::named(&text.text).map(|zone| calendar.zone = zone).map_err(|error| error.to_string()),
-            2 => calendar.set_hours(&text.text).map_err(|error| error.to_string()),
-            _ => calendar.set_holidays(&text.text).map_err(|error| error.to_string()),
+        let Some(text) = text(arg) else { continue };
+        let text = match (text.strip_prefix(LABEL), labels) {
+            (None, _) => text,
+            (Some(name), Some(labels)) => labels.get(name),
+            (Some(name), None) if is_label_name(name) => continue,
+            (Some(name), None) => {
+                wrong.push((arg.unwrapped().span, format!("expected the name of a label after `$`, got {name:?}")));
+                continue;
+            }
         };
-        read.map_err(|message| (arg.span, message))?;
+        let read = match at {
+            _ if text.trim().is_empty() => Ok(()),
+            1 => Zone::named(text).map(|zone| calendar.zone = zone).map_err(|error| error.to_string()),
+            2 => calendar.set_hours(text).map_err(|error| error.to_string()),
+            _ => calendar.set_holidays(text).map_err(|error| error.to_string()),
+        };
+        wrong.extend(read.err().map(|message| (arg.unwrapped().span, message)));
     }
-    Ok(calendar)
+    (calendar, wrong)
+}
+
+fn text(arg: &Expr) -> Option<&str> {
+    match &arg.unwrapped().kind {
+        ExprKind::String(text) => Some(&text.text),
+        _ => None,
+    }
+}
+
+fn is_label_name(name: &str) -> bool {
+    !name.is_empty()
+        && !name.starts_with(|c: char| c.is_ascii_digit())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }

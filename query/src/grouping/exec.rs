@@ -1,6 +1,7 @@
 //! The operator: groups the rows of several inputs, each part of them for itself, and hands out partial states.
 
 use super::keys::Groups;
+use super::runs::Key;
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::record_batch::RecordBatch;
@@ -154,7 +155,7 @@ impl ExecutionPlan for GroupExec {
 
 /// One part under way.
 struct Grouping {
-    keys: Vec<Arc<dyn PhysicalExpr>>,
+    keys: Vec<Key>,
     arguments: Vec<Vec<Arc<dyn PhysicalExpr>>>,
     functions: Vec<Arc<AggregateFunctionExpr>>,
     schema: SchemaRef,
@@ -167,7 +168,7 @@ impl Grouping {
     fn new(branch: &Branch, functions: &[Arc<AggregateFunctionExpr>], schema: &SchemaRef) -> Result<Self> {
         let states = functions.iter().map(|function| function.create_groups_accumulator()).collect::<Result<_>>()?;
         Ok(Self {
-            keys: branch.keys.clone(),
+            keys: branch.keys.iter().map(|key| Key::new(key, &branch.input.schema())).collect(),
             arguments: branch.arguments.clone(),
             functions: functions.to_vec(),
             schema: Arc::clone(schema),
@@ -179,7 +180,7 @@ impl Grouping {
 
     fn add(&mut self, batch: &RecordBatch) -> Result<()> {
         let evaluate = |expr: &Arc<dyn PhysicalExpr>| expr.evaluate(batch)?.into_array(batch.num_rows());
-        let keys = self.keys.iter().map(evaluate).collect::<Result<Vec<_>>>()?;
+        let keys = self.keys.iter().map(|key| key.of_rows(batch)).collect::<Result<Vec<_>>>()?;
         self.groups.of_rows(&keys, batch.num_rows(), &mut self.of_rows)?;
         for (state, arguments) in self.states.iter_mut().zip(&self.arguments) {
             let values: Vec<ArrayRef> = arguments.iter().map(evaluate).collect::<Result<_>>()?;

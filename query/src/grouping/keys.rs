@@ -1,5 +1,6 @@
 //! From the keys of rows to numbers of groups, and back.
 
+use super::runs::KeyValues;
 use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray, Int64Array, Int64Builder, StringArray, StringBuilder};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int32Type, Int64Type, TimeUnit};
@@ -13,9 +14,11 @@ const DENSE_CODES: usize = 64;
 /// No group yet.
 const NONE: u32 = u32::MAX;
 
-/// Can groups be made by keys of this type?
+/// Can groups be made by keys of this type? Numbers are kept as 64 bits and become their own type again.
 pub(crate) fn is_supported(key: &DataType) -> bool {
-    matches!(key, DataType::Utf8 | DataType::Int64 | DataType::Timestamp(TimeUnit::Microsecond, _))
+    use DataType::{Date32, Int8, Int16, Int32, Int64, Timestamp, UInt8, UInt16, UInt32, Utf8};
+    matches!(key, Utf8 | Int8 | Int16 | Int32 | Int64 | UInt8 | UInt16 | UInt32 | Date32)
+        || matches!(key, Timestamp(TimeUnit::Microsecond, _))
 }
 
 /// The values of one key, numbered as they come.
@@ -111,7 +114,20 @@ impl Numbers {
 }
 
 impl Values {
-    fn encode(&mut self, column: &ArrayRef, codes: &mut Vec<u32>) -> Result<()> {
+    /// The codes of all rows.
+    fn encode(&mut self, key: &KeyValues, codes: &mut Vec<u32>) -> Result<()> {
+        codes.clear();
+        self.encode_values(&key.values, codes)?;
+        let Some(ends) = &key.ends else { return Ok(()) };
+        let of_runs = std::mem::take(codes);
+        codes.reserve(ends.last().copied().unwrap_or_default());
+        for (code, end) in of_runs.into_iter().zip(ends) {
+            codes.resize(*end, code);
+        }
+        Ok(())
+    }
+
+    fn encode_values(&mut self, column: &ArrayRef, codes: &mut Vec<u32>) -> Result<()> {
         match self {
             Self::Texts(texts) => match column.data_type() {
                 DataType::Dictionary(..) => texts.of_dictionary(column.as_dictionary(), codes),
@@ -221,18 +237,16 @@ impl Groups {
     }
 
     /// The group of every row. New groups are numbered in the order of their first rows; without keys there is one.
-    pub fn of_rows(&mut self, columns: &[ArrayRef], rows: usize, groups: &mut Vec<usize>) -> Result<()> {
+    pub fn of_rows(&mut self, keys: &[KeyValues], rows: usize, groups: &mut Vec<usize>) -> Result<()> {
         groups.clear();
-        let Some((first, others)) = columns.split_first() else {
+        let Some((first, others)) = keys.split_first() else {
             groups.resize(rows, 0);
             return Ok(());
         };
-        self.codes.clear();
         self.keys[0].encode(first, &mut self.codes)?;
         groups.extend(self.codes.iter().map(|code| *code as usize));
-        for ((column, values), level) in others.iter().zip(&mut self.keys[1..]).zip(&mut self.levels) {
-            self.codes.clear();
-            values.encode(column, &mut self.codes)?;
+        for ((key, values), level) in others.iter().zip(&mut self.keys[1..]).zip(&mut self.levels) {
+            values.encode(key, &mut self.codes)?;
             for (group, code) in groups.iter_mut().zip(&self.codes) {
                 *group = level.group(*group as u32, *code) as usize;
             }

@@ -1,7 +1,7 @@
 //! Aggregates by few texts and times: the first half of what `GROUP BY` does, close to the files.
 //!
-//! DataFusion hashes the values of every row. Here a text of a dictionary is looked at once per dictionary, a time once
-//! per run of equal ones, and a row is found by two small numbers in a table:
+//! DataFusion hashes the values of every row. Here a text of a dictionary is looked at once per dictionary, what
+//! depends on a time once per run of equal ones, and a row is found by two small numbers in a table:
 //!
 //! ```text
 //! AggregateExec Final                      AggregateExec Final
@@ -13,6 +13,7 @@
 
 mod exec;
 pub(crate) mod keys;
+pub(crate) mod runs;
 
 use arrow::datatypes::DataType;
 use datafusion::common::Result;

@@ -4,6 +4,7 @@ use super::histogram::native;
 use super::metrics::Metric;
 use super::parallel;
 use crate::grouping::keys::Groups;
+use crate::grouping::runs::KeyValues;
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Decimal128Type, Float64Type, TimestampMicrosecondType};
@@ -95,7 +96,8 @@ fn read_part(batches: &[RecordBatch], metric: &Metric, selection: &Selection) ->
         let values = Values::of(batch.column(count + 1), metric)?;
         let texts: Vec<ArrayRef> =
             (1..=count).map(|at| as_texts(batch.column(at))).collect::<Result<_, ArrowError>>()?;
-        groups.of_rows(&texts, batch.num_rows(), &mut of_rows).map_err(|e| ArrowError::ExternalError(Box::new(e)))?;
+        let keys: Vec<KeyValues> = texts.iter().cloned().map(KeyValues::from).collect();
+        groups.of_rows(&keys, batch.num_rows(), &mut of_rows).map_err(|e| ArrowError::ExternalError(Box::new(e)))?;
         for (row, group) in of_rows.iter().enumerate() {
             // Groups are numbered in the order of their first rows.
             if *group == places.len() {

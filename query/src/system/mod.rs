@@ -57,7 +57,7 @@ pub trait AlertLedger: std::fmt::Debug + Send + Sync {
 
 /// One decision; what is not known or does not apply is `None`.
 #[derive(Debug, Clone, Default, PartialEq)]
-#[expect(missing_docs, reason = "columns of system.alert_ledger, explained in the README")]
+#[expect(missing_docs, reason = "columns of system.alert_ledger, explained in docs/alerting.md")]
 pub struct LedgerRow {
     pub time_us: i64,
     pub stage: String,
