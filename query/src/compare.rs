@@ -11,6 +11,7 @@ use arrow::record_batch::RecordBatch;
 use arrow::row::{RowConverter, SortField};
 use arrow::util::display::array_value_to_string;
 use datafusion::error::DataFusionError;
+use datafusion::physical_plan::execute_stream;
 use futures::StreamExt;
 use std::collections::BTreeMap;
 use thiserror::Error;
@@ -108,7 +109,9 @@ async fn scan(
     let Some(table) = snapshot.tables.get(name) else { return Ok(()) };
     let context = session::context(&session::Memory::only(memory_bytes_max))?;
     context.register_table(name, merged_table(name, table)?)?;
-    let mut stream = context.table(name).await?.execute_stream().await?;
+    let frame = context.table(name).await?;
+    let task = session::task(frame.task_ctx());
+    let mut stream = execute_stream(frame.create_physical_plan().await?, task)?;
     while let Some(batch) = stream.next().await {
         // How far a store has come is not what is compared.
         let batch = stored_columns(&batch?, table.rollup.as_ref())?;

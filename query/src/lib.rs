@@ -37,6 +37,7 @@ mod lineage;
 pub mod live;
 mod message;
 pub mod metrics;
+mod passes;
 pub mod promql;
 pub mod scrape;
 mod session;

@@ -4,15 +4,18 @@ use crate::functions;
 use crate::gapfill;
 use crate::grouping;
 use crate::lineage;
+use crate::passes;
 use crate::tiers;
 use chrono::DateTime;
-use datafusion::catalog::MemoryCatalogProviderList;
+use datafusion::catalog::{
+    CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList, MemorySchemaProvider,
+};
 use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::SessionState;
+use datafusion::execution::TaskContext;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
-use datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -141,13 +144,27 @@ fn with_config(config: SessionConfig, memory: &Memory) -> Result<SessionContext>
     let pool = TrackConsumersPool::new(FairSpillPool::new(memory.bytes_max), CONSUMERS_NAMED);
     let runtime =
         RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool)).with_disk_manager_builder(disk).build_arc()?;
-    let state = SessionStateBuilder::new_from_existing(common()?)
-        .with_config(config)
-        .with_runtime_env(runtime)
-        // Tables of one query are not those of another.
-        .with_catalog_list(Arc::new(MemoryCatalogProviderList::new()))
-        .build();
+    let mut state = common()?;
+    *state.config_mut() = config.with_extension(Arc::new(Runtime(runtime)));
+    // Tables of one query are not those of another.
+    let (catalogues, catalogue) = (MemoryCatalogProviderList::new(), MemoryCatalogProvider::new());
+    catalogue.register_schema(SCHEMA, Arc::new(MemorySchemaProvider::new()))?;
+    catalogues.register_catalog(CATALOG.to_owned(), Arc::new(catalogue));
+    state.register_catalog_list(Arc::new(catalogues));
     Ok(SessionContext::new_with_state(state))
+}
+
+/// The memory and disk of a query. A state has its own, which only a builder can change, and a builder makes all
+/// functions known anew: a tenth of what planning costs.
+struct Runtime(Arc<RuntimeEnv>);
+
+/// What a plan runs in, as [`context`] was told.
+pub(crate) fn task(task: TaskContext) -> Arc<TaskContext> {
+    let runtime = task.session_config().get_extension::<Runtime>();
+    Arc::new(match runtime {
+        Some(runtime) => task.with_runtime(Arc::clone(&runtime.0)),
+        None => task,
+    })
 }
 
 /// What all sessions begin with: functions, rules and planners, which take milliseconds to put together.
@@ -162,6 +179,7 @@ fn common() -> Result<SessionState> {
     gapfill::install(&context);
     grouping::install(&context);
     lineage::install(&context);
+    passes::install(&context);
     Ok(COMMON.get_or_init(|| context.state()).clone())
 }
 

@@ -292,7 +292,7 @@ impl SqlEngine {
     }
 
     async fn collect(&self, frame: DataFrame, rows_max: usize) -> Result<Answer, SqlError> {
-        let task = Arc::new(frame.task_ctx());
+        let task = session::task(frame.task_ctx());
         let plan = frame.create_physical_plan().await.and_then(with_yields).map_err(|e| self.explain(e, &[]))?;
         self.run(plan, task, rows_max).instrument(info_span!(target: "otel", "sql.run")).await
     }

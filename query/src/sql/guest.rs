@@ -128,7 +128,7 @@ impl SqlEngine {
     /// Runs a planned query; its rows come as they are found, until `deadline` at the latest.
     pub async fn stream_planned(&self, planned: Planned, deadline: Instant) -> Result<Streamed, SqlError> {
         let failed = |e: DataFusionError| self.explain(e, &[]);
-        let task = Arc::new(planned.frame.task_ctx());
+        let task = session::task(planned.frame.task_ctx());
         let plan = planned.frame.create_physical_plan().await.and_then(with_yields).map_err(failed)?;
         let schema = plan.schema();
         let rows = execute_stream(plan, task).map_err(failed)?;

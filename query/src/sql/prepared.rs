@@ -100,7 +100,7 @@ impl SqlEngine {
             shelves.insert(name.clone(), shelf);
         }
         let frame = self.plan(reading, &Snapshot { tables, watermark: Some(now_us) }).await?;
-        let task = Arc::new(frame.task_ctx());
+        let task = session::task(frame.task_ctx());
         let plan = frame.create_physical_plan().await.and_then(with_yields).map_err(failed)?;
         Ok(Prepared { plan, task, shelves })
     }

@@ -2,6 +2,7 @@
 
 use super::{SqlEngine, SqlError, register_tables};
 use crate::definitions::Needs;
+use crate::passes;
 use crate::session;
 use crate::snapshot::Snapshot;
 use crate::system::{self, SystemTable};
@@ -62,7 +63,7 @@ impl SqlEngine {
 
     /// Plans a query over a snapshot of the tables that it needs.
     pub(super) async fn plan(&self, reading: Reading, snapshot: &Snapshot) -> Result<DataFrame, SqlError> {
-        let Reading { context, state, statement, needs, system, is_catalogue, .. } = reading;
+        let Reading { context, mut state, statement, needs, system, is_catalogue, .. } = reading;
         register_tables(&context, snapshot).map_err(|e| self.explain(e, &[]))?;
         self.register_system(&context, &system, is_catalogue).await?;
         self.register_views(&context, &state, &needs.views).await?;
@@ -74,6 +75,9 @@ impl SqlEngine {
         let read_only = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
         let plan = state.statement_to_plan(statement).await.map_err(|e| self.explain(e, &known))?;
         read_only.verify_plan(&plan).map_err(|e| self.explain(e, &known))?;
+        if needs.views.is_empty() && passes::is_simple(&plan) {
+            passes::plan_in_one(&mut state);
+        }
         Ok(DataFrame::new(state, plan))
     }
     /// Makes views tables of a session that has their tables, given each after those that it reads.

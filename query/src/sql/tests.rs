@@ -2,6 +2,7 @@ use super::{SqlEngine, SqlLimits};
 use crate::session::Now;
 use crate::snapshot::Snapshots;
 use crate::testing::{FakePiece, FakeWorkers, Partial, commit, csv, engine, store};
+use datafusion::execution::SessionState;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -128,4 +129,50 @@ async fn a_query_that_takes_too_long_is_stopped() {
     let endless =
         "SELECT count(*) FROM generate_series(1, 10000000) a(x), generate_series(1, 1000000) b(y) WHERE x + y = -1";
     assert_eq!(engine.query(endless).await.unwrap_err().code(), "timeout");
+}
+
+/// What is asked of one table is planned in one pass: more of them find nothing.
+#[tokio::test]
+async fn one_pass_over_one_table_plans_what_three_passes_plan() {
+    let (_folder, store) = store();
+    commit(&store, -1, 4, &[Partial(0, Some("orders"), &[10], &["a"]), Partial(60, None, &[20], &["b"])]).await;
+    let engine = engine(&store, Arc::new(FakeWorkers::default()));
+    for sql in [
+        "SELECT api, quantile(duration_ms, 0.95) FROM calls WHERE window_start >= '1970-01-01T00:00:00Z' GROUP BY api",
+        "SELECT date_trunc('hour', window_start) AS t, sum(requests) FROM calls \
+         WHERE window_start >= '1970-01-01T00:00:00Z' AND api = 'orders' GROUP BY 1 ORDER BY 1",
+        "SELECT api, sum(cost)::DOUBLE / sum(requests) AS ratio FROM calls \
+         WHERE window_start BETWEEN '1970-01-01T00:00:00Z' AND '1970-01-02T00:00:00Z' GROUP BY api ORDER BY ratio DESC LIMIT 10",
+        "SELECT time_bucket(INTERVAL '5 minutes', window_start) AS t, api, max(slowest) FROM calls \
+         WHERE api IN ('orders', 'stock') OR api IS NULL GROUP BY 1, 2 HAVING max(slowest) > 1 ORDER BY 1, 2",
+        "SELECT extract(hour FROM date_trunc('hour', window_start)) AS h, sum(requests) FROM calls GROUP BY 1 ORDER BY 1",
+        "SELECT t, max(n) FROM (SELECT date_trunc('minute', window_start) AS t, api, sum(requests) AS n FROM calls \
+         WHERE window_start < '1970-01-02T00:00:00Z' GROUP BY 1, 2) WHERE api = 'orders' AND n > 1 + 1 GROUP BY t",
+        "SELECT * FROM calls WHERE completeness = 'complete' ORDER BY window_start LIMIT 5",
+        "SELECT sum(requests) FILTER (WHERE api = 'orders') AS a, sum(requests) AS b FROM calls WHERE now() > window_start",
+        "SELECT count(*) FROM calls WHERE true AND 1 = 1",
+    ] {
+        let reading = engine.read(engine.context().unwrap(), sql, engine.now_us()).await.unwrap();
+        let snapshot = engine.snapshots.take(&reading.needs.tables).await.unwrap();
+        let (state, plan) = engine.plan(reading, &snapshot).await.unwrap().into_parts();
+        assert_eq!(state.config().options().optimizer.max_passes, 1, "{sql}");
+        let mut thorough = state.clone();
+        thorough.config_mut().options_mut().optimizer.max_passes = 3;
+        let planned = |state: &SessionState| {
+            let plan = state.optimize(&plan).unwrap().display_indent().to_string();
+            // A limit that a sort has taken over costs nothing, and numbers are only names.
+            let of_name = |part: &str| part.trim_start_matches(|c: char| c.is_ascii_digit()).to_owned();
+            let unnumbered =
+                |line: &str| line.split("__common_expr_").map(of_name).collect::<Vec<_>>().join("__common_expr_");
+            let lines = plan.lines().map(|line| unnumbered(line.trim_start()));
+            lines.filter(|line| !line.starts_with("Limit: skip=0")).collect::<Vec<_>>()
+        };
+        assert_eq!(planned(&state), planned(&thorough), "{sql}");
+    }
+    for sql in ["SELECT 1", "SELECT count(*) FROM calls a JOIN calls b ON a.api = b.api"] {
+        let reading = engine.read(engine.context().unwrap(), sql, engine.now_us()).await.unwrap();
+        let snapshot = engine.snapshots.take(&reading.needs.tables).await.unwrap();
+        let (state, _) = engine.plan(reading, &snapshot).await.unwrap().into_parts();
+        assert_eq!(state.config().options().optimizer.max_passes, 3, "{sql}");
+    }
 }
