@@ -166,6 +166,11 @@ pub fn has_other_source(settings: &Settings) -> bool {
     !settings.kafka.properties.is_empty() || !settings.files.paths.is_empty()
 }
 
+/// What is read of Kafka: topics of the local log are none of Kafka's.
+pub fn kafka_topics(catalog: &Catalog) -> impl Iterator<Item = &str> {
+    catalog.topics().into_iter().filter(|topic| !is_source_topic(topic))
+}
+
 /// How Kafka is read; an error when the settings do not say.
 pub fn kafka_settings(settings: &Settings, catalog: &Catalog, until_end: bool) -> Result<KafkaSettings> {
     if settings.kafka.properties.is_empty() {
@@ -173,8 +178,7 @@ pub fn kafka_settings(settings: &Settings, catalog: &Catalog, until_end: bool) -
             "no source of events\n  hint: set \"bootstrap.servers\" in [kafka.properties], or paths in [files], or leave [push] enabled"
         );
     }
-    // Those of the local log are none of Kafka's.
-    let topics = catalog.topics().into_iter().filter(|t| !is_source_topic(t)).map(str::to_owned).collect();
+    let topics = kafka_topics(catalog).map(str::to_owned).collect();
     let skip_missing = settings.kafka.missing_records == MissingRecords::Skip;
     Ok(KafkaSettings { topics, skip_missing, properties: settings.kafka.properties.clone(), until_end })
 }

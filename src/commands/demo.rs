@@ -3,11 +3,13 @@
 use super::run::finish;
 use crate::app::{App, Ended, start_log};
 use crate::cli::Demo;
+use crate::ingestion::kafka_topics;
 use crate::packs;
 use crate::settings::{Flight, Http, Ingest, Log, Personal, Postgres, Settings, Storage};
 use crate::signals::{Hangup, Shutdown};
 use crate::status::Status;
 use anyhow::{Context, Result};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -33,9 +35,11 @@ pub async fn demo(options: Demo, commits: Handle) -> Result<ExitCode> {
         Some(folder) => folder,
         None => PathBuf::from("tidewatch-demo").join(folder_name(clock.now_us())),
     };
-    let broker = DemoBroker::start(&TOPICS.map(|topic| (topic, PARTITIONS)))?;
+    let packs = packs::load(&Settings::default().packs, tidewatch_query::Checking::Names).await?;
+    // Also those that nothing is written to, so that none is missing.
+    let topics: BTreeSet<&str> = kafka_topics(&packs.catalog).chain(TOPICS).collect();
+    let broker = DemoBroker::start(&topics.into_iter().map(|topic| (topic, PARTITIONS)).collect::<Vec<_>>())?;
     let settings = settings(&options, &data, broker.bootstrap_servers());
-    let packs = packs::load(&settings.packs, tidewatch_query::Checking::Names).await?;
     start_log(&settings)?;
     let (mut shutdown, mut hangup) = (Shutdown::listen()?, Hangup::ignored());
     let mut app = App::start(&settings, packs, &commits, false).await?;

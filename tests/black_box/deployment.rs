@@ -4,8 +4,7 @@
 
 mod topology;
 
-use crate::support::{PROGRAM, deploy_python, program, repository, run_tool, skipped};
-use std::path::PathBuf;
+use crate::support::{PROGRAM, deploy_python, deploy_tool, program, repository, run_tool};
 
 #[test]
 fn the_image_is_built_as_hadolint_likes_it() {
@@ -33,13 +32,13 @@ fn settings_are_valid() {
 
 #[test]
 fn compose_mounts_and_names_what_is_there() {
-    let tool = tool().map(|tool| tool.display().to_string());
+    let tool = deploy_tool().map(|tool| tool.display().to_string());
     check(&["compose", PROGRAM].into_iter().chain(tool.as_deref()).collect::<Vec<_>>());
 }
 
 #[test]
 fn the_chart_is_valid_with_every_file_of_values() {
-    if let Some(tool) = tool() {
+    if let Some(tool) = deploy_tool() {
         check(&["chart", PROGRAM, &tool.display().to_string()]);
     }
 }
@@ -48,16 +47,4 @@ fn check(arguments: &[&str]) {
     let Some(python) = deploy_python() else { return };
     let script = repository().join("tests/deploy/check.py").display().to_string();
     println!("{}", run_tool(&python, &[&[script.as_str()], arguments].concat()));
-}
-
-/// Helm's and Compose's own libraries. Compiling them takes minutes, so nothing does it by itself, under `CI=true`
-/// neither.
-fn tool() -> Option<PathBuf> {
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))?;
-    let tool = Some(cache.join("tidewatch/deploy-tool")).filter(|path| path.is_file());
-    if tool.is_none() {
-        skipped("Helm", "run tests/deploy/tool/build.sh (Go; minutes)");
-    }
-    tool
 }

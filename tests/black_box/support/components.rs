@@ -113,3 +113,9 @@ pub fn run_tool(program: &Path, arguments: &[&str]) -> String {
     );
     text(&output.stdout)
 }
+
+/// Helm's and Compose's own libraries. Compiling them takes minutes, so `cargo test` does not do it by itself.
+pub fn deploy_tool() -> Component<PathBuf> {
+    let tool = Some(cache().join("deploy-tool")).filter(|path| path.is_file());
+    found("Helm", "run tests/deploy/tool/build.sh (Go; minutes); .ci/run does", tool)
+}

@@ -7,7 +7,9 @@ mod kafka;
 mod process;
 mod sink;
 
-pub use components::{browser, data, deploy_python, jdbc, kafka, program, psql, python, repository, run_tool, skipped};
+pub use components::{
+    browser, data, deploy_python, deploy_tool, jdbc, kafka, program, psql, python, repository, run_tool, skipped,
+};
 pub use csv::Csv;
 pub use http::{Response, get, post, put};
 pub use kafka::{RealKafka, produce_lines};
