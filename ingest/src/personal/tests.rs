@@ -206,6 +206,19 @@ fn skipped_subtrees_are_counted_without_being_read() {
     assert_eq!(count("5"), (0, 0));
 }
 
+/// In JSON within JSON a quote is two characters, of which the second is damaged, or the first is lost.
+#[test]
+fn a_damaged_quote_of_a_text_within_a_text_hides_nothing() {
+    let quotes = (' '..='~').map(|sign| format!("\\{sign}")).chain(["!\"".to_owned(), " \"".to_owned()]);
+    for quote in quotes {
+        for outer in [r#"{"body":"{\"email\":@SECRET\"}"}"#, r#"{"body":"{\"handle\": @SECRET\", \"n\": 1}"}"#] {
+            let text = outer.replace('@', &quote);
+            let (cleaned, _) = payload(&text);
+            assert!(!cleaned.contains("SECRET"), "{text} gives {cleaned}");
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 

@@ -228,9 +228,18 @@ fn bare_bytes(text: &[u8]) -> usize {
     if text.starts_with(DROPPED.as_bytes()) {
         return DROPPED.len();
     }
-    text.iter()
-        .position(|b| matches!(b, b'"' | b'\'' | b'\\' | b'{' | b'}' | b'\r' | b'\n' | b'&' | b';' | b'<'))
-        .unwrap_or(text.len())
+    // What a backslash stands before is no end of the value: it may be what is left of an escaped quote. Neither is a
+    // quote with letters behind it, which opens something.
+    let escaped = match text.first() {
+        Some(b'\\') => text.iter().take_while(|b| matches!(b, b'\\' | b' ' | b'\t')).count() + 1,
+        _ => 0,
+    };
+    let escaped = match text.get(escaped.max(1)..) {
+        Some([b'"' | b'\'', letter, ..]) if letter.is_ascii_alphanumeric() => escaped.max(1) + 1,
+        _ => escaped,
+    };
+    let is_end = |b: &u8| matches!(b, b'"' | b'\'' | b'\\' | b'{' | b'}' | b'\r' | b'\n' | b'&' | b';' | b'<');
+    text.iter().skip(escaped).position(is_end).map_or(text.len(), |at| escaped + at)
 }
 
 fn is_literal(text: &[u8]) -> bool {

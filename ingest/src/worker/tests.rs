@@ -238,15 +238,24 @@ impl Bench {
 
     /// Waits until a view holds so many events of `all_clicks`.
     fn wait_for_events(&self, count: i64) {
+        self.wait_for(&format!("{count} events"), |_, n| n == count);
+    }
+
+    /// Copies have offsets, too.
+    fn wait_for_offset(&self, offset: i64) {
+        self.wait_for(&format!("offset {offset}"), |range, _| range.to == offset);
+    }
+
+    fn wait_for(&self, what: &str, is_there: impl Fn(OffsetRange, i64) -> bool) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         for _ in 0..1000 {
             let view = runtime.block_on(self.handle.view()).unwrap();
-            if describe(&view.pieces).iter().any(|(table, _, n)| *table == "all_clicks" && *n == count) {
+            if describe(&view.pieces).iter().any(|(table, range, n)| *table == "all_clicks" && is_there(*range, *n)) {
                 return;
             }
             std::thread::sleep(WAIT / 1000);
         }
-        panic!("never {count} events");
+        panic!("never {what}");
     }
 }
 

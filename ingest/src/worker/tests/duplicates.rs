@@ -19,7 +19,7 @@ fn copies_do_not_count_but_their_offsets_are_covered() {
     let mut bench = Bench::start(250, |s| s.dedupe = DEDUPE);
     bench.script.0.lock().unwrap().ids = |offset| offset % 100;
     bench.answer_positions(BEFORE_FIRST, &[]);
-    bench.wait_for_events(100);
+    bench.wait_for_offset(249);
     bench.handle.drain();
     let Some(Request::Commit { pieces, .. }) = bench.requests.blocking_recv() else { panic!("expected a commit") };
     assert_eq!(describe(&pieces), [("clicks", range(-1, 249), 100), ("all_clicks", range(-1, 249), 100)]);
