@@ -1,65 +1,78 @@
-//! How often the optimizer goes over a plan. DataFusion does it until nothing changes, three times at most, which for a
-//! small query of a dashboard is a quarter of all its work. What asks one table needs one pass, with one rule more
-//! at its end: the filters that have come down to the files are simplified there.
+//! How much the optimizer looks for. DataFusion goes over a plan with some twenty rules until nothing changes, three
+//! times at most: for a small query of a dashboard, nearly half of all its work. What asks one table has no joins and
+//! subqueries to be looked for, and needs one pass, with one rule more at its end: the filters that have come down to
+//! the files are simplified there.
 
+use crate::session;
 use datafusion::common::Result;
-use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::execution::SessionState;
+use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::optimizer::OptimizerRule;
 use datafusion::optimizer::simplify_expressions::SimplifyExpressions;
-use datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
-use datafusion::prelude::SessionContext;
+use datafusion::prelude::DataFrame;
 use std::sync::Arc;
 
-/// Lets the states of a session plan in one pass when they are told.
-pub fn install(context: &SessionContext) {
-    context.add_optimizer_rule(Arc::new(SimplifyAtLast(SimplifyExpressions::new())));
+/// Rules about what more than one table has, by the names that DataFusion gives them.
+const OF_SEVERAL_TABLES: [&str; 11] = [
+    "decorrelate_lateral_join",
+    "decorrelate_predicate_subquery",
+    "eliminate_cross_join",
+    "eliminate_join",
+    "eliminate_outer_join",
+    "extract_equijoin_predicate",
+    "extract_leaf_expressions",
+    "filter_null_join_keys",
+    "push_down_leaf_projections",
+    "rewrite_set_comparison",
+    "scalar_subquery_to_join",
+];
+
+/// A state with the rules for what asks one table.
+pub fn lean(state: SessionState) -> SessionState {
+    let mut rules: Vec<Arc<dyn OptimizerRule + Send + Sync>> = state.optimizers().to_vec();
+    rules.retain(|rule| !OF_SEVERAL_TABLES.contains(&rule.name()));
+    rules.push(Arc::new(SimplifyExpressions::new()));
+    SessionStateBuilder::new_from_existing(state).with_optimizer_rules(rules).build()
 }
 
-/// Has a state go over plans once.
-pub fn plan_in_one(state: &mut SessionState) {
-    state.config_mut().options_mut().optimizer.max_passes = 1;
+/// The same, with the fewest rules that do it.
+///
+/// # Errors
+/// There is no session.
+pub fn fewest(frame: DataFrame) -> Result<DataFrame> {
+    if !is_simple(frame.logical_plan()) {
+        return Ok(frame);
+    }
+    let (state, plan) = frame.into_parts();
+    let mut lean = session::lean()?;
+    *lean.config_mut() = state.config().clone();
+    lean.config_mut().options_mut().optimizer.max_passes = 1;
+    *lean.execution_props_mut() = state.execution_props().clone();
+    Ok(DataFrame::new(lean, plan))
 }
 
-/// Whether one pass does it: one table, and nothing that is combined with something else.
-pub fn is_simple(plan: &LogicalPlan) -> bool {
+/// One table, and nothing that is combined with something else, in the views that it reads either.
+fn is_simple(plan: &LogicalPlan) -> bool {
     let (mut tables, mut is_plain) = (0, true);
     let looked = plan.apply_with_subqueries(|node| {
-        tables += usize::from(matches!(node, LogicalPlan::TableScan(_)));
-        is_plain &= matches!(
-            node,
-            LogicalPlan::TableScan(_)
-                | LogicalPlan::SubqueryAlias(_)
-                | LogicalPlan::Filter(_)
-                | LogicalPlan::Projection(_)
-                | LogicalPlan::Aggregate(_)
-                | LogicalPlan::Sort(_)
-                | LogicalPlan::Limit(_)
-                | LogicalPlan::Explain(_)
-                | LogicalPlan::Analyze(_)
-        );
+        is_plain &= match node {
+            LogicalPlan::TableScan(scan) => {
+                tables += 1;
+                scan.source.get_logical_plan().is_none_or(|view| is_simple(&view))
+            }
+            LogicalPlan::SubqueryAlias(_)
+            | LogicalPlan::Filter(_)
+            | LogicalPlan::Projection(_)
+            | LogicalPlan::Aggregate(_)
+            | LogicalPlan::Sort(_)
+            | LogicalPlan::Limit(_)
+            | LogicalPlan::Explain(_)
+            | LogicalPlan::Analyze(_) => true,
+            _ => false,
+        };
         Ok(if is_plain { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
     });
     looked.is_ok() && is_plain && tables == 1
-}
-
-/// Where there is no second pass that would do it.
-#[derive(Debug)]
-struct SimplifyAtLast(SimplifyExpressions);
-
-impl OptimizerRule for SimplifyAtLast {
-    fn name(&self) -> &str {
-        "simplify_at_last"
-    }
-
-    fn apply_order(&self) -> Option<ApplyOrder> {
-        self.0.apply_order()
-    }
-
-    fn rewrite(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
-        match config.options().optimizer.max_passes {
-            1 => self.0.rewrite(plan, config),
-            _ => Ok(Transformed::no(plan)),
-        }
-    }
 }

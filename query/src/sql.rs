@@ -17,6 +17,7 @@ pub(crate) use viewing::Viewing;
 
 use crate::message::{plain, with_hint};
 use crate::metrics::{CacheCounters, QueryMetrics};
+use crate::passes;
 use crate::session::{self, Memory, Now};
 use crate::snapshot::{Snapshot, SnapshotError, Snapshots};
 use crate::system::Surroundings;
@@ -279,7 +280,7 @@ impl SqlEngine {
     ) -> Result<Answer, SqlError> {
         let context = self.context()?;
         let rows = async {
-            let frame = rows_of(&context, snapshot, table, shape).and_then(build);
+            let frame = rows_of(&context, snapshot, table, shape).and_then(build).and_then(passes::fewest);
             self.collect(frame.map_err(|e| self.explain(e, &[]))?, rows_max).await
         };
         let timeout = self.limits.timeout;

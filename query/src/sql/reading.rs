@@ -63,7 +63,7 @@ impl SqlEngine {
 
     /// Plans a query over a snapshot of the tables that it needs.
     pub(super) async fn plan(&self, reading: Reading, snapshot: &Snapshot) -> Result<DataFrame, SqlError> {
-        let Reading { context, mut state, statement, needs, system, is_catalogue, .. } = reading;
+        let Reading { context, state, statement, needs, system, is_catalogue, .. } = reading;
         register_tables(&context, snapshot).map_err(|e| self.explain(e, &[]))?;
         self.register_system(&context, &system, is_catalogue).await?;
         self.register_views(&context, &state, &needs.views).await?;
@@ -75,10 +75,7 @@ impl SqlEngine {
         let read_only = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
         let plan = state.statement_to_plan(statement).await.map_err(|e| self.explain(e, &known))?;
         read_only.verify_plan(&plan).map_err(|e| self.explain(e, &known))?;
-        if needs.views.is_empty() && passes::is_simple(&plan) {
-            passes::plan_in_one(&mut state);
-        }
-        Ok(DataFrame::new(state, plan))
+        passes::fewest(DataFrame::new(state, plan)).map_err(|e| self.explain(e, &[]))
     }
     /// Makes views tables of a session that has their tables, given each after those that it reads.
     pub(super) async fn register_views(

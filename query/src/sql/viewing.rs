@@ -2,6 +2,7 @@
 
 use super::{Answer, SqlEngine, SqlError, register_tables};
 use crate::definitions::Definitions;
+use crate::passes;
 use crate::session;
 use crate::snapshot::Snapshot;
 use crate::tiers;
@@ -56,7 +57,8 @@ impl<'a> Viewing<'a> {
             let (_, plan) = build(DataFrame::new(state.clone(), plan)).map_err(failed)?.into_parts();
             // What is asked of the view's windows is to be known where tiers are chosen.
             let plan = tiers::narrowed(plan, &state).map_err(failed)?;
-            self.engine.collect(DataFrame::new(state, plan), rows_max).await
+            let frame = passes::fewest(DataFrame::new(state, plan)).map_err(failed)?;
+            self.engine.collect(frame, rows_max).await
         };
         let timeout = self.engine.limits.timeout;
         tokio::time::timeout(timeout, rows).await.map_err(|_| SqlError::Timeout(timeout))?
