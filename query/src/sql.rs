@@ -408,7 +408,7 @@ fn rows_of(
     let table = table.ok_or_else(|| DataFusionError::Plan(format!("there is no table {name:?}")))?;
     match &table.rollup {
         Some(rollup) if rollup.pane_us.is_some() => {
-            context.read_table(Arc::new(RollupTable::new(name, rollup, table, shape)?))
+            context.read_table(Arc::new(RollupTable::new(rollup, table, shape)?))
         }
         _ => context.read_table(merged_table(name, table)?),
     }

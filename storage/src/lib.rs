@@ -24,4 +24,5 @@ pub use probe::{ProbeError, Probed};
 pub use store::Store;
 pub use table::{
     AppendOutcome, Commit, DataFile, FilesExec, Part, ROLLED_UP, ReplaceOutcome, Replacement, Rows, TIER, Table,
+    is_decidable,
 };

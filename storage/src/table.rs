@@ -18,7 +18,7 @@ mod write;
 pub use append::{AppendOutcome, Rows};
 pub use commits::Commit;
 pub use files::DataFile;
-pub use provider::FilesExec;
+pub use provider::{FilesExec, is_decidable};
 pub use replace::{Part, ReplaceOutcome, Replacement};
 
 use crate::cache::FileCache;

@@ -4,15 +4,18 @@
 usage: check.py [--time] PROGRAM [DASHBOARD…]
        check.py [--time] --at BASE POSTGRES_PORT PROMETHEUS [DASHBOARD…]
 
-With --time one question is asked at a time, and three times; the median of the three counts.
+With --time one question is asked at a time, and three times; the median of the three counts, as the server answers
+one query over a connection that is there, as Grafana's pools have them. TOOK=FILE has all times as JSON.
 
 An error fails, and so does an empty answer: no row, or no number in it. What comes before `or vector(0)` must answer
 by itself. PROGRAM is tidewatch: it gets a simulated week (server.py). Dashboards are named as in creatorflow-d01.
 """
 
 import concurrent.futures
+import contextlib
 import json
 import math
+import os
 import pathlib
 import re
 import statistics
@@ -58,6 +61,8 @@ class Asked:
         self.bases = {"tidewatch": base, "prometheus": prometheus}
         self.postgres = f"host=127.0.0.1 port={postgres} user=grafana dbname=tidewatch"
         self.count, self.skipped, self.took = 0, 0, []
+        # The connection that is kept when time matters, and how long the last answer took.
+        self.kept, self.last_s = None, 0.0
         self.patience_s = PATIENCE_S
         # Some tenants of the store, to choose from.
         self.tenants = ["creator:crt_0001", "creator:crt_0002"]
@@ -73,11 +78,13 @@ class Asked:
         return self.bases["prometheus" if is_own(dashboard) else "tidewatch"]
 
     def prometheus(self, base, target, times, expression):
+        began = time.monotonic()
         if target.get("instant"):
             said = answer(base, "/api/v1/query", query=expression, time=times.to_s)
         else:
             start, end = times.aligned()
             said = answer(base, "/api/v1/query_range", query=expression, start=start, end=end, step=times.interval_s)
+        self.last_s = time.monotonic() - began
         if said.get("status") != "success":
             return f"error: {said.get('error')}"
         result = said["data"]["result"]
@@ -88,10 +95,17 @@ class Asked:
             return "empty: no number"
         return None
 
+    def connection(self):
+        if self.kept:
+            return contextlib.nullcontext(self.kept)
+        return psycopg.connect(self.postgres, autocommit=True)
+
     def rows(self, query):
         try:
-            with psycopg.connect(self.postgres, autocommit=True) as connection:
+            with self.connection() as connection:
+                began = time.monotonic()
                 rows = connection.execute(query).fetchall()
+                self.last_s = time.monotonic() - began
         except psycopg.Error as error:
             return f"error: {error}"
         if not rows:
@@ -128,7 +142,9 @@ class Asked:
         selector, label = re.fullmatch(r"label_values\((.*), (\w+)\)", query).groups()
         now = time.time()
         start = grafana.moment(dashboard["time"]["from"], now)
+        began = time.monotonic()
         said = answer(base, f"/api/v1/label/{label}/values", **{"match[]": selector}, start=start, end=now)
+        self.last_s = time.monotonic() - began
         if said.get("status") != "success":
             return f"error: {said.get('error')}", query
         return (None if said["data"] else "empty: no value"), query
@@ -185,14 +201,19 @@ def left_out(asked):
     return [f"left_out.yaml: {name} is there: give it a panel" for name in names]
 
 
-def timed(ask):
-    start = time.monotonic()
+def timed(asked, ask):
     found, query = ask()
-    return time.monotonic() - start, found, query
+    return asked.last_s, found, query
+
+
+def kind_of(query):
+    return "SQL" if re.match(r"\s*(SELECT|WITH)\b", query, re.I) else "PromQL"
 
 
 def check(asked, names, is_timed):
     wrong, seen = left_out(asked), set()
+    if is_timed:
+        asked.kept, asked.patience_s = psycopg.connect(asked.postgres, autocommit=True), 0
     # Those of Tidewatch itself first: their curves grow while the machine is not busy with the others.
     files = sorted(JSON.glob("*/*.json"), reverse=True)
     for path in files:
@@ -206,16 +227,17 @@ def check(asked, names, is_timed):
             if is_own(dashboard):
                 # What is shown of queries is there when somebody asks.
                 asked.sql()
-            took, found, query = timed(ask)
+            took, found, query = timed(asked, ask)
             while (found or "").startswith("empty") and asked.patience_s > 0:
                 asked.patience_s -= AGAIN_S
                 time.sleep(AGAIN_S)
                 asked.sql()
-                took, found, query = timed(ask)
+                took, found, query = timed(asked, ask)
             if is_timed:
-                took = statistics.median([took, *(timed(ask)[0] for _ in range(ROUNDS - 1))])
+                took = statistics.median([took, *(timed(asked, ask)[0] for _ in range(ROUNDS - 1))])
             asked.count += 1
-            asked.took.append((took, f"{path.stem}: {name}"))
+            if query:
+                asked.took.append((took, f"{path.stem}: {name}", query))
             return name, found, query
 
         with concurrent.futures.ThreadPoolExecutor(1 if is_timed else 2) as pool:
@@ -246,9 +268,14 @@ def main():
         if server:
             server.stop()
     if is_timed:
-        took = sorted(took for took, _ in asked.took)
-        print(f"median {1000 * statistics.median(took):.0f} ms, 90 % {1000 * took[len(took) * 9 // 10]:.0f} ms")
-    for took, name in sorted(asked.took, reverse=True)[:20 if is_timed else 5]:
+        for kind in ("SQL", "PromQL", "all"):
+            took = sorted(took for took, _, query in asked.took if kind in ("all", kind_of(query)))
+            if took:
+                ninth = took[len(took) * 9 // 10]
+                print(f"{kind}: {len(took)}, median {1000 * statistics.median(took):.0f} ms, 90 % {1000 * ninth:.0f} ms")
+        if os.environ.get("TOOK"):
+            pathlib.Path(os.environ["TOOK"]).write_text(json.dumps(sorted(asked.took, reverse=True), indent=1))
+    for took, name, _ in sorted(asked.took, reverse=True)[:20 if is_timed else 5]:
         print(f"  {took:.1f} s {name}")
     print(f"{asked.count} questions, {len(wrong)} without an answer, {asked.skipped} skipped")
     sys.exit(1 if wrong else 0)

@@ -194,7 +194,7 @@ impl Reads {
             if let Some(table) = provider.as_ref().ok().and_then(|p| p.downcast_ref::<RollupTable>()) {
                 let asked = asked_of(plan, table, folding);
                 self.windows
-                    .entry(table.name().to_owned())
+                    .entry(table.rollup().name.clone())
                     .and_modify(|known| *known = union(*known, asked))
                     .or_insert(asked);
                 for node in nodes {

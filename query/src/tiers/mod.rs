@@ -19,18 +19,16 @@ pub use cut::{Segment, segments};
 pub(crate) use narrow::narrowed;
 pub(crate) use need::Folding;
 
-use crate::table::{Columns, RollupTable, Shape};
+use crate::table::{RollupTable, Shape, TierRows};
 use datafusion::common::Result;
-use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::datasource::source_as_provider;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::datasource::{provider_as_source, source_as_provider};
 use datafusion::execution::session_state::SessionStateBuilder;
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableScan};
+use datafusion::logical_expr::{LogicalPlan, TableScan};
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 use datafusion::prelude::SessionContext;
 use need::{Need, need};
-use std::collections::BTreeSet;
 use std::sync::Arc;
-use tidewatch_engine::rollup::WINDOW_START;
 
 /// Lets a session choose tiers.
 pub fn install(context: &SessionContext) {
@@ -46,7 +44,7 @@ pub(crate) fn install_first(context: &SessionContext, rule: Arc<dyn OptimizerRul
     *state = SessionStateBuilder::new_from_existing(state.clone()).with_optimizer_rules(rules).build();
 }
 
-/// Puts the rows of the chosen tiers in the place of every table of windows.
+/// Puts rows of chosen tiers in the place of every table of windows.
 #[derive(Debug)]
 struct ChooseTiers {
     /// The finest width always, for comparison.
@@ -69,11 +67,11 @@ impl OptimizerRule for ChooseTiers {
             let provider = source_as_provider(&scan.source)?;
             let Some(table) = provider.downcast_ref::<RollupTable>() else { return Ok(Transformed::no(node)) };
             let need = need(&node, table, &folding);
-            let rows = rows(table, &need, self.is_fine, &columns_of(&node)?)?;
+            let rows = provider_as_source(Arc::new(rows(table, &need, self.is_fine)));
             node.transform_up(|inner| match inner {
-                LogicalPlan::TableScan(scan) => Ok(Transformed::yes(in_place_of(&scan, rows.clone())?)),
-                // It may have fewer columns than before.
-                LogicalPlan::SubqueryAlias(_) => inner.recompute_schema().map(Transformed::yes),
+                LogicalPlan::TableScan(scan) => {
+                    Ok(Transformed::yes(LogicalPlan::TableScan(TableScan { source: Arc::clone(&rows), ..scan })))
+                }
                 _ => Ok(Transformed::no(inner)),
             })
         })
@@ -112,45 +110,7 @@ fn scan_of(plan: &LogicalPlan) -> Option<&TableScan> {
     }
 }
 
-/// The columns that a chain reads of the table at its end.
-fn columns_of(chain: &LogicalPlan) -> Result<Columns> {
-    let (mut names, mut is_chosen) = (BTreeSet::new(), false);
-    let (mut at, mut is_all) = (chain, false);
-    loop {
-        if matches!(at, LogicalPlan::Aggregate(_) | LogicalPlan::Projection(_)) {
-            // What is above speaks of its columns.
-            names.clear();
-            is_chosen = true;
-        }
-        at.apply_expressions(|expr| {
-            // A subquery may speak of any column.
-            is_all |= expr.exists(|part| Ok(part_has_plan(part)))?;
-            names.extend(expr.column_refs().into_iter().map(|column| column.name.clone()));
-            Ok(TreeNodeRecursion::Continue)
-        })?;
-        match at {
-            LogicalPlan::TableScan(scan) if scan.projection.is_some() => is_all = true,
-            _ => {}
-        }
-        let inputs = at.inputs();
-        let [below] = inputs.as_slice() else { break };
-        at = below;
-    }
-    if !is_chosen || is_all {
-        return Ok(Columns::All);
-    }
-    if names.is_empty() {
-        // Rows are counted, for which something must be there.
-        names.insert(WINDOW_START.to_owned());
-    }
-    Ok(Columns::Named(names))
-}
-
-fn part_has_plan(part: &Expr) -> bool {
-    matches!(part, Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_) | Expr::SetComparison(_))
-}
-
-fn rows(table: &RollupTable, need: &Need, is_fine: bool, columns: &Columns) -> Result<LogicalPlan> {
+fn rows(table: &RollupTable, need: &Need, is_fine: bool) -> TierRows {
     let (tiers, boundaries) = (table.tiers(), table.boundaries());
     if is_fine {
         return table.finest(Shape::Windows);
@@ -160,23 +120,7 @@ fn rows(table: &RollupTable, need: &Need, is_fine: bool, columns: &Columns) -> R
         None => 0,
     };
     let shape = if need.partials { Shape::Partials } else { table.shape() };
-    table.plan(&segments(tiers, boundaries, coarsest, need.from, need.to), shape, columns)
-}
-
-/// The rows under the name, and with the columns, of the scan.
-fn in_place_of(scan: &TableScan, rows: LogicalPlan) -> Result<LogicalPlan> {
-    let mut plan = LogicalPlanBuilder::from(rows).alias(scan.table_name.clone())?;
-    for filter in &scan.filters {
-        plan = plan.filter(filter.clone())?;
-    }
-    if let Some(projection) = &scan.projection {
-        let columns = projection.iter().map(|&i| Expr::from(plan.schema().qualified_field(i)));
-        plan = plan.clone().project(columns.collect::<Vec<_>>())?;
-    }
-    if let Some(fetch) = scan.fetch {
-        plan = plan.limit(0, Some(fetch))?;
-    }
-    plan.build()
+    TierRows::new(table, segments(tiers, boundaries, coarsest, need.from, need.to), shape)
 }
 
 #[cfg(test)]

@@ -31,8 +31,10 @@ use datafusion::common::tree_node::TreeNode;
 use datafusion::common::{DFSchema, Result};
 use datafusion::datasource::TableType;
 use datafusion::logical_expr::expr_rewriter::unnormalize_col;
+use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
+use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::physical_optimizer::pruning::{PruningPredicate, PruningPredicateBuilder};
 use datafusion::physical_plan::ExecutionPlan;
 use filter::Condition;
@@ -109,9 +111,24 @@ impl TableFiles {
         !columns.is_empty() && columns.iter().all(|column| self.partitions.schema().index_of(&column.name).is_ok())
     }
 
+    /// Filters as bounds can be compared with: columns as they are, not casts of them, with constants.
+    fn simplified(&self, state: &dyn Session, filters: &[Expr]) -> Result<Vec<Expr>> {
+        let schema = Arc::new(DFSchema::try_from(Arc::clone(&self.schema))?);
+        let context = SimplifyContext::builder()
+            .with_schema(Arc::clone(&schema))
+            .with_config_options(Arc::clone(state.config().options()))
+            .with_query_execution_start_time(state.execution_props().query_execution_start_time);
+        let simplifier = ExprSimplifier::new(context.build());
+        let simple = |filter: &Expr| {
+            let filter = simplifier.coerce(unnormalize_col(filter.clone()), &schema)?;
+            simplifier.simplify(filter)
+        };
+        filters.iter().map(simple).collect()
+    }
+
     /// The files that may hold rows of which all filters hold, and what else is to be asked of these rows.
     fn chosen(&self, state: &dyn Session, filters: &[Expr]) -> Result<(Vec<Arc<ListedFile>>, Vec<Expr>)> {
-        let filters = filters.iter().map(|filter| unnormalize_col(filter.clone()));
+        let filters = self.simplified(state, filters)?.into_iter();
         let (of_partitions, mut of_rows): (Vec<Expr>, Vec<Expr>) =
             filters.partition(|filter| self.is_of_partitions(filter));
         // The same is asked by what chose the windows and by the query itself.
@@ -194,7 +211,10 @@ fn parts<P>(pieces: Vec<(u64, P)>, count_max: usize) -> Vec<Vec<P>> {
 }
 
 /// Whether an expression can be decided by the row alone.
-fn is_decidable(filter: &Expr) -> Result<bool> {
+///
+/// # Errors
+/// The expression nests too deeply.
+pub fn is_decidable(filter: &Expr) -> Result<bool> {
     let is_foreign = filter.exists(|expr| {
         Ok(matches!(
             expr,
