@@ -35,6 +35,7 @@ mod grouping;
 pub mod http;
 mod lineage;
 pub mod live;
+mod memory;
 mod message;
 pub mod metrics;
 mod passes;

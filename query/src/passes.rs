@@ -43,11 +43,6 @@ pub fn lean(state: SessionState) -> SessionState {
 /// There is no session.
 pub fn fewest(frame: DataFrame) -> Result<DataFrame> {
     if !is_simple(frame.logical_plan()) {
-        if let Ok(n) = std::env::var("TW_PASSES") {
-            let (mut state, plan) = frame.into_parts();
-            state.config_mut().options_mut().optimizer.max_passes = n.parse().unwrap_or(3);
-            return Ok(DataFrame::new(state, plan));
-        }
         return Ok(frame);
     }
     let (state, plan) = frame.into_parts();

@@ -4,6 +4,7 @@ use crate::functions;
 use crate::gapfill;
 use crate::grouping;
 use crate::lineage;
+use crate::memory::SharedPool;
 use crate::passes;
 use crate::tiers;
 use chrono::DateTime;
@@ -14,7 +15,7 @@ use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::SessionState;
 use datafusion::execution::TaskContext;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
-use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
+use datafusion::execution::memory_pool::TrackConsumersPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use std::fmt;
@@ -86,6 +87,11 @@ pub(crate) fn context(memory: &Memory) -> Result<SessionContext> {
     with_config(config(), memory)
 }
 
+/// What a scan runs in that no query was written for.
+pub(crate) fn state(memory: &Memory) -> Result<SessionState> {
+    configured(config(), memory)
+}
+
 /// A session for checking definitions: its errors know where in the text they are.
 pub(crate) fn checking_context(memory_bytes_max: usize) -> Result<SessionContext> {
     let mut config = config();
@@ -124,6 +130,16 @@ fn config() -> SessionConfig {
 }
 
 fn with_config(config: SessionConfig, memory: &Memory) -> Result<SessionContext> {
+    let mut state = configured(config, memory)?;
+    // Tables of one query are not those of another.
+    let (catalogues, catalogue) = (MemoryCatalogProviderList::new(), MemoryCatalogProvider::new());
+    catalogue.register_schema(SCHEMA, Arc::new(MemorySchemaProvider::new()))?;
+    catalogues.register_catalog(CATALOG.to_owned(), Arc::new(catalogue));
+    state.register_catalog_list(Arc::new(catalogues));
+    Ok(SessionContext::new_with_state(state))
+}
+
+fn configured(config: SessionConfig, memory: &Memory) -> Result<SessionState> {
     // A batch is the least that an operator can hold: many of them fit into a small memory only when they are small.
     let rows = (memory.bytes_max / BYTES_PER_ROW_OF_BATCH).clamp(BATCH_ROWS_MIN, BATCH_ROWS_MAX);
     // Sorts side by side each need room for their last merge, which cannot go to disk.
@@ -140,18 +156,12 @@ fn with_config(config: SessionConfig, memory: &Memory) -> Result<SessionContext>
         (_, None) => DiskManagerMode::OsTmpDirectory,
     };
     let disk = DiskManagerBuilder::default().with_mode(disk).with_max_temp_directory_size(memory.spill_bytes_max);
-    // Fair to those that can spill: one of them does not take what the others need.
-    let pool = TrackConsumersPool::new(FairSpillPool::new(memory.bytes_max), CONSUMERS_NAMED);
+    let pool = TrackConsumersPool::new(SharedPool::new(memory.bytes_max), CONSUMERS_NAMED);
     let runtime =
         RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool)).with_disk_manager_builder(disk).build_arc()?;
     let mut state = common()?;
     *state.config_mut() = config.with_extension(Arc::new(Runtime(runtime)));
-    // Tables of one query are not those of another.
-    let (catalogues, catalogue) = (MemoryCatalogProviderList::new(), MemoryCatalogProvider::new());
-    catalogue.register_schema(SCHEMA, Arc::new(MemorySchemaProvider::new()))?;
-    catalogues.register_catalog(CATALOG.to_owned(), Arc::new(catalogue));
-    state.register_catalog_list(Arc::new(catalogues));
-    Ok(SessionContext::new_with_state(state))
+    Ok(state)
 }
 
 /// The memory and disk of a query. A state has its own, which only a builder can change, and a builder makes all

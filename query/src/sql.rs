@@ -7,6 +7,7 @@ mod guest;
 mod prepared;
 mod reading;
 mod relations;
+mod scanning;
 mod viewing;
 
 pub use copy::Export;
@@ -27,7 +28,8 @@ use arrow::record_batch::RecordBatch;
 use cache::ResultCache;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{DataFusionError, TableReference};
-use datafusion::execution::TaskContext;
+use datafusion::execution::{SessionState, TaskContext};
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::{DataFrame, Expr, SessionContext};
@@ -293,8 +295,20 @@ impl SqlEngine {
     }
 
     async fn collect(&self, frame: DataFrame, rows_max: usize) -> Result<Answer, SqlError> {
-        let task = session::task(frame.task_ctx());
-        let plan = frame.create_physical_plan().await.and_then(with_yields).map_err(|e| self.explain(e, &[]))?;
+        let (state, plan) = frame.into_parts();
+        let plan = state.optimize(&plan).map_err(|e| self.explain(e, &[]))?;
+        self.collect_optimized(&state, &plan, rows_max).await
+    }
+
+    async fn collect_optimized(
+        &self,
+        state: &SessionState,
+        plan: &LogicalPlan,
+        rows_max: usize,
+    ) -> Result<Answer, SqlError> {
+        let task = session::task(TaskContext::from(state));
+        let plan = state.query_planner().create_physical_plan(plan, state).await.and_then(with_yields);
+        let plan = plan.map_err(|e| self.explain(e, &[]))?;
         self.run(plan, task, rows_max).instrument(info_span!(target: "otel", "sql.run")).await
     }
 

@@ -73,27 +73,39 @@ impl Units {
     }
 }
 
-/// Reads batches of time, labels and value, in this order.
-pub fn read_rows(batches: &[RecordBatch], metric: &Metric, selection: &Selection) -> Result<Rows, ArrowError> {
+/// Reads batches of time, labels and value, in this order; without a value, only the series. What they have is to be
+/// seen `later_us` after their time.
+pub fn read_rows(
+    batches: &[RecordBatch],
+    later_us: i64,
+    metric: &Metric,
+    selection: &Selection,
+) -> Result<Rows, ArrowError> {
     let count = batches.iter().map(RecordBatch::num_rows).sum();
     let per_part = batches.len().div_ceil(parallel::threads(count)).max(1);
-    let parts = parallel::map(batches.chunks(per_part).collect(), count, |part| read_part(part, metric, selection));
+    let parts =
+        parallel::map(batches.chunks(per_part).collect(), count, |part| read_part(part, later_us, metric, selection));
     let mut parts = parts.into_iter();
     let first = parts.next().transpose()?.unwrap_or_default();
     parts.try_fold(first, |rows, part| Ok(rows.with(part?)))
 }
 
-fn read_part(batches: &[RecordBatch], metric: &Metric, selection: &Selection) -> Result<Rows, ArrowError> {
+fn read_part(
+    batches: &[RecordBatch],
+    later_us: i64,
+    metric: &Metric,
+    selection: &Selection,
+) -> Result<Rows, ArrowError> {
     let mut rows = Rows::default();
     let Some(first) = batches.first() else { return Ok(rows) };
     let count = metric.labels.len();
     let mut groups = Groups::new((0..count).map(|_| &DataType::Utf8));
     let (mut of_rows, mut places) = (Vec::new(), Vec::new());
-    rows.units = Units::of(first.column(count + 1).data_type(), metric);
+    rows.units = first.columns().get(count + 1).map(|v| Units::of(v.data_type(), metric)).unwrap_or_default();
     for batch in batches {
         let times = cast(batch.column(0), &tidewatch_engine::rollup::timestamp_type())?;
         let times = times.as_primitive::<TimestampMicrosecondType>();
-        let values = Values::of(batch.column(count + 1), metric)?;
+        let values = batch.columns().get(count + 1).map_or(Ok(Values::Nothing), |column| Values::of(column, metric))?;
         let texts: Vec<ArrayRef> =
             (1..=count).map(|at| as_texts(batch.column(at))).collect::<Result<_, ArrowError>>()?;
         let keys: Vec<KeyValues> = texts.iter().cloned().map(KeyValues::from).collect();
@@ -104,7 +116,7 @@ fn read_part(batches: &[RecordBatch], metric: &Metric, selection: &Selection) ->
                 places.push(rows.place(metric, &texts, row, selection)?);
             }
             let Some(place) = places[*group] else { continue };
-            let time_ms = times.value(row).div_euclid(1000);
+            let time_ms = times.value(row).saturating_add(later_us).div_euclid(1000);
             match &values {
                 Values::Floats(values) if values.is_valid(row) => {
                     rows.floats[place].push((time_ms, values.value(row)));

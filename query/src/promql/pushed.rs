@@ -6,7 +6,8 @@
 use super::metrics::Metric;
 use crate::snapshot::Snapshot;
 use crate::sql::{SqlEngine, SqlError};
-use crate::table::Shape;
+use crate::table::{RollupTable, Shape, TierRows};
+use crate::tiers::segments;
 use arrow::array::{Array, AsArray, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
@@ -128,22 +129,19 @@ pub async fn read(
 ) -> Result<Vec<Series>, SqlError> {
     // Most processes are pushed nothing, and planning takes longer than finding nothing.
     let table = snapshot.tables.get(naming.rollup()).filter(|table| !table.is_empty());
-    let Some(rollup) = table.and_then(|table| table.rollup.as_ref()) else {
+    let Some((table, rollup)) = table.and_then(|table| Some((table, table.rollup.as_ref()?))) else {
         return Ok(Vec::new());
     };
-    let build = |frame: DataFrame| {
-        let mut columns: Vec<Expr> = naming.keys().iter().map(|key| ident(*key)).collect();
-        columns.push(ident(naming.column()));
-        let within = within(rollup, selection.start_ms, selection.end_ms);
-        naming
-            .conditions(&selection.matchers)
-            .into_iter()
-            .try_fold(frame.filter(within)?, DataFrame::filter)?
-            .select(columns)
-    };
-    let answer = engine.over(snapshot, naming.rollup(), Shape::Partials, build, samples_max).await?;
+    let time = Reaching::of(rollup, selection.start_ms, selection.end_ms);
+    let rows = RollupTable::new(rollup, table, Shape::Partials);
+    let rows = rows.map_err(|e| SqlError::Execution(e.strip_backtrace()))?;
+    let segments = segments(rows.tiers(), rows.boundaries(), 0, Some(time.from), Some(time.to));
+    let rows = TierRows::new(&rows, segments, Shape::Partials);
+    let columns: Vec<&str> = naming.keys().into_iter().chain([naming.column()]).collect();
+    let conditions: Vec<Expr> = naming.conditions(&selection.matchers).into_iter().chain([time.ends_after()]).collect();
+    let batches = engine.scan(&rows, &columns, &conditions, samples_max).await?;
     let mut found = Found { series: Vec::new(), places: HashMap::new(), samples: 0 };
-    for batch in &answer.batches {
+    for batch in &batches {
         found.add(batch, naming, selection).map_err(|e| SqlError::Execution(e.to_string()))?;
         if found.samples > samples_max {
             return Err(SqlError::TooManyRows(samples_max));
@@ -167,9 +165,9 @@ pub async fn series_within(
     let Some(rollup) = snapshot.tables.get(naming.rollup()).and_then(|t| t.rollup.as_ref()) else {
         return Ok(Vec::new());
     };
-    let keys = naming.keys();
+    let (keys, time) = (naming.keys(), Reaching::of(rollup, start_ms, end_ms));
     let build = |frame: DataFrame| {
-        let frame = frame.filter(within(rollup, start_ms, end_ms).and(ident(naming.column()).is_not_null()))?;
+        let frame = frame.filter(time.condition().and(ident(naming.column()).is_not_null()))?;
         let frame = naming.conditions(matchers).into_iter().try_fold(frame, DataFrame::filter)?;
         match keys.is_empty() {
             true => frame.select(vec![lit(ScalarValue::Utf8(None)).alias("none")])?.distinct(),
@@ -190,17 +188,37 @@ pub async fn series_within(
     Ok(series)
 }
 
-/// Windows that reach into a stretch of time, both ends inclusive.
-fn within(rollup: &RollupSchema, start_ms: i64, end_ms: i64) -> Expr {
-    let instant = |us: i64| lit(ScalarValue::TimestampMicrosecond(Some(us), Some("UTC".into())));
-    let widest = rollup.tiers.iter().map(|t| t.pane_us).chain(rollup.pane_us).max().unwrap_or(1).max(1);
-    let start_us = start_ms.saturating_mul(1000);
-    // Said of the start as well, by which files are skipped: no window begins further back than it is wide.
-    let from = start_us.saturating_sub(start_us.rem_euclid(widest));
-    ident(WINDOW_START)
-        .gt_eq(instant(from))
-        .and(ident(WINDOW_START).lt_eq(instant(end_ms.saturating_mul(1000))))
-        .and(ident(WINDOW_END).gt(instant(start_us)))
+/// Windows that reach into a stretch of time.
+struct Reaching {
+    /// Said of the start as well, by which files are skipped: no window begins further back than it is wide.
+    from: i64,
+    /// Exclusive.
+    to: i64,
+    /// They end after it.
+    start: i64,
+}
+
+impl Reaching {
+    /// Both ends inclusive, milliseconds.
+    fn of(rollup: &RollupSchema, start_ms: i64, end_ms: i64) -> Self {
+        let widest = rollup.tiers.iter().map(|t| t.pane_us).chain(rollup.pane_us).max().unwrap_or(1).max(1);
+        let start = start_ms.saturating_mul(1000);
+        let from = start.saturating_sub(start.rem_euclid(widest));
+        Self { from, to: end_ms.saturating_mul(1000).saturating_add(1), start }
+    }
+
+    fn ends_after(&self) -> Expr {
+        ident(WINDOW_END).gt(instant(self.start))
+    }
+
+    fn condition(&self) -> Expr {
+        let start = || ident(WINDOW_START);
+        start().gt_eq(instant(self.from)).and(start().lt(instant(self.to))).and(self.ends_after())
+    }
+}
+
+fn instant(us: i64) -> Expr {
+    lit(ScalarValue::TimestampMicrosecond(Some(us), Some("UTC".into())))
 }
 
 fn texts(batch: &RecordBatch, count: usize) -> Result<Vec<StringArray>, ArrowError> {

@@ -10,24 +10,23 @@ use super::pushed::{self, Naming};
 use super::width::{Width, choose};
 use crate::snapshot::{Snapshot, SnapshotTable};
 use crate::sql::{SqlEngine, SqlError};
-use crate::table::Shape;
-use arrow::array::AsArray;
-use arrow::datatypes::{DataType, Int64Type};
+use crate::table::{RollupTable, Shape, TierRows};
+use crate::tiers::segments;
+use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
-use datafusion::common::ScalarValue;
-use datafusion::error::Result;
-use datafusion::functions::datetime::expr_fn::date_bin;
-use datafusion::functions_aggregate::expr_fn::{count, sum};
 use datafusion::logical_expr::{Expr, ident};
-use datafusion::prelude::{DataFrame, lit};
+use datafusion::prelude::lit;
+use tidewatch_engine::life_cycle::tiers_of;
 use tidewatch_engine::rollup::{MeasureKind, RollupSchema, WINDOW_START};
-use tidewatch_engine::time::DAY_US;
+use tidewatch_engine::time::{DAY_US, window_start};
 use tidewatch_promql::parse::functions::Func;
 use tidewatch_promql::{Labels, MatchOp, Matcher, Selection, Series};
 
 /// Exclusive end of a window.
 const WINDOW_END: &str = "window_end";
+/// One bin for all of time.
+const ALL_US: i64 = i64::MAX / 4;
 /// A counter whose last event lies so far back still counts as one that stands still.
 const QUIET_US: i64 = DAY_US;
 
@@ -41,7 +40,7 @@ pub async fn read(
     metric: &Metric,
     selection: &Selection,
     rows_max: usize,
-) -> std::result::Result<Vec<Series>, SqlError> {
+) -> Result<Vec<Series>, SqlError> {
     let Some(table) = snapshot.tables.get(&metric.rollup) else { return Ok(Vec::new()) };
     let Some(rollup) = &table.rollup else { return Ok(Vec::new()) };
     if !can_match(metric, selection) {
@@ -55,22 +54,24 @@ pub async fn read(
     // Windows that end after the left end of the first range, up to the last moment.
     let from = width.floor(selection.start_ms.saturating_sub(1).saturating_mul(1000));
     let to = width.floor(selection.end_ms.saturating_mul(1000));
-    let ask = Ask { engine, snapshot, metric, rollup, table, selection, rows_max };
+    let ask = Ask { engine, metric, rollup, table, selection, rows_max };
     let is_sum_of_range =
         matches!(selection.hints.function, Some(Func::Rate | Func::Increase)) && selection.hints.range_ms > 0;
     let windows = ask.windows(width, from, to).await?;
     let before = match (is_total, is_sum_of_range) {
         (false, _) => Vec::new(),
-        (true, true) => ask.quiet(from).await?,
+        (true, true) => ask.present(from.saturating_sub(QUIET_US), from).await?,
         (true, false) => ask.totals(from).await?,
     };
+    // Windows that were merged on the way have their start, the others their end.
+    let later_us = if let Width::Of { us } = width { us } else { 0 };
     let (metric, selection) = (metric.clone(), selection.clone());
     let series = move || {
-        let rows = read_rows(&windows, &metric, &selection)?;
+        let rows = read_rows(&windows, later_us, &metric, &selection)?;
         if !is_total {
             return Ok(rows.into_gauges(&metric, &selection));
         }
-        let rows = rows.after(read_rows(&before, &metric, &selection)?);
+        let rows = rows.after(read_rows(&before, 0, &metric, &selection)?);
         Ok(match is_sum_of_range {
             true => rows.into_increments(&metric),
             false => rows.into_totals(&metric, &selection, width.us()),
@@ -92,7 +93,6 @@ fn can_match(metric: &Metric, selection: &Selection) -> bool {
 
 struct Ask<'a> {
     engine: &'a SqlEngine,
-    snapshot: &'a Snapshot,
     metric: &'a Metric,
     rollup: &'a RollupSchema,
     table: &'a SnapshotTable,
@@ -101,122 +101,71 @@ struct Ask<'a> {
 }
 
 impl Ask<'_> {
-    /// What every window brought: its end, the dimensions, the value.
-    async fn windows(&self, width: Width, from: i64, to: i64) -> std::result::Result<Vec<RecordBatch>, SqlError> {
+    /// What every window brought: its end (its start, where it is merged from narrower ones), the dimensions, the
+    /// value.
+    async fn windows(&self, width: Width, from: i64, to: i64) -> Result<Vec<RecordBatch>, SqlError> {
         // Partials of one window are put together with the samples of their series, which is less work than a
         // merge by all dimensions. An average or a newest value is not to be had from partials alone.
         let shape = match self.metric.state {
             MeasureKind::Avg { .. } | MeasureKind::Last { .. } | MeasureKind::Distinct => Shape::Windows,
-            _ if matches!(width, Width::AsKept { .. }) => Shape::Coded,
-            _ => Shape::Partials,
+            _ => Shape::Coded,
         };
-        self.rows(shape, |frame| {
-            let frame = self.matching(frame)?.filter(at_or_after(from).and(ident(WINDOW_START).lt(instant(to))))?;
-            match width {
-                Width::AsKept { .. } => {
-                    let columns =
-                        [vec![ident(WINDOW_END).alias("t")], self.dimensions(), vec![self.value().alias("v")]];
-                    frame.select(columns.concat())
-                }
-                Width::Of { us } => {
-                    let start = date_bin(lit(interval(us)), ident(WINDOW_START), instant(0)).alias("t");
-                    let keys = [vec![start], self.dimensions()].concat();
-                    let frame = frame.aggregate(keys, vec![self.merged().alias("v")])?;
-                    let end = ident("t") + lit(interval(us));
-                    let columns = [vec![end.alias("t")], self.labels(), vec![ident("v")]];
-                    frame.select(columns.concat())
-                }
+        let measure = Some(self.metric.measure.as_str());
+        match width {
+            Width::AsKept { .. } => {
+                let rows = self.tiers(shape, 0, Some(from), Some(to))?;
+                self.rows(rows, WINDOW_END, measure).await
             }
-        })
-        .await
+            Width::Of { us } => {
+                let tiers = tiers_of(self.rollup);
+                let coarsest = tiers.iter().rposition(|tier| us % tier.pane_us == 0).unwrap_or(0);
+                let rows = self.tiers(shape, coarsest, Some(from), Some(to))?.in_bins(us);
+                self.rows(rows, WINDOW_START, measure).await
+            }
+        }
     }
 
     /// What was counted before `us`, for each series.
-    async fn totals(&self, us: i64) -> std::result::Result<Vec<RecordBatch>, SqlError> {
-        self.rows(Shape::Windows, |frame| {
-            let frame = self.matching(frame)?.filter(ident(WINDOW_START).lt(instant(us)))?;
-            let frame = frame.aggregate(self.dimensions(), vec![self.merged().alias("v")])?;
-            frame.select([vec![lit(instant_value(us)).alias("t")], self.labels(), vec![ident("v")]].concat())
-        })
-        .await
+    async fn totals(&self, us: i64) -> Result<Vec<RecordBatch>, SqlError> {
+        let rows = self.tiers(Shape::Windows, usize::MAX, None, Some(us))?.in_bins(ALL_US);
+        self.rows(rows, WINDOW_START, Some(&self.metric.measure)).await
     }
 
-    /// The series that counted something within a day before `us`, without a value.
-    async fn quiet(&self, us: i64) -> std::result::Result<Vec<RecordBatch>, SqlError> {
-        self.present(at_or_after(us.saturating_sub(QUIET_US)).and(ident(WINDOW_START).lt(instant(us))), us).await
+    /// The series that have a window that starts in `[from, to)`, without a value.
+    async fn present(&self, from: i64, to: i64) -> Result<Vec<RecordBatch>, SqlError> {
+        let rows = self.tiers(Shape::Windows, usize::MAX, Some(from), Some(to))?.in_bins(ALL_US);
+        self.rows(rows, WINDOW_START, None).await
     }
 
-    /// The series that have a window of which the condition holds, without a value.
-    async fn present(&self, condition: Expr, us: i64) -> std::result::Result<Vec<RecordBatch>, SqlError> {
-        self.rows(Shape::Windows, |frame| {
-            let frame = self.matching(frame)?.filter(condition)?.select(self.dimensions())?.distinct()?;
-            frame.select(
-                [vec![lit(instant_value(us)).alias("t")], self.labels(), vec![lit(ScalarValue::Null).alias("v")]]
-                    .concat(),
-            )
-        })
-        .await
+    /// Rows of tiers that are no coarser than `coarsest`, of windows that start in `[from, to)`.
+    fn tiers(&self, shape: Shape, coarsest: usize, from: Option<i64>, to: Option<i64>) -> Result<TierRows, SqlError> {
+        let table = RollupTable::new(self.rollup, self.table, shape);
+        let table = table.map_err(|e| SqlError::Execution(e.strip_backtrace()))?;
+        let coarsest = coarsest.min(table.tiers().len().saturating_sub(1));
+        let segments = segments(table.tiers(), table.boundaries(), coarsest, from, to);
+        Ok(TierRows::new(&table, segments, shape))
     }
 
-    async fn rows(
-        &self,
-        shape: Shape,
-        build: impl FnOnce(DataFrame) -> Result<DataFrame>,
-    ) -> std::result::Result<Vec<RecordBatch>, SqlError> {
-        Ok(self.engine.over(self.snapshot, &self.rollup.name, shape, build, self.rows_max).await?.batches)
+    /// Time, dimensions and value.
+    async fn rows(&self, rows: TierRows, time: &str, value: Option<&str>) -> Result<Vec<RecordBatch>, SqlError> {
+        let dimensions = self.metric.labels.iter().map(|(_, column)| column.as_str());
+        let columns: Vec<&str> = std::iter::once(time).chain(dimensions).chain(value).collect();
+        self.engine.scan(&rows, &columns, &self.matching(), self.rows_max).await
     }
 
     /// Equalities that a file can be skipped by; all matchers are held against the labels later.
-    fn matching(&self, frame: DataFrame) -> Result<DataFrame> {
-        self.selection.matchers.iter().filter(|m| m.op == MatchOp::Equal && !m.value.is_empty()).try_fold(
-            frame,
-            |frame, matcher| match self.metric.labels.iter().find(|(label, _)| *label == matcher.name) {
-                Some((_, column)) if self.is_text(column) => {
-                    frame.filter(ident(column).eq(lit(matcher.value.as_str())))
-                }
-                _ => Ok(frame),
-            },
-        )
+    fn matching(&self) -> Vec<Expr> {
+        let equal = self.selection.matchers.iter().filter(|m| m.op == MatchOp::Equal && !m.value.is_empty());
+        let column = |matcher: &Matcher| {
+            let (_, column) = self.metric.labels.iter().find(|(label, _)| *label == matcher.name)?;
+            self.is_text(column).then(|| ident(column).eq(lit(matcher.value.as_str())))
+        };
+        equal.filter_map(column).collect()
     }
 
     fn is_text(&self, column: &str) -> bool {
         self.table.schema.field_with_name(column).is_ok_and(|f| *f.data_type() == DataType::Utf8)
     }
-
-    fn dimensions(&self) -> Vec<Expr> {
-        self.metric.labels.iter().enumerate().map(|(at, (_, column))| ident(column).alias(format!("l{at}"))).collect()
-    }
-
-    fn labels(&self) -> Vec<Expr> {
-        (0..self.metric.labels.len()).map(|at| ident(format!("l{at}"))).collect()
-    }
-
-    fn value(&self) -> Expr {
-        ident(&self.metric.measure)
-    }
-
-    fn merged(&self) -> Expr {
-        match self.metric.state {
-            MeasureKind::Hdr { .. } => crate::functions::hdr_merge(self.value()),
-            _ => sum(self.value()),
-        }
-    }
-}
-
-fn at_or_after(us: i64) -> Expr {
-    ident(WINDOW_START).gt_eq(instant(us))
-}
-
-fn instant(us: i64) -> Expr {
-    lit(instant_value(us))
-}
-
-fn instant_value(us: i64) -> ScalarValue {
-    ScalarValue::TimestampMicrosecond(Some(us), Some("UTC".into()))
-}
-
-fn interval(us: i64) -> ScalarValue {
-    ScalarValue::IntervalMonthDayNano(Some(arrow::datatypes::IntervalMonthDayNano::new(0, 0, us.saturating_mul(1000))))
 }
 
 /// The label sets of one metric that counted something between two moments, milliseconds, inclusive.
@@ -230,19 +179,36 @@ pub async fn series_within(
     matchers: &[Matcher],
     (start_ms, end_ms): (i64, i64),
     rows_max: usize,
-) -> std::result::Result<Vec<Labels>, SqlError> {
-    let Some(table) = snapshot.tables.get(&metric.rollup) else { return Ok(Vec::new()) };
-    let Some(rollup) = &table.rollup else { return Ok(Vec::new()) };
+) -> Result<Vec<Labels>, SqlError> {
     let selection =
         &Selection { matchers: matchers.to_vec(), start_ms, end_ms, hints: tidewatch_promql::SelectHints::default() };
-    if !can_match(metric, selection) {
+    let batches = within(engine, snapshot, metric, selection, rows_max).await?;
+    Ok(read_rows(&batches, 0, metric, selection).map_err(|e| SqlError::Execution(e.to_string()))?.into_labels())
+}
+
+/// A row for every label set of a metric that counted something in the time of a selection.
+async fn within(
+    engine: &SqlEngine,
+    snapshot: &Snapshot,
+    metric: &Metric,
+    selection: &Selection,
+    rows_max: usize,
+) -> Result<Vec<RecordBatch>, SqlError> {
+    let Some(table) = snapshot.tables.get(&metric.rollup).filter(|_| can_match(metric, selection)) else {
         return Ok(Vec::new());
-    }
-    let ask = Ask { engine, snapshot, metric, rollup, table, selection, rows_max };
-    let (from, to) = (start_ms.saturating_mul(1000), end_ms.saturating_mul(1000));
-    let batches =
-        ask.present(ident(WINDOW_END).gt(instant(from)).and(ident(WINDOW_START).lt_eq(instant(to))), to).await?;
-    Ok(read_rows(&batches, metric, selection).map_err(|e| SqlError::Execution(e.to_string()))?.into_labels())
+    };
+    let Some(rollup) = &table.rollup else { return Ok(Vec::new()) };
+    let ask = Ask { engine, metric, rollup, table, selection, rows_max };
+    let (from, to) = (selection.start_ms.saturating_mul(1000), selection.end_ms.saturating_mul(1000));
+    ask.present(reaching(rollup, &table.boundaries, from), to.saturating_add(1)).await
+}
+
+/// The start of the window that reaches beyond a moment, in the finest width that is kept for its time.
+fn reaching(rollup: &RollupSchema, boundaries: &[Option<i64>], us: i64) -> i64 {
+    let tiers = tiers_of(rollup);
+    let is_kept = |at: usize| boundaries.get(at).copied().flatten().is_none_or(|boundary| boundary <= us);
+    let finest = tiers.iter().enumerate().find(|(at, _)| is_kept(*at)).or(tiers.iter().enumerate().next_back());
+    finest.map_or(us, |(_, tier)| window_start(us, tier.pane_us))
 }
 
 /// How many label sets of one metric counted something between two moments, milliseconds, inclusive.
@@ -254,18 +220,9 @@ pub async fn count_within(
     snapshot: &Snapshot,
     metric: &Metric,
     (start_ms, end_ms): (i64, i64),
-) -> std::result::Result<u64, SqlError> {
-    if !snapshot.tables.contains_key(&metric.rollup) {
-        return Ok(0);
-    }
-    let build = |frame: DataFrame| {
-        let (from, to) = (start_ms.saturating_mul(1000), end_ms.saturating_mul(1000));
-        let dimensions: Vec<Expr> = metric.labels.iter().map(|(_, column)| ident(column)).collect();
-        let frame = frame.filter(ident(WINDOW_END).gt(instant(from)).and(ident(WINDOW_START).lt_eq(instant(to))))?;
-        frame.select(dimensions)?.distinct()?.aggregate(vec![], vec![count(lit(1)).alias("series")])
-    };
-    let answer = engine.over(snapshot, &metric.rollup, Shape::Partials, build, 1).await?;
-    let counted = answer.batches.first().filter(|batch| batch.num_rows() == 1);
-    let counted = counted.and_then(|batch| batch.column(0).as_primitive_opt::<Int64Type>());
-    Ok(counted.map_or(0, |column| column.value(0).unsigned_abs()))
+) -> Result<u64, SqlError> {
+    let hints = tidewatch_promql::SelectHints::default();
+    let all = Selection { matchers: Vec::new(), start_ms, end_ms, hints };
+    let batches = within(engine, snapshot, metric, &all, usize::MAX).await?;
+    Ok(batches.iter().map(|batch| batch.num_rows() as u64).sum())
 }

@@ -95,7 +95,7 @@ impl ViewReader<'_> {
             let value = values.iter().position(|column| *column == gauge.metric.measure).unwrap_or_default();
             let of_gauge: std::result::Result<Vec<RecordBatch>, ArrowError> =
                 batches.iter().map(|batch| only(batch, labels.len(), value, gauge)).collect();
-            let rows = read_rows(&of_gauge.map_err(failed)?, &gauge.metric, selection).map_err(failed)?;
+            let rows = read_rows(&of_gauge.map_err(failed)?, 0, &gauge.metric, selection).map_err(failed)?;
             for (labels, samples) in rows.into_samples() {
                 if let Some(twice) = samples.windows(2).find(|pair| pair[0].0 == pair[1].0) {
                     return Err(several(view, gauge, &labels, twice[0].0));
@@ -142,7 +142,7 @@ impl ViewReader<'_> {
         for gauge in gauges {
             for batch in &batches {
                 let rows = whose(batch, labels.len(), gauge)
-                    .and_then(|batch| read_rows(&[batch], &gauge.metric, &selection))
+                    .and_then(|batch| read_rows(&[batch], 0, &gauge.metric, &selection))
                     .map_err(|error| SqlError::Execution(error.to_string()))?;
                 found.extend(rows.into_labels());
             }
@@ -284,9 +284,10 @@ fn matching(frame: DataFrame, view: &ViewGauges, matchers: &[Matcher]) -> Result
     let is_plain = |column: &str| view.outline.schema.field_with_name(column).is_ok_and(|f| is_text(f.data_type()));
     let columns = equal.filter_map(|m| {
         let (_, column) = first.metric.labels.iter().find(|(label, _)| *label == m.name && label != QUANTILE)?;
-        is_plain(column).then_some((column, &m.value))
+        let of_column = view.outline.schema.field_with_name(column).ok().filter(|_| is_plain(column))?;
+        Some((column, ScalarValue::from(m.value.as_str()).cast_to(of_column.data_type())))
     });
-    columns.into_iter().try_fold(frame, |frame, (column, value)| frame.filter(ident(column).eq(lit(value.as_str()))))
+    columns.into_iter().try_fold(frame, |frame, (column, value)| frame.filter(ident(column).eq(lit(value?))))
 }
 
 /// Time, labels and the one value of a gauge.

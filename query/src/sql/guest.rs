@@ -110,12 +110,13 @@ impl SqlEngine {
         let system = references.iter().filter(|r| r.schema() == Some(system::SCHEMA));
         let system = system.filter_map(|r| SystemTable::named(r.table())).collect();
         let (definitions, generation) = self.snapshots.generation();
-        let needs = definitions.needs(&ours.collect::<Vec<_>>());
+        let named: Vec<String> = ours.collect();
+        let needs = definitions.needs(&named);
         let snapshot = match sight {
             Sight::Rows => self.snapshots.take(&needs.tables).await?,
             Sight::Shapes => self.snapshots.shapes(&needs.tables).await?,
         };
-        let reading = Reading { context, state, statement, needs, system, is_catalogue: false, generation };
+        let reading = Reading { context, state, statement, named, needs, system, is_catalogue: false, generation };
         let frame = self.plan(reading, &snapshot).await?;
         Ok(Planned { frame })
     }

@@ -19,6 +19,8 @@ pub(super) struct Reading {
     pub context: SessionContext,
     pub state: SessionState,
     pub statement: Statement,
+    /// Tables and views that it names.
+    pub named: Vec<String>,
     /// What it reads.
     pub needs: Needs,
     /// Tables of the schema `system` that it names.
@@ -58,15 +60,15 @@ impl SqlEngine {
         let system = of_system.iter().filter_map(|r| SystemTable::named(r.table())).collect();
         let (definitions, generation) = self.snapshots.generation();
         let needs = definitions.needs(&names);
-        Ok(Reading { context, state, statement, needs, system, is_catalogue, generation })
+        Ok(Reading { context, state, statement, named: names, needs, system, is_catalogue, generation })
     }
 
     /// Plans a query over a snapshot of the tables that it needs.
     pub(super) async fn plan(&self, reading: Reading, snapshot: &Snapshot) -> Result<DataFrame, SqlError> {
-        let Reading { context, state, statement, needs, system, is_catalogue, .. } = reading;
+        let Reading { context, state, statement, named, needs, system, is_catalogue, .. } = reading;
         register_tables(&context, snapshot).map_err(|e| self.explain(e, &[]))?;
         self.register_system(&context, &system, is_catalogue).await?;
-        self.register_views(&context, &state, &needs.views).await?;
+        self.register_views(&context, &state, &needs.views, &named).await?;
         let known = match needs.tables.iter().all(|n| snapshot.tables.contains_key(n)) {
             true => Vec::new(),
             // Only to say what there is instead.
@@ -77,20 +79,35 @@ impl SqlEngine {
         read_only.verify_plan(&plan).map_err(|e| self.explain(e, &known))?;
         passes::fewest(DataFrame::new(state, plan)).map_err(|e| self.explain(e, &[]))
     }
-    /// Makes views tables of a session that has their tables, given each after those that it reads.
+
+    /// Makes the views that are named tables of a session that has the tables they read; `views`: these and all that
+    /// they read, each after those that it reads.
     pub(super) async fn register_views(
         &self,
         context: &SessionContext,
         state: &SessionState,
         views: &[Arc<View>],
+        named: &[String],
     ) -> Result<(), SqlError> {
-        for view in views {
-            view.register(context, state).await.map_err(|e| match self.explain(e, &[]) {
-                SqlError::Query { message, hint } => {
-                    SqlError::Query { message: format!("view {}: {message}", view.name), hint }
-                }
-                other => other,
-            })?;
+        let failed = |view: &View, e| match self.explain(e, &[]) {
+            SqlError::Query { message, hint } => {
+                SqlError::Query { message: format!("view {}: {message}", view.name), hint }
+            }
+            other => other,
+        };
+        let mut is_known = true;
+        let is_new = |view: &View| match context.table_exist(view.name.as_str()) {
+            Ok(is_known) => Ok(!is_known),
+            Err(error) => Err(failed(view, error)),
+        };
+        for view in views.iter().filter(|view| named.contains(&view.name)) {
+            is_known &= !is_new(view)? || view.register_known(context, state).await.map_err(|e| failed(view, e))?;
+        }
+        // A plan is made of those of the views below.
+        for view in views.iter().filter(|_| !is_known) {
+            if is_new(view)? {
+                view.register(context, state).await.map_err(|e| failed(view, e))?;
+            }
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use crate::tiers;
 use datafusion::common::{DataFusionError, TableReference};
 use datafusion::execution::SessionState;
 use datafusion::prelude::{DataFrame, SessionContext};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use tokio::sync::Mutex;
 
@@ -25,8 +25,6 @@ pub(crate) struct Viewing<'a> {
 struct Session {
     context: SessionContext,
     state: SessionState,
-    /// Views that it knows.
-    known: BTreeSet<String>,
 }
 
 impl fmt::Debug for Viewing<'_> {
@@ -41,7 +39,7 @@ impl<'a> Viewing<'a> {
         Self { engine, snapshot, definitions, sessions: Mutex::default() }
     }
 
-    /// What `build` makes of one view, at most `rows_max` rows, within the time and memory of a query; `now_us` is its
+    /// What `build` makes of one view, with no expression that would need a cast, at most `rows_max` rows, within the time and memory of a query; `now_us` is its
     /// `now()`.
     pub async fn ask(
         &self,
@@ -57,8 +55,10 @@ impl<'a> Viewing<'a> {
             let (_, plan) = build(DataFrame::new(state.clone(), plan)).map_err(failed)?.into_parts();
             // What is asked of the view's windows is to be known where tiers are chosen.
             let plan = tiers::narrowed(plan, &state).map_err(failed)?;
-            let frame = passes::fewest(DataFrame::new(state, plan)).map_err(failed)?;
-            self.engine.collect(frame, rows_max).await
+            let (state, plan) = passes::fewest(DataFrame::new(state, plan)).map_err(failed)?.into_parts();
+            // Types are settled: those of the view were, and `build` settles its own.
+            let plan = state.optimizer().optimize(plan, &state, |_, _| {}).map_err(failed)?;
+            self.engine.collect_optimized(&state, &plan, rows_max).await
         };
         let timeout = self.engine.limits.timeout;
         tokio::time::timeout(timeout, rows).await.map_err(|_| SqlError::Timeout(timeout))?
@@ -74,13 +74,11 @@ impl<'a> Viewing<'a> {
                 let failed = |e: DataFusionError| self.engine.explain(e, &[]);
                 let state = session::state_at(&context, now_us).map_err(failed)?;
                 register_tables(&context, self.snapshot).map_err(failed)?;
-                place.insert(Session { context, state, known: BTreeSet::new() })
+                place.insert(Session { context, state })
             }
         };
-        let mut views = self.definitions.needs(&[view.to_owned()]).views;
-        views.retain(|view| !session.known.contains(&view.name));
-        self.engine.register_views(&session.context, &session.state, &views).await?;
-        session.known.extend(views.iter().map(|view| view.name.clone()));
+        let views = self.definitions.needs(&[view.to_owned()]).views;
+        self.engine.register_views(&session.context, &session.state, &views, &[view.to_owned()]).await?;
         Ok((session.context.clone(), session.state.clone()))
     }
 }

@@ -1,19 +1,21 @@
 //! The columns of a rollup as expressions: how stored states merge, and what queries see of them.
 
-use super::{Asked, Shape};
+use super::{Asked, COMPUTED, Shape};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::functions_aggregate::expr_fn::{last_value, max, min, sum};
 use datafusion::logical_expr::{Expr, cast, ident, when};
 use datafusion::prelude::lit;
 use std::sync::Arc;
-use tidewatch_engine::rollup::{Measure, MeasureKind, RollupSchema};
+use tidewatch_engine::rollup::{Measure, MeasureKind, RollupSchema, WINDOW_START};
 
 use crate::functions::{distinct_merge, hdr_merge, samples_merge};
 
 /// The stored columns that rows of a shape are made of.
 pub(super) fn stored_of(rollup: &RollupSchema, shape: Shape, asked: &Asked<'_>) -> Schema {
-    // Rows merge by their whole key.
-    let is_key_asked = |name: &str| shape == Shape::Windows || asked.have(name);
+    let is_computed = COMPUTED.iter().any(|name| asked.have(name));
+    // Rows merge by their whole key, and ends are computed from starts.
+    let is_key_asked =
+        |name: &str| shape == Shape::Windows || asked.have(name) || (is_computed && name == WINDOW_START);
     let keys = rollup.key_fields().into_iter().filter(|field| is_key_asked(field.name()));
     let measures = rollup.measures.iter().filter(|measure| is_asked(measure, asked));
     Schema::new(keys.chain(measures.flat_map(Measure::state_fields)).collect::<Vec<_>>())

@@ -45,12 +45,20 @@ pub struct TierRows {
     table: RollupTable,
     segments: Vec<Segment>,
     shape: Shape,
+    /// As wide as rows become, where that is not the width of their tier.
+    bins_us: Option<i64>,
 }
 
 impl TierRows {
     /// The rows of these stretches of time, each in the width of its tier.
     pub fn new(table: &RollupTable, segments: Vec<Segment>, shape: Shape) -> Self {
-        Self { table: table.clone(), segments, shape }
+        Self { table: table.clone(), segments, shape, bins_us: None }
+    }
+
+    /// The windows of every tier merged into windows of this width, microseconds, which theirs divide. Ends and
+    /// completeness are not to be asked for.
+    pub fn in_bins(self, bins_us: i64) -> Self {
+        Self { shape: Shape::Windows, bins_us: Some(bins_us), ..self }
     }
 
     /// Which tiers answer which time.
@@ -179,8 +187,8 @@ impl<'a> Scan<'a> {
     }
 
     /// An expression over columns of the rollup as one over the columns that some rows have, which may be narrower
-    /// than the windows of the tier.
-    fn in_terms_of(&self, there: &Schema, tier: usize, expr: Expr) -> Result<Expr> {
+    /// than windows of `width_us`; `None`: they are as wide.
+    fn in_terms_of(&self, there: &Schema, width_us: Option<i64>, expr: Expr) -> Result<Expr> {
         let changed = expr.transform_up(|part| {
             let Expr::Column(column) = &part else { return Ok(Transformed::no(part)) };
             let name = column.name.as_str();
@@ -196,12 +204,17 @@ impl<'a> Scan<'a> {
                 // was counted there.
                 Err(_) => cast(lit(ScalarValue::Null), wanted.clone()),
             };
-            Ok(Transformed::yes(match tier > 0 && name == WINDOW_START {
-                true => window_start(column, self.rows.table.tiers()[tier].pane_us),
-                false => column,
+            Ok(Transformed::yes(match width_us.filter(|_| name == WINDOW_START) {
+                Some(width_us) => window_start(column, width_us),
+                None => column,
             }))
         });
         Ok(changed?.data)
+    }
+
+    /// As wide as windows of a tier are, of which rows of finer ones may not be part yet.
+    fn width_us(&self, tier: usize) -> Option<i64> {
+        (tier > 0).then(|| self.rows.table.tiers()[tier].pane_us)
     }
 
     /// What must hold of stored rows that belong to a segment and that the query asks for.
@@ -209,7 +222,8 @@ impl<'a> Scan<'a> {
         let instant = |us: i64| lit(ScalarValue::TimestampMicrosecond(Some(us), Some("UTC".into())));
         let from = segment.from.map(|us| ident(WINDOW_START).gt_eq(instant(us)));
         let to = segment.to.map(|us| ident(WINDOW_START).lt(instant(us)));
-        let asked = self.filters.iter().map(|filter| self.in_terms_of(there, segment.tier, filter.clone()));
+        let width_us = self.width_us(segment.tier);
+        let asked = self.filters.iter().map(|filter| self.in_terms_of(there, width_us, filter.clone()));
         from.into_iter().chain(to).map(Ok).chain(asked).collect()
     }
 
@@ -249,10 +263,10 @@ impl<'a> Scan<'a> {
 
     /// Rows of a tier as they merge; where nothing merges, as they are asked for.
     fn part(&self, rows: Arc<dyn ExecutionPlan>, tier: usize) -> Result<Arc<dyn ExecutionPlan>> {
-        let there = rows.schema();
+        let (there, width_us) = (rows.schema(), self.rows.bins_us.or(self.width_us(tier)));
         let column = |expr: Expr| {
             let name = expr.qualified_name().1;
-            Ok(self.in_terms_of(&there, tier, expr.unalias())?.alias(name))
+            Ok(self.in_terms_of(&there, width_us, expr.unalias())?.alias(name))
         };
         let columns = match self.rows.shape {
             Shape::Windows => {

@@ -64,4 +64,10 @@ async fn windows_say_where_they_end_and_whether_they_are_all_there() {
         "1970-01-01T00:00:00.000000Z,1970-01-01T00:00:10.000000Z,unknown,nothing was read yet\n\
          1970-01-01T00:00:10.000000Z,1970-01-01T00:00:20.000000Z,unknown,nothing was read yet\n"
     );
+    // What merges by them reads nothing else.
+    let ends = "SELECT window_end, sum(requests) FROM calls GROUP BY 1 ORDER BY 1";
+    assert_eq!(csv(&engine, ends).await, "1970-01-01T00:00:10.000000Z,7\n1970-01-01T00:00:20.000000Z,0\n");
+    let filtered = "SELECT sum(requests) FROM calls WHERE window_end > '1970-01-01T00:00:10Z' OR completeness = 'none'";
+    assert_eq!(csv(&engine, filtered).await, "0\n");
+    assert_eq!(csv(&engine, "SELECT count(*) FROM calls WHERE completeness = 'unknown'").await, "3\n");
 }

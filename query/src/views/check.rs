@@ -3,7 +3,7 @@
 use super::order::order;
 use super::outline::Outline;
 use super::parse::Text;
-use super::{Checking, View, planned};
+use super::{Checking, Templates, View, planned};
 use crate::definitions::DeclaredTable;
 use crate::message::{plain, syntax};
 use crate::session;
@@ -77,7 +77,15 @@ pub(super) async fn check(
         if checking == Checking::Names {
             let Parsed { text, statement, reads } = view;
             let (name, outline) = (text.name.clone(), OnceLock::new());
-            good.push(Arc::new(View { name, reads, schema: None, text, statement, outline }));
+            good.push(Arc::new(View {
+                name,
+                reads,
+                schema: None,
+                text,
+                statement,
+                outline,
+                templates: Templates::default(),
+            }));
             continue;
         }
         match plan(&context, view, tables).await {
@@ -144,7 +152,8 @@ async fn plan(
     let schema = table.schema();
     let outline = OnceLock::from(Arc::new(Outline::of(table.logical_plan()).map_err(in_text)?));
     context.register_table(TableReference::bare(text.name.as_str()), Arc::new(table)).map_err(in_text)?;
-    Ok(View { name: text.name.clone(), reads, schema: Some(schema), text, statement, outline })
+    let (name, templates) = (text.name.clone(), Templates::default());
+    Ok(View { name, reads, schema: Some(schema), text, statement, outline, templates })
 }
 
 /// Plans views, given each after those that it reads, for the sake of their outlines.

@@ -5,13 +5,14 @@
 //!              parse         order            check
 //! ```
 //!
-//! A view is its text: a query that names it plans it anew over its own snapshot, and DataFusion
-//! optimises both as one, so that a filter on a view reaches the files below.
+//! A query that names a view has its plan over its own snapshot, and DataFusion optimises both as one, so that a
+//! filter on a view reaches the files below.
 
 mod check;
 mod order;
 pub mod outline;
 mod parse;
+mod template;
 #[cfg(test)]
 mod tests;
 
@@ -25,7 +26,8 @@ use datafusion::sql::parser::Statement;
 use outline::Outline;
 use parse::Text;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use template::Template;
 use tidewatch_engine::rollup::DefinitionError;
 
 /// How closely views are looked at when they are read.
@@ -52,7 +54,11 @@ pub struct View {
     statement: Statement,
     /// What its plan says of its rows, once it was planned.
     outline: OnceLock<Arc<Outline>>,
+    /// Its plan, once it was planned, by the time zone that sessions write instants in.
+    templates: Templates,
 }
+
+type Templates = Arc<Mutex<BTreeMap<Option<String>, Arc<Template>>>>;
 
 impl View {
     /// The file that defines it.
@@ -77,8 +83,29 @@ impl View {
             // Whoever was faster has seen the same.
             let _ = self.outline.set(Arc::new(Outline::of(table.logical_plan())?));
         }
+        // Where every name knows its place in the text, a plan is to be checked and not to be kept.
+        if !state.config_options().sql_parser.collect_spans
+            && let Some(template) = Template::of(table.logical_plan())?
+        {
+            self.templates().insert(zone_of(state), Arc::new(template));
+        }
         context.register_table(TableReference::bare(self.name.as_str()), Arc::new(table))?;
         Ok(())
+    }
+
+    /// The same as it was planned before, in a session that has the tables that it and the views below it read.
+    /// False: it is to be planned.
+    pub(crate) async fn register_known(&self, context: &SessionContext, state: &SessionState) -> Result<bool> {
+        let template = self.templates().get(&zone_of(state)).cloned();
+        let Some(template) = template else { return Ok(false) };
+        let Some(plan) = template.over(&*state.schema_for_ref(self.name.as_str())?).await? else { return Ok(false) };
+        let table = ViewTable::new(plan, Some(self.query().to_owned()));
+        context.register_table(TableReference::bare(self.name.as_str()), Arc::new(table))?;
+        Ok(true)
+    }
+
+    fn templates(&self) -> MutexGuard<'_, BTreeMap<Option<String>, Arc<Template>>> {
+        self.templates.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What its plan says of its rows; `None` until it was planned, see [`Definitions::plan_views`].
@@ -87,6 +114,10 @@ impl View {
     pub fn outline(&self) -> Option<&Arc<Outline>> {
         self.outline.get()
     }
+}
+
+fn zone_of(state: &SessionState) -> Option<String> {
+    state.config_options().execution.time_zone.clone()
 }
 
 /// A view as DataFusion sees it. Types are settled here: they are those that the view's readers see.

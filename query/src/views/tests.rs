@@ -3,6 +3,8 @@ use crate::definitions::{DeclaredTable, Definitions};
 use crate::testing::{FakePiece, FakeWorkers, Partial, commit, csv, engine, rollup, store};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use tidewatch_engine::rollup::{Measure, MeasureKind};
+use tidewatch_storage::Table;
 
 fn declared() -> BTreeMap<String, DeclaredTable> {
     let table = |name: &str| {
@@ -63,6 +65,29 @@ async fn a_view_is_a_table_to_queries_and_other_views() {
     assert_eq!(error.hint(), Some("the tables and views are: both, by_api, calls, calls_later, worst"));
     let error = engine.query("SELECT apu FROM worst").await.unwrap_err();
     assert_eq!(error.code(), "bad_query");
+}
+
+#[tokio::test]
+async fn a_view_that_was_planned_before_reads_what_is_there_now() {
+    let (_folder, store) = store();
+    let workers = Arc::new(FakeWorkers::default());
+    let engine = engine(&store, Arc::clone(&workers) as Arc<_>);
+    engine.snapshots().define(define(VIEWS).await.unwrap());
+    let lately = 1_773_489_600 - 60;
+    let worst = "SELECT w.api, w.p50_ms, b.requests FROM worst w JOIN by_api b ON b.api = w.api";
+    assert_eq!(csv(&engine, worst).await, "");
+    commit(&store, -1, 4, &[Partial(lately, Some("a"), &[10, 20], &[])]).await;
+    assert_eq!(csv(&engine, worst).await, "a,10.0,2\n");
+    *workers.pieces.lock().unwrap() = vec![FakePiece::of(4, 9, &[Partial(lately, Some("b"), &[30], &[])])];
+    tokio::time::sleep(std::time::Duration::from_millis(120)).await;
+    assert_eq!(csv(&engine, worst).await, "b,30.0,1\n");
+    assert_eq!(csv(&engine, "SELECT api FROM by_api ORDER BY 1").await, "a\nb\n");
+    // Another worker has a newer definition.
+    let mut wide = rollup();
+    wide.measures.push(Measure { name: "retries".to_owned(), kind: MeasureKind::Count });
+    Table::open_rollup(&store, &wide).await.unwrap();
+    assert_eq!(csv(&engine, worst).await, "b,30.0,1\n");
+    assert_eq!(csv(&engine, "SELECT sum(retries) FROM calls, (SELECT count(*) FROM worst) AS w").await, "0\n");
 }
 
 #[tokio::test]
