@@ -16,8 +16,9 @@ pub fn served(folder: &Path) -> Tidewatch {
     let events = folder.join("events.ndjson").display().to_string();
     let what = ["--start", START, "--duration", "20m", "--rate", "20", "--seed", "3"];
     tidewatch(&[&["simulate", "--to", "file", "--path", &events], &what[..]].concat());
+    // What is older than its retention is not to go away between two questions about it.
     let text = "packs = [\"builtin:creatorflow\"]\n[storage]\nlocation = \"data\"\n[files]\npaths = [\"events.ndjson\"]\n\
-                [http]\nlisten = \"127.0.0.1:0\"\n";
+                [http]\nlisten = \"127.0.0.1:0\"\n[maintenance]\nenabled = false\n";
     let settings = write_settings(folder, text);
     Tidewatch::start(&["run", "-c", settings.to_str().unwrap(), "--until-caught-up"]).wait(Duration::from_secs(300));
     Tidewatch::run(&settings)
