@@ -2601,7 +2601,8 @@ WITH orders_day AS (
     SELECT tenant, currency, day, amount,
            max(amount) OVER (PARTITION BY tenant, currency ORDER BY day ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS record
     FROM (
-        SELECT tenant, currency, date_bin(INTERVAL '1 day', window_start) AS day, sum(value) AS amount
+        -- Equal amounts are no record, whichever way their parts were added up.
+        SELECT tenant, currency, date_bin(INTERVAL '1 day', window_start) AS day, round(sum(value), 4) AS amount
         FROM order_revenue_amount_total GROUP BY 1, 2, 3
     )
 ), exception_day AS (

@@ -130,7 +130,7 @@ ACHIEVEMENTS = f"""
         UNION ALL
         SELECT DISTINCT day::TIMESTAMP, tenant, 'record_revenue_day' FROM (
             SELECT *, max(amount) OVER (PARTITION BY tenant, currency ORDER BY day ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS best
-            FROM (SELECT tenant, currency, time::DATE AS day, sum(amount) AS amount FROM flow_fact GROUP BY ALL)
+            FROM (SELECT tenant, currency, time::DATE AS day, round(sum(amount), 4) AS amount FROM flow_fact GROUP BY ALL)
         ) WHERE amount > best AND day < {MIDNIGHT}
         UNION ALL
         SELECT day::TIMESTAMP, tenant, 'exception_free_day' FROM ({ORDERS_BY_DAY}) d
