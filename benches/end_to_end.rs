@@ -1,4 +1,6 @@
-//! From the broker to the commit, beside a bare librdkafka consumer of the same topics in the same run.
+//! From the broker to the commit, beside a bare librdkafka consumer of the same topics in the same run, and beside the
+//! least that could be called counting: the same consumer, the fields that rollups ask for decoded by sonic-rs, one
+//! update of a hash map.
 //!
 //! ```text
 //! cargo bench --bench end_to_end                      real Apache Kafka (tests/kafka/start.sh)
@@ -6,7 +8,7 @@
 //! cargo bench --bench end_to_end -- --tiny            a few events through the broker in memory
 //! ```
 //!
-//! Each round runs both as processes of their own and takes the processor time that the system charged
+//! Each round runs all as processes of their own and takes the processor time that the system charged
 //! them. What each needs to start, join its group and stop is measured on empty topics and subtracted.
 //! Machines differ and are noisy: the ratio is the result.
 
@@ -22,6 +24,10 @@ use nix::sys::resource::{UsageWho, getrusage};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::Message;
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::AtomicBool;
@@ -32,10 +38,15 @@ const PARTITIONS: i32 = 4;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let [role, servers, count] = arguments.as_slice()
-        && role == "bare"
-    {
-        return bare(servers, count.parse().unwrap());
+    if let [role, servers, count] = arguments.as_slice() {
+        let mut lengths = 0;
+        let mut counts = HashMap::new();
+        match role.as_str() {
+            "bare" => consume(servers, count.parse().unwrap(), |payload| lengths += payload.len()),
+            "straight" => consume(servers, count.parse().unwrap(), |payload| count_event(payload, &mut counts)),
+            other => panic!("no role {other}"),
+        }
+        return assert!(lengths + counts.len() > 0);
     }
     let number = |name: &str, default: u64| {
         let at = arguments.iter().position(|a| a == name);
@@ -50,12 +61,14 @@ fn main() {
     // An empty topic has to exist; one event makes it.
     fill(empty.servers(), 100);
 
-    let (mut bare_cpu, mut bare_wall, mut own_cpu, mut own_wall) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let runs: [(&str, &dyn Fn(&Broker, u64, u64) -> Cost); 3] = [
+        ("librdkafka", &|broker, _, count| run_loop("bare", broker, count)),
+        ("straight loop", &|broker, _, count| run_loop("straight", broker, count)),
+        ("tidewatch", &|broker, round, _| run_tidewatch(broker, round)),
+    ];
+    let mut costs = runs.map(|_| (Vec::new(), Vec::new()));
     for round in 0..rounds {
-        for (cpu, wall, run) in [
-            (&mut bare_cpu, &mut bare_wall, &run_bare as &dyn Fn(&Broker, u64, u64) -> Cost),
-            (&mut own_cpu, &mut own_wall, &run_tidewatch),
-        ] {
+        for ((_, run), (cpu, wall)) in runs.iter().zip(&mut costs) {
             let start_up = run(&empty, round, 100);
             let whole = run(&full, round, sent);
             let net = |whole: Duration, start: Duration| {
@@ -65,13 +78,13 @@ fn main() {
             wall.push(net(whole.wall, start_up.wall));
         }
     }
-    let (bare_cpu, own_cpu) = (median(&mut bare_cpu), median(&mut own_cpu));
-    let report = |name: &str, cpu: f64, wall: f64| {
-        println!("{name:12} {:>8.0} ns CPU per event {:>12.0} events/s", cpu * 1e9, 1.0 / wall)
-    };
-    report("librdkafka", bare_cpu, median(&mut bare_wall));
-    report("tidewatch", own_cpu, median(&mut own_wall));
-    println!("ratio        {:>8.2} × the CPU of the bare consumer (median of {rounds})", own_cpu / bare_cpu);
+    let medians = costs.map(|(mut cpu, mut wall)| (median(&mut cpu), median(&mut wall)));
+    let (bare, _) = medians[0];
+    for ((name, _), (cpu, wall)) in runs.iter().zip(medians) {
+        let (ns, ratio) = (cpu * 1e9, cpu / bare);
+        println!("{name:14} {ns:>8.0} ns CPU per event {:>12.0} events/s {ratio:>6.2} × the bare consumer", 1.0 / wall);
+    }
+    println!("medians of {rounds}");
 }
 
 struct Cost {
@@ -92,11 +105,11 @@ fn cost(command: &mut Command) -> Cost {
     Cost { cpu: spent() - cpu, wall: started.elapsed() }
 }
 
-fn run_bare(broker: &Broker, _round: u64, count: u64) -> Cost {
-    cost(Command::new(std::env::current_exe().unwrap()).args(["bare", broker.servers(), &count.to_string()]))
+fn run_loop(role: &str, broker: &Broker, count: u64) -> Cost {
+    cost(Command::new(std::env::current_exe().unwrap()).args([role, broker.servers(), &count.to_string()]))
 }
 
-fn run_tidewatch(broker: &Broker, round: u64, _count: u64) -> Cost {
+fn run_tidewatch(broker: &Broker, round: u64) -> Cost {
     let folder = tempfile::tempdir().unwrap();
     let settings = folder.path().join("tidewatch.toml");
     let text = format!(
@@ -107,8 +120,63 @@ fn run_tidewatch(broker: &Broker, round: u64, _count: u64) -> Cost {
     cost(Command::new(env!("CARGO_BIN_EXE_tidewatch")).args(["run", "--until-caught-up", "-c"]).arg(&settings))
 }
 
-/// Takes every message and looks at its length.
-fn bare(servers: &str, count: u64) {
+/// What rollups of orders, stock, shipments and calls ask for, some of it in each event.
+#[derive(serde::Deserialize)]
+struct Event<'a> {
+    #[serde(borrow)]
+    id: Cow<'a, str>,
+    #[serde(borrow, rename = "type")]
+    kind: Cow<'a, str>,
+    #[serde(borrow)]
+    time: Cow<'a, str>,
+    #[serde(borrow)]
+    tenantid: Cow<'a, str>,
+    #[serde(borrow, default)]
+    data: Data<'a>,
+}
+
+#[derive(Default, serde::Deserialize)]
+#[serde(default)]
+struct Data<'a> {
+    #[serde(borrow)]
+    provider: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    api: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    outcome: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    shop_id: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    order_id: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    product_id: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    carrier: Option<Cow<'a, str>>,
+    status_code: Option<i64>,
+    duration_ms: Option<f64>,
+    delta: Option<i64>,
+}
+
+/// What is counted of events by one hash of the texts that they are counted by.
+type Counts = HashMap<u64, (u64, f64)>;
+
+fn count_event(payload: &[u8], counts: &mut Counts) {
+    // Bad input is among the events, as in the topics of a platform.
+    let Ok(event) = sonic_rs::from_slice::<Event<'_>>(payload) else { return };
+    let data = &event.data;
+    let mut hasher = DefaultHasher::new();
+    (&event.kind, &event.tenantid, &data.provider, &data.api, &data.outcome, &data.shop_id, &data.carrier)
+        .hash(&mut hasher);
+    // Windows of 10 s: the text up to the tens of seconds.
+    event.time.get(..18).hash(&mut hasher);
+    black_box((&event.id, &data.order_id, &data.product_id, data.status_code, data.delta));
+    let counted = counts.entry(hasher.finish()).or_default();
+    counted.0 += 1;
+    counted.1 += data.duration_ms.unwrap_or_default();
+}
+
+/// Takes every message.
+fn consume(servers: &str, count: u64, mut take: impl FnMut(&[u8])) {
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", servers)
         .set("group.id", format!("bare-{}", std::process::id()))
@@ -121,16 +189,15 @@ fn bare(servers: &str, count: u64) {
         .create()
         .unwrap();
     consumer.subscribe(&TOPICS).unwrap();
-    let (mut read, mut bytes) = (0, 0);
+    let mut read = 0;
     let deadline = Instant::now() + Duration::from_secs(300);
     while read < count {
         assert!(Instant::now() < deadline, "{read} of {count} messages");
         if let Some(message) = consumer.poll(Duration::from_millis(100)) {
-            bytes += message.unwrap().payload().map_or(0, <[u8]>::len);
+            take(message.unwrap().payload().unwrap_or_default());
             read += 1;
         }
     }
-    assert!(bytes > 0);
 }
 
 fn fill(servers: &str, events: u64) -> u64 {

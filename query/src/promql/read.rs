@@ -104,25 +104,21 @@ impl Ask<'_> {
     /// What every window brought: its end (its start, where it is merged from narrower ones), the dimensions, the
     /// value.
     async fn windows(&self, width: Width, from: i64, to: i64) -> Result<Vec<RecordBatch>, SqlError> {
+        let measure = Some(self.metric.measure.as_str());
+        if let Width::Of { us } = width {
+            let tiers = tiers_of(self.rollup);
+            let coarsest = tiers.iter().rposition(|tier| us % tier.pane_us == 0).unwrap_or(0);
+            let rows = self.tiers(Shape::Windows, coarsest, Some(from), Some(to))?.in_bins(us);
+            return self.rows(rows, WINDOW_START, measure).await;
+        }
         // Partials of one window are put together with the samples of their series, which is less work than a
         // merge by all dimensions. An average or a newest value is not to be had from partials alone.
         let shape = match self.metric.state {
             MeasureKind::Avg { .. } | MeasureKind::Last { .. } | MeasureKind::Distinct => Shape::Windows,
             _ => Shape::Coded,
         };
-        let measure = Some(self.metric.measure.as_str());
-        match width {
-            Width::AsKept { .. } => {
-                let rows = self.tiers(shape, 0, Some(from), Some(to))?;
-                self.rows(rows, WINDOW_END, measure).await
-            }
-            Width::Of { us } => {
-                let tiers = tiers_of(self.rollup);
-                let coarsest = tiers.iter().rposition(|tier| us % tier.pane_us == 0).unwrap_or(0);
-                let rows = self.tiers(shape, coarsest, Some(from), Some(to))?.in_bins(us);
-                self.rows(rows, WINDOW_START, measure).await
-            }
-        }
+        let rows = self.tiers(shape, 0, Some(from), Some(to))?;
+        self.rows(rows, WINDOW_END, measure).await
     }
 
     /// What was counted before `us`, for each series.
