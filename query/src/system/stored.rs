@@ -4,12 +4,9 @@ use super::{count, instants, numbers, texts};
 use crate::snapshot::{Snapshot, SnapshotError};
 use crate::sql::{SqlEngine, SqlError};
 use arrow::array::{ArrayRef, BooleanArray};
-use futures::{StreamExt, TryStreamExt, stream};
 use std::sync::Arc;
 use tidewatch_storage::Table;
 
-/// Tables whose logs are read at the same time.
-const PARALLEL_TABLES: usize = 16;
 /// Commits of one table that are shown.
 const COMMITS_MAX: usize = 1000;
 
@@ -26,13 +23,11 @@ fn stored(snapshot: &Snapshot) -> impl Iterator<Item = (&String, &Table)> {
 
 pub(super) async fn commits(engine: &SqlEngine) -> Result<Vec<ArrayRef>, SqlError> {
     let snapshot = all(engine).await?;
-    let of_tables = stream::iter(stored(&snapshot))
-        .map(|(name, table)| async move { Ok::<_, SqlError>((name, table.commits(COMMITS_MAX).await?)) });
-    let of_tables: Vec<_> = of_tables.buffered(PARALLEL_TABLES).try_collect().await?;
-    let rows: Vec<_> = of_tables
-        .into_iter()
-        .flat_map(|(name, all)| all.into_iter().map(move |commit| (name.as_str(), commit)))
-        .collect();
+    let mut rows = Vec::new();
+    for (name, table) in stored(&snapshot) {
+        let commits = table.commits(COMMITS_MAX).await?;
+        rows.extend(commits.into_iter().map(|commit| (name.as_str(), commit)));
+    }
     Ok(vec![
         texts(rows.iter().map(|r| Some(r.0))),
         numbers(rows.iter().map(|r| count(r.1.version))),
