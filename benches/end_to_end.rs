@@ -61,7 +61,7 @@ fn main() {
     // An empty topic has to exist; one event makes it.
     fill(empty.servers(), 100);
 
-    let runs: [(&str, &dyn Fn(&Broker, u64, u64) -> Cost); 3] = [
+    let runs: [(&str, &Take); 3] = [
         ("librdkafka", &|broker, _, count| run_loop("bare", broker, count)),
         ("straight loop", &|broker, _, count| run_loop("straight", broker, count)),
         ("tidewatch", &|broker, round, _| run_tidewatch(broker, round)),
@@ -86,6 +86,9 @@ fn main() {
     }
     println!("medians of {rounds}");
 }
+
+/// One of those that take the events of a broker: in which round, and how many.
+type Take = dyn Fn(&Broker, u64, u64) -> Cost;
 
 struct Cost {
     cpu: Duration,

@@ -326,11 +326,12 @@ impl Worker {
         if !self.is_fresh {
             let progress = self.counting.progress(self.clock.now_us());
             let view = View { pieces: self.in_flight.iter().chain(&self.pending).cloned().collect(), progress };
+            // Before anybody has it: whoever asks next may have been told by those who have.
+            self.recent.show(self.clock.monotonic(), view.clone());
             for ViewRequest(reply) in self.waiting.drain(..) {
                 // A reader that gave up waiting is no concern of ours.
                 let _ = reply.send(view.clone());
             }
-            self.recent.show(self.clock.monotonic(), view);
         }
         Ok(flow)
     }
