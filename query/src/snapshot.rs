@@ -14,6 +14,8 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use datafusion::catalog::TableProvider;
 use datafusion::datasource::empty::EmptyTable;
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 pub(crate) use seen::Seen;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -28,6 +30,8 @@ use tokio::sync::Mutex;
 
 /// How old a view may be for those who look: panels of one dashboard share one, and wait for no worker.
 const VIEW_AGE_MAX: Duration = Duration::from_millis(100);
+/// Tables that are loaded or refreshed at the same time.
+const PARALLEL_TABLES: usize = 16;
 /// Views taken for one snapshot before a table that was overtaken by commits is accepted.
 const ATTEMPTS_MAX: u32 = 5;
 
@@ -163,49 +167,57 @@ impl Snapshots {
         view: &LiveView,
         accept: bool,
     ) -> Result<Option<Snapshot>, SnapshotError> {
-        let mut tables = BTreeMap::new();
         let definitions = self.definitions();
+        let mut asked: Vec<BoxFuture<'_, _>> = Vec::with_capacity(names.len());
         for name in names {
-            let Some((mut table, seen, is_fresh)) = self.known(name).await? else {
-                if let Some(declared) = definitions.table(name) {
-                    let live = view.pieces.iter().filter_map(|p| p.batch(name)).collect();
-                    tables.insert(
-                        name.clone(),
-                        SnapshotTable::not_created(declared, live, completeness_of_live(name, view)),
-                    );
-                }
-                continue;
-            };
-            if !is_fresh {
-                table.refresh().await?;
-            }
-            let partitions: BTreeSet<TopicPartition> =
-                view.pieces.iter().flat_map(|p| p.ranges(name).keys().cloned()).collect();
-            let positions = table.positions(&partitions.into_iter().collect::<Vec<_>>()).await?;
-            let is_behind = view.is_behind(table.known_positions());
-            let missing = view.pieces.iter().filter(|p| p.is_missing_from(name, &positions));
-            let live = missing.filter_map(|p| p.batch(name)).collect();
-            let committed = table.provider()?;
-            let rollup = table.rollup().cloned();
-            let mut boundaries = Vec::new();
-            for tier in rollup.as_ref().filter(|r| r.pane_us.is_some()).map(tiers_of).unwrap_or_default() {
-                boundaries.push(table.retained(&tier.name()).await?);
-            }
-            let schema = rollup.as_ref().map_or_else(|| table.schema(), RollupSchema::arrow_schema);
-            let version = Some(table.version());
-            let completeness = completeness(&table, name, view).with(table.unfilled().await?);
-            let stored = Some(table.clone());
-            let seen = seen.or_other(&committed.schema(), rollup.as_ref());
-            self.remember(table, seen.clone()).await;
-            if is_behind && !accept {
-                return Ok(None);
-            }
-            tables.insert(
-                name.clone(),
-                SnapshotTable { rollup, schema, boundaries, version, stored, completeness, committed, live, seen },
-            );
+            asked.push(self.table(name, view, &definitions).boxed());
         }
+        // Of a remote store, each waits for an answer about its own log.
+        let seen: Vec<_> = stream::iter(asked).buffered(PARALLEL_TABLES).try_collect().await?;
+        if !accept && seen.iter().any(|(_, is_behind)| *is_behind) {
+            return Ok(None);
+        }
+        let tables = names.iter().zip(seen).filter_map(|(name, (table, _))| Some((name.clone(), table?))).collect();
         Ok(Some(Snapshot { tables, watermark: view.watermark() }))
+    }
+
+    /// One table, `None` if there is none of that name, and whether it has moved on past the view.
+    async fn table(
+        &self,
+        name: &str,
+        view: &LiveView,
+        definitions: &Definitions,
+    ) -> Result<(Option<SnapshotTable>, bool), SnapshotError> {
+        let Some((mut table, seen, is_fresh)) = self.known(name).await? else {
+            let declared = definitions.table(name).map(|declared| {
+                let live = view.pieces.iter().filter_map(|p| p.batch(name)).collect();
+                SnapshotTable::not_created(declared, live, completeness_of_live(name, view))
+            });
+            return Ok((declared, false));
+        };
+        if !is_fresh {
+            table.refresh().await?;
+        }
+        let partitions: BTreeSet<TopicPartition> =
+            view.pieces.iter().flat_map(|p| p.ranges(name).keys().cloned()).collect();
+        let positions = table.positions(&partitions.into_iter().collect::<Vec<_>>()).await?;
+        let is_behind = view.is_behind(table.known_positions());
+        let missing = view.pieces.iter().filter(|p| p.is_missing_from(name, &positions));
+        let live = missing.filter_map(|p| p.batch(name)).collect();
+        let committed = table.provider()?;
+        let rollup = table.rollup().cloned();
+        let mut boundaries = Vec::new();
+        for tier in rollup.as_ref().filter(|r| r.pane_us.is_some()).map(tiers_of).unwrap_or_default() {
+            boundaries.push(table.retained(&tier.name()).await?);
+        }
+        let schema = rollup.as_ref().map_or_else(|| table.schema(), RollupSchema::arrow_schema);
+        let version = Some(table.version());
+        let completeness = completeness(&table, name, view).with(table.unfilled().await?);
+        let stored = Some(table.clone());
+        let seen = seen.or_other(&committed.schema(), rollup.as_ref());
+        self.remember(table, seen.clone()).await;
+        let table = SnapshotTable { rollup, schema, boundaries, version, stored, completeness, committed, live, seen };
+        Ok((Some(table), is_behind))
     }
 
     /// A copy of the remembered table, or the newest one from the store, which needs no refresh.

@@ -4,9 +4,13 @@ use super::{count, instants, numbers, texts};
 use crate::snapshot::{Snapshot, SnapshotError};
 use crate::sql::{SqlEngine, SqlError};
 use arrow::array::{ArrayRef, BooleanArray};
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use std::sync::Arc;
 use tidewatch_storage::Table;
 
+/// Tables whose logs are read at the same time.
+const PARALLEL_TABLES: usize = 16;
 /// Commits of one table that are shown.
 const COMMITS_MAX: usize = 1000;
 
@@ -23,11 +27,15 @@ fn stored(snapshot: &Snapshot) -> impl Iterator<Item = (&String, &Table)> {
 
 pub(super) async fn commits(engine: &SqlEngine) -> Result<Vec<ArrayRef>, SqlError> {
     let snapshot = all(engine).await?;
-    let mut rows = Vec::new();
-    for (name, table) in stored(&snapshot) {
-        let commits = table.commits(COMMITS_MAX).await?;
-        rows.extend(commits.into_iter().map(|commit| (name.as_str(), commit)));
+    let mut asked: Vec<BoxFuture<'_, _>> = Vec::new();
+    for (_, table) in stored(&snapshot) {
+        asked.push(table.commits(COMMITS_MAX).boxed());
     }
+    let of_tables: Vec<_> = stream::iter(asked).buffered(PARALLEL_TABLES).try_collect().await?;
+    let rows: Vec<_> = stored(&snapshot)
+        .zip(of_tables)
+        .flat_map(|((name, _), commits)| commits.into_iter().map(move |commit| (name.as_str(), commit)))
+        .collect();
     Ok(vec![
         texts(rows.iter().map(|r| Some(r.0))),
         numbers(rows.iter().map(|r| count(r.1.version))),
