@@ -2,7 +2,7 @@
 
 use crate::RulerSettings;
 use crate::amend::{self, Amends};
-use crate::book::{GroupBook, key_of};
+use crate::book::{GroupBook, key_of, resolve_metrics};
 use crate::contributions;
 use crate::data::Data;
 use crate::evaluate::{self, labels_of, timestamp};
@@ -360,6 +360,7 @@ impl Shared {
             };
             books.push(GroupBook::new(Arc::new(group), state, interval_ms));
         }
+        resolve_metrics(&mut books);
         gone.extend(states.into_values().flat_map(|state| state.rules));
         let over: Vec<Alert> = gone.iter().flat_map(|rule| self.over(rule, now_ms)).collect();
         let forwarded = self.forward.written(&over);

@@ -4,11 +4,12 @@ use crate::data::metrics_of;
 use crate::evaluate::timestamp;
 use chrono::SecondsFormat;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tidewatch_alerting::rules::group::{GroupState, RuleResult, SavedRule};
 use tidewatch_alerting::rules::{Group, Rule};
 use tidewatch_alerting::state::Instance;
+use tidewatch_alerting::state::series::{ALERTS, ALERTS_FOR_STATE};
 use tidewatch_promql::number::plain;
 
 /// A group with its state.
@@ -20,7 +21,7 @@ pub struct GroupBook {
     pub key: String,
     /// Between two evaluations by the clock, in milliseconds.
     pub interval_ms: i64,
-    /// Metrics that its rules read; `None`: of any name.
+    /// Metrics that its rules read in the end ([`resolve_metrics`]); `None`: of any name.
     pub metrics: Option<BTreeSet<String>>,
     /// What it goes on from.
     pub state: GroupState,
@@ -138,6 +139,46 @@ impl GroupBook {
     }
 }
 
+/// In place of metrics that rules write, those that these rules read: what a group has written is no news to it, what it
+/// was made of is.
+pub fn resolve_metrics(books: &mut [GroupBook]) {
+    let mut writers: BTreeMap<String, Vec<Option<BTreeSet<String>>>> = BTreeMap::new();
+    for rule in books.iter().flat_map(|book| &book.group.rules) {
+        let reads = metrics_of([rule.query()]);
+        let written: &[&str] = match rule {
+            Rule::Recording(rule) => &[&rule.name],
+            Rule::Alerting(_) => &[ALERTS, ALERTS_FOR_STATE],
+        };
+        written.iter().for_each(|name| writers.entry((*name).to_owned()).or_default().push(reads.clone()));
+    }
+    for book in books {
+        book.metrics = book.metrics.take().and_then(|names| read_in_the_end(names, &writers));
+    }
+}
+
+fn read_in_the_end(
+    names: BTreeSet<String>,
+    writers: &BTreeMap<String, Vec<Option<BTreeSet<String>>>>,
+) -> Option<BTreeSet<String>> {
+    let mut seen = BTreeSet::new();
+    let mut open: Vec<String> = names.into_iter().collect();
+    let mut read = BTreeSet::new();
+    while let Some(name) = open.pop() {
+        if !seen.insert(name.clone()) {
+            continue;
+        }
+        match writers.get(&name) {
+            None => _ = read.insert(name),
+            Some(writers) => {
+                for reads in writers {
+                    open.extend(reads.as_ref()?.iter().cloned());
+                }
+            }
+        }
+    }
+    Some(read)
+}
+
 /// What of the rules is asked for.
 #[derive(Debug, Clone, Default)]
 pub struct Shown {
@@ -203,3 +244,6 @@ fn instant(time_ms: Option<i64>) -> String {
 fn millis(time_ms: i64) -> String {
     timestamp(time_ms).to_rfc3339_opts(SecondsFormat::Millis, true)
 }
+
+#[cfg(test)]
+mod tests;

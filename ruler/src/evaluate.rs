@@ -2,7 +2,9 @@
 //!
 //! A group is due once per interval by the clock, at the instants that Prometheus would choose, and whenever data of
 //! the metrics that it reads has changed: then at the present instant, at most once in
-//! [`react_min_ms`](crate::RulerSettings::react_min_ms), and so that it leaves three quarters of the time to others.
+//! [`react_min_ms`](crate::RulerSettings::react_min_ms). What a group does by the clock leaves it three quarters of the
+//! time to rest; all groups share one processor's quarter for what they do on news, so that a few hundred of them
+//! take no more of the machine than one, and those that take little still answer news at once.
 
 use crate::begin::Shared;
 use crate::book::GroupBook;
@@ -12,7 +14,7 @@ use crate::ledger::Row;
 use crate::source::{DataSource, StopWatch};
 use crate::store::Change;
 use chrono::DateTime;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 use tidewatch_alerting::contributions::links;
@@ -22,12 +24,13 @@ use tidewatch_alerting::rules::group::{self, GroupState, RuleResult};
 use tidewatch_alerting::rules::schedule::{Due, due};
 use tidewatch_alerting::rules::{Group, Rule};
 use tidewatch_alerting::state::send::{self, SentAlert};
-use tidewatch_alerting::state::{Fingerprint, RuleState};
+use tidewatch_alerting::state::{Completeness, Fingerprint, RuleState};
 use tidewatch_promql::Labels as Series;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-/// An evaluation may take one part in so many of the time.
+/// Evaluations may take one part in so many of the time: those by the clock of their group's, those on news of that of
+/// all groups.
 const SHARE: i64 = 4;
 /// Longest sleep: a clock that is set back or forward is noticed after this.
 const SLEEP_MAX: Duration = Duration::from_secs(15);
@@ -63,12 +66,14 @@ pub(crate) async fn run(shared: Arc<Shared>, place: usize, mut stop: watch::Rece
         };
         if let Some(at_ms) = at_ms {
             stamp = Some(fresh);
-            let started = shared.clock.monotonic();
-            evaluate(&shared, place, at_ms).await;
-            let took = i64::try_from((shared.clock.monotonic() - started).as_millis()).unwrap_or(i64::MAX);
-            resting_ms = now_ms.saturating_add(took.min(before_ms).saturating_mul(SHARE));
-            before_ms = took;
-            not_before_ms = resting_ms.max(now_ms.saturating_add(shared.settings.react_min_ms));
+            let took = evaluate(&shared, place, at_ms).await;
+            let took_ms = i64::try_from(took.as_millis()).unwrap_or(i64::MAX);
+            let rest_ms = took_ms.min(before_ms).saturating_mul(SHARE);
+            before_ms = took_ms;
+            resting_ms = now_ms.saturating_add(rest_ms);
+            let groups = i64::try_from(shared.with_groups(<[GroupBook]>::len)).unwrap_or(i64::MAX);
+            let react_ms = shared.settings.react_min_ms.max(rest_ms.saturating_mul(groups));
+            not_before_ms = now_ms.saturating_add(react_ms);
             last_ms = Some(at_ms);
             continue;
         }
@@ -87,15 +92,17 @@ pub(crate) async fn run(shared: Arc<Shared>, place: usize, mut stop: watch::Rece
     }
 }
 
-/// One evaluation, beside those of other groups.
-pub(crate) async fn evaluate(shared: &Arc<Shared>, place: usize, at_ms: i64) {
-    let Ok(_permit) = shared.turns.acquire().await else { return };
+/// One evaluation, beside those of other groups. Returns how long it took once it had its turn.
+pub(crate) async fn evaluate(shared: &Arc<Shared>, place: usize, at_ms: i64) -> Duration {
+    let Ok(_permit) = shared.turns.acquire().await else { return Duration::ZERO };
+    let (clock, started) = (Arc::clone(&shared.clock), shared.clock.monotonic());
     let (shared, runtime) = (Arc::clone(shared), Handle::current());
     // Rules block on their queries, and the store on the disk.
     let task = tokio::task::spawn_blocking(move || evaluate_now(&shared, place, at_ms, &runtime));
     if let Err(error) = task.await {
         tracing::error!(%error, "an evaluation did not end");
     }
+    clock.monotonic() - started
 }
 
 fn evaluate_now(shared: &Arc<Shared>, place: usize, at_ms: i64, runtime: &Handle) {
@@ -109,6 +116,7 @@ fn evaluate_now(shared: &Arc<Shared>, place: usize, at_ms: i64, runtime: &Handle
         runtime: runtime.clone(),
         written: Vec::new(),
         now_ms: at_ms,
+        incomplete: shared.with_groups(|books| recorded_elsewhere(books, place)),
         clock: StopWatch::new(Arc::clone(&shared.clock)),
     };
     let settings = &shared.settings;
@@ -167,6 +175,13 @@ fn evaluate_now(shared: &Arc<Shared>, place: usize, at_ms: i64, runtime: &Handle
             tracing::warn!(%error, group = %group.name, "what rules recorded could not be kept");
         }
     }
+}
+
+/// What groups other than that at `place` have recorded from windows that are not complete, by name.
+fn recorded_elsewhere(books: &[GroupBook], place: usize) -> BTreeMap<Arc<str>, Completeness> {
+    let others = books.iter().enumerate().filter(|(at, _)| *at != place);
+    let recorded = others.flat_map(|(_, book)| book.state.incomplete());
+    recorded.map(|(name, completeness)| (Arc::clone(name), completeness)).collect()
 }
 
 /// The data, with what the rules of the group have in common read already.

@@ -2,9 +2,11 @@
 
 use crate::data::Data;
 use crate::recent::Recent;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tidewatch_alerting::rules::group::{Answered, Source};
+use tidewatch_alerting::state::Completeness;
 use tidewatch_notify::Clock;
 use tidewatch_promql::{Query, Sample, Value, VectorSample};
 use tokio::runtime::Handle;
@@ -45,6 +47,8 @@ pub struct DataSource {
     pub written: Vec<VectorSample>,
     /// The time of the evaluation, milliseconds since the epoch.
     pub now_ms: i64,
+    /// What other groups have recorded from windows that are not complete, by name.
+    pub incomplete: BTreeMap<Arc<str>, Completeness>,
     /// How long each rule took.
     pub clock: StopWatch,
 }
@@ -67,6 +71,10 @@ impl Source for DataSource {
     fn write(&mut self, samples: &[VectorSample]) {
         self.recent.write(samples, self.now_ms);
         self.written.extend_from_slice(samples);
+    }
+
+    fn incomplete(&self) -> BTreeMap<Arc<str>, Completeness> {
+        self.incomplete.clone()
     }
 
     fn rule_done(&mut self) {

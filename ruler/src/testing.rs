@@ -37,6 +37,8 @@ pub struct Pushed {
     pub memory: Arc<Mutex<Memory>>,
     pub kept: Mutex<Vec<VectorSample>>,
     pub late: LateList,
+    /// Metrics of which something is still to come.
+    pub partial: Mutex<BTreeSet<String>>,
 }
 
 /// Stretches that tests call late, all of one source that has every metric.
@@ -85,8 +87,12 @@ impl Data for Pushed {
         own: Arc<dyn Storage + Send + Sync>,
     ) -> BoxFuture<'_, Result<(Answer, Completeness), String>> {
         let memory = self.memory.lock().unwrap();
+        let partial = self.partial.lock().unwrap();
+        let names = plan.selections().into_iter().flat_map(|s| &s.matchers).filter(|m| m.name == "__name__");
+        let is_partial = names.map(|m| &m.value).any(|name| partial.contains(name));
+        let completeness = if is_partial { Completeness::Partial } else { Completeness::Complete };
         let answer = plan.run(&Both(&memory, &*own), &Limits::none()).map_err(|error| error.to_string());
-        Box::pin(async { answer.map(|answer| (answer, Completeness::Complete)) })
+        Box::pin(async move { answer.map(|answer| (answer, completeness)) })
     }
 
     fn window_ms(&self, _: Option<&BTreeSet<String>>) -> i64 {

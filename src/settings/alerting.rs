@@ -64,7 +64,7 @@ impl Default for Alerting {
     fn default() -> Self {
         Self {
             enabled: true,
-            pack_rules: false,
+            pack_rules: true,
             rules: Vec::new(),
             config: String::new(),
             path: String::new(),

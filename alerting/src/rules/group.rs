@@ -34,6 +34,11 @@ pub trait Source {
     /// Makes samples visible to every later [`Source::ask`].
     fn write(&mut self, samples: &[VectorSample]);
 
+    /// What other groups have recorded from windows that are not complete, by name.
+    fn incomplete(&self) -> BTreeMap<Arc<str>, Completeness> {
+        BTreeMap::new()
+    }
+
     /// Called after each rule, whether it failed or not, for whoever measures.
     fn rule_done(&mut self) {}
 }
@@ -89,6 +94,9 @@ pub struct SavedRule {
     /// Series of the last evaluation, which are marked stale when they do not come again.
     #[serde(with = "series_list")]
     pub written: Vec<Labels>,
+    /// What is known about the windows behind them, of a rule that records.
+    #[serde(default)]
+    pub completeness: Completeness,
 }
 
 /// Why a saved state cannot be used.
@@ -107,8 +115,15 @@ impl GroupState {
             is_alerting: matches!(rule, Rule::Alerting(_)),
             state: RuleState::default(),
             written: Vec::new(),
+            completeness: Completeness::default(),
         };
         GroupState { version: STATE_VERSION, last_ms: None, rules: group.rules.iter().map(fresh).collect() }
+    }
+
+    /// What its rules have recorded from windows that are not complete, by name.
+    pub fn incomplete(&self) -> impl Iterator<Item = (&Arc<str>, Completeness)> {
+        let recorded = self.rules.iter().map(|rule| (&rule.name, rule.completeness));
+        recorded.filter(|(_, completeness)| *completeness != Completeness::Complete)
     }
 
     /// The state for `group` as it is written now: each rule takes up the state of the first rule of its name and
@@ -156,12 +171,15 @@ pub fn evaluate(
     let query_ms = now_ms - group.query_offset_ms.unwrap_or(settings.query_offset_ms);
     state.last_ms = Some(now_ms);
     let mut results = Vec::with_capacity(group.rules.len());
-    let mut incomplete = Incomplete::default();
-    for (rule, saved) in group.rules.iter().zip(&mut state.rules) {
+    let own = state.rules.iter().map(|saved| (Arc::clone(&saved.name), saved.completeness)).collect();
+    let mut incomplete = Incomplete { own, others: source.incomplete() };
+    for (at, (rule, saved)) in group.rules.iter().zip(&mut state.rules).enumerate() {
         let outcome = match rule {
-            Rule::Recording(rule) => {
-                record(rule, group.limit, query_ms, source, &mut incomplete).map(|samples| (samples, Vec::new()))
-            }
+            Rule::Recording(rule) => record(rule, group.limit, query_ms, source, &incomplete).map(|recorded| {
+                saved.completeness = recorded.completeness;
+                incomplete.own[at].1 = recorded.completeness;
+                (recorded.samples, Vec::new())
+            }),
             Rule::Alerting(rule) => alert(rule, group, saved, (now_ms, query_ms), source, settings, &incomplete),
         };
         let (samples, entries, error) = match outcome {
@@ -179,17 +197,25 @@ pub fn evaluate(
 
 type Failed = (String, Vec<Entry>);
 
-/// What rules have recorded from windows that are not complete, in one evaluation: who reads it knows no more.
-#[derive(Debug, Default)]
-struct Incomplete(BTreeMap<Arc<str>, Completeness>);
+/// What rules have recorded from windows that are not complete: who reads it knows no more.
+#[derive(Debug)]
+struct Incomplete {
+    /// Of each rule of the group, complete or not.
+    own: Vec<(Arc<str>, Completeness)>,
+    others: BTreeMap<Arc<str>, Completeness>,
+}
 
 impl Incomplete {
     /// What is known about the windows behind an answer, also those behind what was recorded.
     fn behind(&self, query: &Query, answered: Completeness) -> Completeness {
-        if answered != Completeness::Complete || self.0.is_empty() {
+        let own = || self.own.iter().filter(|(_, completeness)| *completeness != Completeness::Complete);
+        if answered != Completeness::Complete || (self.others.is_empty() && own().next().is_none()) {
             return answered;
         }
-        let recorded = selected::names(query).into_iter().find_map(|name| self.0.get(name.as_str()).copied());
+        let recorded = selected::names(query).into_iter().find_map(|name| {
+            let own = own().find(|(recorded, _)| **recorded == *name).map(|(_, completeness)| *completeness);
+            own.or_else(|| self.others.get(name.as_str()).copied())
+        });
         recorded.unwrap_or(answered)
     }
 }
@@ -199,14 +225,11 @@ fn record(
     limit: usize,
     time_ms: i64,
     source: &dyn Source,
-    incomplete: &mut Incomplete,
-) -> Result<Vec<VectorSample>, Failed> {
+    incomplete: &Incomplete,
+) -> Result<Answered, Failed> {
     let failed = |message: String| (message, Vec::new());
     let answered = source.ask(&rule.query, time_ms).map_err(failed)?;
     let completeness = incomplete.behind(&rule.query, answered.completeness);
-    if completeness != Completeness::Complete {
-        incomplete.0.insert(rule.name.clone(), completeness);
-    }
     let samples: Vec<VectorSample> = answered.samples.into_iter().map(|sample| recorded(rule, sample)).collect();
     let distinct: BTreeSet<&Labels> = samples.iter().map(|sample| &sample.labels).collect();
     if distinct.len() < samples.len() {
@@ -215,7 +238,7 @@ fn record(
     if limit > 0 && samples.len() > limit {
         return Err(failed(format!("exceeded limit of {limit} with {} series", samples.len())));
     }
-    Ok(samples)
+    Ok(Answered { samples, completeness })
 }
 
 /// The sample with the rule's name and labels.

@@ -109,6 +109,31 @@ fn what_a_rule_finds_is_told_once_and_told_to_be_over_and_explained() {
 }
 
 #[test]
+fn what_another_group_recorded_from_incomplete_windows_ends_no_alert_not_even_after_a_restart() {
+    let rules = "
+groups:
+  - {name: recorded, interval: 10s, rules: [{record: 'shop:errors:max', expr: max by (shop) (errors)}]}
+  - {name: told, interval: 10s, rules: [{alert: Errors, expr: 'shop:errors:max > 5'}]}";
+    let bench = Bench::new();
+    let both = |ruler: &Ruler, after_s: i64, errors: f64| {
+        bench.at(ruler, after_s, errors);
+        bench.runtime.block_on(evaluate::evaluate(&ruler.shared, 1, START_MS + after_s * 1000));
+        alerts(ruler)[0].1
+    };
+    let ruler = bench.open(rules);
+    assert_eq!(both(&ruler, 0, 9.0), "firing");
+    bench.data.partial.lock().unwrap().insert("errors".to_owned());
+    assert_eq!(both(&ruler, 10, 1.0), "firing", "more errors may come");
+    drop(ruler);
+    let ruler = bench.open(rules);
+    bench.clock.0.store(START_MS + 11_000, Ordering::SeqCst);
+    bench.runtime.block_on(evaluate::evaluate(&ruler.shared, 1, START_MS + 11_000));
+    assert_eq!(alerts(&ruler)[0].1, "firing", "what is read is still of then");
+    bench.data.partial.lock().unwrap().clear();
+    assert_eq!(both(&ruler, 20, 1.0), "resolved");
+}
+
+#[test]
 fn a_restart_goes_on_where_it_was_and_tells_nothing_twice() {
     let bench = Bench::new();
     let ruler = bench.open(RULES);
