@@ -1,6 +1,6 @@
 //! One Delta table: create it, read it. Its parts: [`append`] (rows and their offsets), [`evolve`] (more
 //! measures), [`fill`] (backfills), [`provider`] (its rows, for queries), [`replace`] (maintenance), [`files`] (what it consists of), [`commits`] (how it came to that), [`recorded`]
-//! (positions, watermarks, boundaries), [`records`] (everything about offsets), [`upkeep`] (checkpoints, old
+//! (positions, watermarks, boundaries), [`records`] (everything about offsets), [`refresh`] (what others have committed), [`upkeep`] (checkpoints, old
 //! log entries, files that nobody needs).
 
 mod append;
@@ -11,6 +11,7 @@ mod fill;
 mod provider;
 mod recorded;
 mod records;
+mod refresh;
 mod replace;
 mod upkeep;
 mod write;
@@ -189,23 +190,6 @@ impl Table {
     /// Number of live files.
     pub fn file_count(&self) -> usize {
         self.delta.get_file_uris().map_or(0, Iterator::count)
-    }
-
-    /// Loads newer versions, if there are any.
-    pub async fn refresh(&mut self) -> Result<(), StorageError> {
-        if let Err(error) = self.delta.update_state().await {
-            // What the loaded version was built from may be cleaned away by now: begin anew.
-            tracing::debug!(table = self.name, %error, "loading the table anew");
-            self.delta.load().await.map_err(StorageError::delta(&self.name))?;
-        }
-        self.follow_schema()?;
-        self.follow().await
-    }
-
-    /// Others may have added columns.
-    fn follow_schema(&mut self) -> Result<(), StorageError> {
-        (self.rollup, self.schema) = read_definition(&self.name, &self.delta)?;
-        Ok(())
     }
 
     /// A scan of the loaded version for DataFusion.

@@ -22,7 +22,7 @@ pub(super) struct Known {
     begins_time: Option<Option<i64>>,
     /// Everything, once it was asked for; kept up from then on.
     records: Option<Records>,
-    version: u64,
+    pub(super) version: u64,
     /// Every commit was looked through: what is not known was never recorded.
     is_scanned: bool,
 }
