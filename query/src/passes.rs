@@ -3,19 +3,17 @@
 //! subqueries to be looked for, and needs one pass, with one rule more at its end: the filters that have come down to
 //! the files are simplified there.
 
-use crate::session;
 use datafusion::common::Result;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::execution::SessionState;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::optimizer::OptimizerRule;
 use datafusion::optimizer::simplify_expressions::SimplifyExpressions;
-use datafusion::prelude::DataFrame;
-use std::sync::Arc;
+use datafusion::optimizer::{Optimizer, OptimizerRule};
+use std::sync::{Arc, OnceLock};
 
 /// Rules about what more than one table has, by the names that DataFusion gives them.
-const OF_SEVERAL_TABLES: [&str; 11] = [
+pub(crate) const OF_SEVERAL_TABLES: [&str; 11] = [
     "decorrelate_lateral_join",
     "decorrelate_predicate_subquery",
     "eliminate_cross_join",
@@ -29,28 +27,48 @@ const OF_SEVERAL_TABLES: [&str; 11] = [
     "scalar_subquery_to_join",
 ];
 
-/// A state with the rules for what asks one table.
-pub fn lean(state: SessionState) -> SessionState {
-    let mut rules: Vec<Arc<dyn OptimizerRule + Send + Sync>> = state.optimizers().to_vec();
-    rules.retain(|rule| !OF_SEVERAL_TABLES.contains(&rule.name()));
-    rules.push(Arc::new(SimplifyExpressions::new()));
-    SessionStateBuilder::new_from_existing(state).with_optimizer_rules(rules).build()
-}
-
-/// The same, with the fewest rules that do it.
+/// A plan as it runs: analyzed and optimized, with the fewest rules that do it.
 ///
 /// # Errors
-/// There is no session.
-pub fn fewest(frame: DataFrame) -> Result<DataFrame> {
-    if !is_simple(frame.logical_plan()) {
-        return Ok(frame);
+/// Those of the rules.
+pub fn optimized(state: &mut SessionState, plan: &LogicalPlan) -> Result<LogicalPlan> {
+    if !is_simple(plan) {
+        return state.optimize(plan);
     }
-    let (state, plan) = frame.into_parts();
-    let mut lean = session::lean()?;
-    *lean.config_mut() = state.config().clone();
-    lean.config_mut().options_mut().optimizer.max_passes = 1;
-    *lean.execution_props_mut() = state.execution_props().clone();
-    Ok(DataFrame::new(lean, plan))
+    state.config_mut().options_mut().optimizer.max_passes = 1;
+    if let LogicalPlan::Explain(_) = plan {
+        // What is said of each rule is made where the state's own rules are asked.
+        let rules = lean(state).rules.clone();
+        return SessionStateBuilder::new_from_existing(state.clone())
+            .with_optimizer_rules(rules)
+            .build()
+            .optimize(plan);
+    }
+    let plan = state.analyzer().execute_and_check(plan.clone(), state.config_options(), |_, _| {})?;
+    optimized_analyzed(state, plan)
+}
+
+/// The same of a plan whose types are settled.
+///
+/// # Errors
+/// Those of the rules.
+pub fn optimized_analyzed(state: &mut SessionState, plan: LogicalPlan) -> Result<LogicalPlan> {
+    if !is_simple(&plan) {
+        return state.optimizer().optimize(plan, state, |_, _| {});
+    }
+    state.config_mut().options_mut().optimizer.max_passes = 1;
+    lean(state).optimize(plan, state, |_, _| {})
+}
+
+/// The rules for what asks one table.
+fn lean(state: &SessionState) -> &'static Optimizer {
+    static LEAN: OnceLock<Optimizer> = OnceLock::new();
+    LEAN.get_or_init(|| {
+        let mut rules: Vec<Arc<dyn OptimizerRule + Send + Sync>> = state.optimizers().to_vec();
+        rules.retain(|rule| !OF_SEVERAL_TABLES.contains(&rule.name()));
+        rules.push(Arc::new(SimplifyExpressions::new()));
+        Optimizer::with_rules(rules)
+    })
 }
 
 /// One table, and nothing that is combined with something else, in the views that it reads either.

@@ -5,7 +5,6 @@ use crate::gapfill;
 use crate::grouping;
 use crate::lineage;
 use crate::memory::SharedPool;
-use crate::passes;
 use crate::tiers;
 use chrono::DateTime;
 use datafusion::catalog::{
@@ -190,18 +189,6 @@ fn common() -> Result<SessionState> {
     grouping::install(&context);
     lineage::install(&context);
     Ok(COMMON.get_or_init(|| context.state()).clone())
-}
-
-/// What asks one table is planned with: [`passes::fewest`].
-pub(crate) fn lean() -> Result<SessionState> {
-    static LEAN: OnceLock<SessionState> = OnceLock::new();
-    match LEAN.get() {
-        Some(lean) => Ok(lean.clone()),
-        None => {
-            let lean = passes::lean(common()?);
-            Ok(LEAN.get_or_init(|| lean).clone())
-        }
-    }
 }
 
 /// The state that plans and runs a query, with the moment that `now()` gives all through it.

@@ -1,5 +1,6 @@
 //! SQL over a snapshot, read only, within limits of rows, time and memory.
 
+mod ahead;
 mod cache;
 mod copy;
 mod explain;
@@ -282,7 +283,7 @@ impl SqlEngine {
     ) -> Result<Answer, SqlError> {
         let context = self.context()?;
         let rows = async {
-            let frame = rows_of(&context, snapshot, table, shape).and_then(build).and_then(passes::fewest);
+            let frame = rows_of(&context, snapshot, table, shape).and_then(build);
             self.collect(frame.map_err(|e| self.explain(e, &[]))?, rows_max).await
         };
         let timeout = self.limits.timeout;
@@ -295,20 +296,18 @@ impl SqlEngine {
     }
 
     async fn collect(&self, frame: DataFrame, rows_max: usize) -> Result<Answer, SqlError> {
-        let (state, plan) = frame.into_parts();
-        let plan = state.optimize(&plan).map_err(|e| self.explain(e, &[]))?;
-        self.collect_optimized(&state, &plan, rows_max).await
+        let (mut state, plan) = frame.into_parts();
+        let plan = passes::optimized(&mut state, &plan).map_err(|e| self.explain(e, &[]))?;
+        self.collect_optimized(state, plan, rows_max).await
     }
 
     async fn collect_optimized(
         &self,
-        state: &SessionState,
-        plan: &LogicalPlan,
+        state: SessionState,
+        plan: LogicalPlan,
         rows_max: usize,
     ) -> Result<Answer, SqlError> {
-        let task = session::task(TaskContext::from(state));
-        let plan = state.query_planner().create_physical_plan(plan, state).await.and_then(with_yields);
-        let plan = plan.map_err(|e| self.explain(e, &[]))?;
+        let (plan, task) = operators(state, plan).await.map_err(|e| self.explain(e, &[]))?;
         self.run(plan, task, rows_max).instrument(info_span!(target: "otel", "sql.run")).await
     }
 
@@ -390,6 +389,17 @@ fn explained(limits: &SqlLimits, error: DataFusionError, known: &[String]) -> Sq
             }
         }
     }
+}
+
+/// The operators of an optimized plan, and what they run in.
+async fn operators(
+    mut state: SessionState,
+    plan: LogicalPlan,
+) -> Result<(Arc<dyn ExecutionPlan>, Arc<TaskContext>), DataFusionError> {
+    let plan = ahead::scanned(&mut state, plan).await?;
+    let task = session::task(TaskContext::from(&state));
+    let plan = state.query_planner().create_physical_plan(&plan, &state).await.and_then(with_yields)?;
+    Ok((plan, task))
 }
 
 /// DataFusion gives way to timers after so many batches read. A join can make millions of batches out of

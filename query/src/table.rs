@@ -7,6 +7,7 @@
 
 mod measures;
 mod scan;
+mod span;
 
 pub use scan::TierRows;
 

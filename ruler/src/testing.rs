@@ -88,7 +88,7 @@ impl Data for Pushed {
     ) -> BoxFuture<'_, Result<(Answer, Completeness), String>> {
         let memory = self.memory.lock().unwrap();
         let partial = self.partial.lock().unwrap();
-        let names = plan.selections().into_iter().flat_map(|s| &s.matchers).filter(|m| m.name == "__name__");
+        let names = plan.selections().iter().flat_map(|s| &s.matchers).filter(|m| m.name == "__name__");
         let is_partial = names.map(|m| &m.value).any(|name| partial.contains(name));
         let completeness = if is_partial { Completeness::Partial } else { Completeness::Complete };
         let answer = plan.run(&Both(&memory, &*own), &Limits::none()).map_err(|error| error.to_string());

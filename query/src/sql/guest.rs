@@ -3,7 +3,8 @@
 //! functions and limits are those of every query.
 
 use super::reading::Reading;
-use super::{Answer, SqlEngine, SqlError, with_yields};
+use super::{Answer, SqlEngine, SqlError, operators};
+use crate::passes;
 use crate::session::{self, CATALOG, SCHEMA};
 use crate::system::{self, SystemTable};
 use arrow::datatypes::SchemaRef;
@@ -117,7 +118,7 @@ impl SqlEngine {
             Sight::Shapes => self.snapshots.shapes(&needs.tables).await?,
         };
         let reading = Reading { context, state, statement, named, needs, system, is_catalogue: false, generation };
-        let frame = self.plan(reading, &snapshot).await?;
+        let frame = Box::pin(self.plan(reading, &snapshot)).await?;
         Ok(Planned { frame })
     }
 
@@ -129,8 +130,9 @@ impl SqlEngine {
     /// Runs a planned query; its rows come as they are found, until `deadline` at the latest.
     pub async fn stream_planned(&self, planned: Planned, deadline: Instant) -> Result<Streamed, SqlError> {
         let failed = |e: DataFusionError| self.explain(e, &[]);
-        let task = session::task(planned.frame.task_ctx());
-        let plan = planned.frame.create_physical_plan().await.and_then(with_yields).map_err(failed)?;
+        let (mut state, plan) = planned.frame.into_parts();
+        let plan = passes::optimized(&mut state, &plan).map_err(failed)?;
+        let (plan, task) = operators(state, plan).await.map_err(failed)?;
         let schema = plan.schema();
         let rows = execute_stream(plan, task).map_err(failed)?;
         let limits = self.limits;

@@ -99,7 +99,7 @@ impl SqlEngine {
             tables.insert(name.clone(), table);
             shelves.insert(name.clone(), shelf);
         }
-        let frame = self.plan(reading, &Snapshot { tables, watermark: Some(now_us) }).await?;
+        let frame = Box::pin(self.plan(reading, &Snapshot { tables, watermark: Some(now_us) })).await?;
         let task = session::task(frame.task_ctx());
         let plan = frame.create_physical_plan().await.and_then(with_yields).map_err(failed)?;
         Ok(Prepared { plan, task, shelves })

@@ -2,7 +2,6 @@
 
 use super::{SqlEngine, SqlError, register_tables};
 use crate::definitions::Needs;
-use crate::passes;
 use crate::session;
 use crate::snapshot::Snapshot;
 use crate::system::{self, SystemTable};
@@ -77,7 +76,7 @@ impl SqlEngine {
         let read_only = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
         let plan = state.statement_to_plan(statement).await.map_err(|e| self.explain(e, &known))?;
         read_only.verify_plan(&plan).map_err(|e| self.explain(e, &known))?;
-        passes::fewest(DataFrame::new(state, plan)).map_err(|e| self.explain(e, &[]))
+        Ok(DataFrame::new(state, plan))
     }
 
     /// Makes the views that are named tables of a session that has the tables they read; `views`: these and all that

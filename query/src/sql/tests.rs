@@ -1,8 +1,9 @@
 use super::{SqlEngine, SqlLimits};
-use crate::session::{self, Now};
+use crate::passes;
+use crate::session::Now;
 use crate::snapshot::Snapshots;
 use crate::testing::{FakePiece, FakeWorkers, Partial, commit, csv, engine, store};
-use datafusion::execution::SessionState;
+use datafusion::logical_expr::LogicalPlan;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -155,11 +156,11 @@ async fn the_fewest_rules_plan_what_all_of_them_plan() {
         let reading = engine.read(engine.context().unwrap(), sql, engine.now_us()).await.unwrap();
         let snapshot = engine.snapshots.take(&reading.needs.tables).await.unwrap();
         let (state, plan) = engine.plan(reading, &snapshot).await.unwrap().into_parts();
-        assert_eq!(state.config().options().optimizer.max_passes, 1, "{sql}");
-        let thorough = session::state_at(&engine.context().unwrap(), engine.now_us()).unwrap();
-        assert!(thorough.optimizers().len() > state.optimizers().len() + 9, "rules have other names");
-        let planned = |state: &SessionState| {
-            let plan = state.optimize(&plan).unwrap().display_indent().to_string();
+        let mut lean = state.clone();
+        let few = passes::optimized(&mut lean, &plan).unwrap();
+        assert_eq!(lean.config().options().optimizer.max_passes, 1, "{sql}");
+        let planned = |plan: &LogicalPlan| {
+            let plan = plan.display_indent().to_string();
             // A limit that a sort has taken over costs nothing, and numbers are only names.
             let of_name = |part: &str| part.trim_start_matches(|c: char| c.is_ascii_digit()).to_owned();
             let unnumbered =
@@ -167,12 +168,37 @@ async fn the_fewest_rules_plan_what_all_of_them_plan() {
             let lines = plan.lines().map(|line| unnumbered(line.trim_start()));
             lines.filter(|line| !line.starts_with("Limit: skip=0")).collect::<Vec<_>>()
         };
-        assert_eq!(planned(&state), planned(&thorough), "{sql}");
+        assert_eq!(planned(&few), planned(&state.optimize(&plan).unwrap()), "{sql}");
     }
     for sql in ["SELECT 1", "SELECT count(*) FROM calls a JOIN calls b ON a.api = b.api"] {
         let reading = engine.read(engine.context().unwrap(), sql, engine.now_us()).await.unwrap();
         let snapshot = engine.snapshots.take(&reading.needs.tables).await.unwrap();
-        let (state, _) = engine.plan(reading, &snapshot).await.unwrap().into_parts();
+        let (mut state, plan) = engine.plan(reading, &snapshot).await.unwrap().into_parts();
+        let named = |name: &str| state.optimizers().iter().any(|rule| rule.name() == name);
+        assert!(passes::OF_SEVERAL_TABLES.iter().all(|name| named(name)), "rules have other names");
+        passes::optimized(&mut state, &plan).unwrap();
         assert_eq!(state.config().options().optimizer.max_passes, 3, "{sql}");
+    }
+}
+
+/// Rows of one row group take no operators that divide them and bring them together again.
+#[tokio::test]
+async fn few_rows_are_worth_one_processor() {
+    let (_folder, store) = store();
+    commit(&store, -1, 4, &[Partial(0, Some("orders"), &[10], &["a"]), Partial(60, None, &[20], &["b"])]).await;
+    let limits = engine(&store, Arc::new(FakeWorkers::default())).limits();
+    let engine = limited(&store, SqlLimits { memory_bytes_max: 1 << 30, ..limits });
+    let context = engine.context().unwrap();
+    if context.state().config().target_partitions() == 1 {
+        eprintln!("SKIPPED: this machine has one processor");
+        return;
+    }
+    for (sql, divides) in [
+        ("SELECT api, sum(requests) FROM calls GROUP BY api ORDER BY api", false),
+        ("SELECT a.api, count(*) FROM calls a JOIN calls b ON a.api = b.api GROUP BY a.api", false),
+        ("SELECT value % 7, count(*) FROM generate_series(1, 1000000) GROUP BY 1", true),
+    ] {
+        let explained = csv(&engine, &format!("EXPLAIN {sql}")).await;
+        assert_eq!(explained.contains("RepartitionExec"), divides, "{explained}");
     }
 }

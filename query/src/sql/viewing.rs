@@ -52,13 +52,12 @@ impl<'a> Viewing<'a> {
         let rows = async {
             let (context, state) = self.session(view, now_us).await?;
             let (_, plan) = context.table(TableReference::bare(view)).await.map_err(failed)?.into_parts();
-            let (_, plan) = build(DataFrame::new(state.clone(), plan)).map_err(failed)?.into_parts();
+            let (mut state, plan) = build(DataFrame::new(state, plan)).map_err(failed)?.into_parts();
             // What is asked of the view's windows is to be known where tiers are chosen.
             let plan = tiers::narrowed(plan, &state).map_err(failed)?;
-            let (state, plan) = passes::fewest(DataFrame::new(state, plan)).map_err(failed)?.into_parts();
             // Types are settled: those of the view were, and `build` settles its own.
-            let plan = state.optimizer().optimize(plan, &state, |_, _| {}).map_err(failed)?;
-            self.engine.collect_optimized(&state, &plan, rows_max).await
+            let plan = passes::optimized_analyzed(&mut state, plan).map_err(failed)?;
+            self.engine.collect_optimized(state, plan, rows_max).await
         };
         let timeout = self.engine.limits.timeout;
         tokio::time::timeout(timeout, rows).await.map_err(|_| SqlError::Timeout(timeout))?

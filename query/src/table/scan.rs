@@ -12,6 +12,7 @@
 //! ```
 
 use super::measures::{merges, seen, shaped, stored_of};
+use super::span::Span;
 use super::{Asked, COMPUTED, RollupTable, Shape};
 use crate::functions::window::window_start;
 use crate::tiers::Segment;
@@ -37,7 +38,7 @@ use datafusion::prelude::lit;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tidewatch_engine::rollup::WINDOW_START;
-use tidewatch_storage::is_decidable;
+use tidewatch_storage::{FilesExec, is_decidable};
 
 /// A [`RollupTable`] of which it is known what is asked.
 #[derive(Debug, Clone)]
@@ -148,8 +149,12 @@ impl<'a> Scan<'a> {
     async fn plan(&self) -> Result<Arc<dyn ExecutionPlan>> {
         let mut parts = Vec::new();
         for segment in &self.rows.segments {
-            parts.push(self.of_files(segment).await?);
-            parts.extend(self.of_memory(segment)?);
+            let (span, filters) = self.spanned(segment);
+            if span.is_empty() {
+                continue;
+            }
+            parts.extend(self.of_files(segment.tier, &span, &filters).await?);
+            parts.extend(self.of_memory(segment.tier, &span, &filters)?);
         }
         if parts.is_empty() {
             return Ok(Arc::new(EmptyExec::new(Arc::clone(self.schema))));
@@ -217,21 +222,34 @@ impl<'a> Scan<'a> {
         (tier > 0).then(|| self.rows.table.tiers()[tier].pane_us)
     }
 
-    /// What must hold of stored rows that belong to a segment and that the query asks for.
-    fn conditions(&self, there: &SchemaRef, segment: &Segment) -> Result<Vec<Expr>> {
-        let instant = |us: i64| lit(ScalarValue::TimestampMicrosecond(Some(us), Some("UTC".into())));
-        let from = segment.from.map(|us| ident(WINDOW_START).gt_eq(instant(us)));
-        let to = segment.to.map(|us| ident(WINDOW_START).lt(instant(us)));
+    /// The stored windows of a segment that filters on windows leave, and the other filters.
+    fn spanned(&self, segment: &Segment) -> (Span, Vec<&Expr>) {
         let width_us = self.width_us(segment.tier);
-        let asked = self.filters.iter().map(|filter| self.in_terms_of(there, width_us, filter.clone()));
-        from.into_iter().chain(to).map(Ok).chain(asked).collect()
+        let mut span = Span { from: segment.from, to: segment.to };
+        let others = self.filters.iter().filter(|filter| match Span::of(filter, width_us.unwrap_or(1)) {
+            Some(asked) => {
+                span = span.and(asked);
+                false
+            }
+            None => true,
+        });
+        let others = others.collect();
+        (span, others)
     }
 
-    async fn of_files(&self, segment: &Segment) -> Result<Arc<dyn ExecutionPlan>> {
+    /// What must hold of stored rows that belong to a tier and that the query asks for.
+    fn conditions(&self, there: &SchemaRef, tier: usize, span: &Span, filters: &[&Expr]) -> Result<Vec<Expr>> {
+        let width_us = self.width_us(tier);
+        let asked = filters.iter().map(|filter| self.in_terms_of(there, width_us, (*filter).clone()));
+        span.conditions().into_iter().map(Ok).chain(asked).collect()
+    }
+
+    /// `None`: no file has such rows.
+    async fn of_files(&self, tier: usize, span: &Span, filters: &[&Expr]) -> Result<Option<Arc<dyn ExecutionPlan>>> {
         let committed = self.rows.table.committed();
         let there = committed.schema();
-        let mut conditions = self.conditions(&there, segment)?;
-        conditions.insert(0, self.rows.table.belongs_to(segment.tier)?);
+        let mut conditions = self.conditions(&there, tier, span, filters)?;
+        conditions.insert(0, self.rows.table.belongs_to(tier)?);
         let supported = committed.supports_filters_pushdown(&conditions.iter().collect::<Vec<_>>())?;
         let decides = supported.iter().all(|how| *how == TableProviderFilterPushDown::Exact);
         let rows = match decides {
@@ -242,17 +260,18 @@ impl<'a> Scan<'a> {
             }
             false => self.filtered(committed.scan(self.state, None, &[], None).await?, conditions)?,
         };
-        self.part(rows, segment.tier)
+        let is_empty = rows.downcast_ref::<FilesExec>().is_some_and(|files| files.rows_max() == 0);
+        if is_empty { Ok(None) } else { self.part(rows, tier).map(Some) }
     }
 
-    fn of_memory(&self, segment: &Segment) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+    fn of_memory(&self, tier: usize, span: &Span, filters: &[&Expr]) -> Result<Option<Arc<dyn ExecutionPlan>>> {
         let live: Vec<_> = self.rows.table.live().iter().filter(|batch| batch.num_rows() > 0).cloned().collect();
         let Some(first) = live.first() else { return Ok(None) };
         let there = first.schema();
-        let conditions = self.conditions(&there, segment)?;
+        let conditions = self.conditions(&there, tier, span, filters)?;
         // One partition per piece would be a task per piece; a few are enough.
         let rows = MemorySourceConfig::try_new_exec(&[live], there, None)?;
-        self.part(self.filtered(rows, conditions)?, segment.tier).map(Some)
+        self.part(self.filtered(rows, conditions)?, tier).map(Some)
     }
 
     fn filtered(&self, rows: Arc<dyn ExecutionPlan>, conditions: Vec<Expr>) -> Result<Arc<dyn ExecutionPlan>> {

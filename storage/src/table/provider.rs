@@ -284,8 +284,9 @@ impl TableProvider for TableFiles {
             conditions: Condition::all(state, &of_rows, &read)?,
             read,
         };
+        let rows_max = pieces.iter().map(|(rows, _)| rows).sum();
         let parts = parts(pieces, state.config().target_partitions());
-        Ok(Arc::new(FilesExec::new(Arc::new(reading), parts, rows, limit)))
+        Ok(Arc::new(FilesExec::new(Arc::new(reading), parts, (rows, rows_max), limit)))
     }
 }
 

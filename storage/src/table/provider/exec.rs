@@ -23,8 +23,10 @@ use std::sync::Arc;
 pub struct FilesExec {
     reading: Arc<Reading>,
     groups: Arc<[Vec<Piece>]>,
-    /// Of all groups together.
+    /// Of all files together.
     rows: Precision<usize>,
+    /// Of all row groups together.
+    rows_max: u64,
     limit: Option<usize>,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
@@ -34,7 +36,7 @@ impl FilesExec {
     pub(super) fn new(
         reading: Arc<Reading>,
         groups: Vec<Vec<Piece>>,
-        rows: Precision<usize>,
+        (rows, rows_max): (Precision<usize>, u64),
         limit: Option<usize>,
     ) -> Self {
         let properties = PlanProperties::new(
@@ -47,10 +49,16 @@ impl FilesExec {
             reading,
             groups: groups.into(),
             rows,
+            rows_max,
             limit,
             properties: Arc::new(properties),
             metrics: ExecutionPlanMetricsSet::new(),
         }
+    }
+
+    /// Rows that are looked at, of which conditions leave fewer.
+    pub fn rows_max(&self) -> u64 {
+        self.rows_max
     }
 
     /// The files that are read, below their table.
