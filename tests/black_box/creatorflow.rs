@@ -60,7 +60,7 @@ impl Simulated {
             "packs = [\"builtin:creatorflow\"]\n[storage]\nlocation = \"data\"\n\
              [files]\npaths = [\"simulated.ndjson\", \"rare.ndjson\"]\n[personal]\nsalt = \"of tests\"\n\
              [http]\nlisten = \"127.0.0.1:0\"\n[sql]\nrows_max = 5_000_000\ntimeout = \"10m\"\n\
-             memory_bytes_max = 4_000_000_000\n[maintenance]\nenabled = false\nfresh_files = 1\n[alerting]\npack_rules = false\n",
+             memory_bytes_max = 4_000_000_000\n[maintenance]\nenabled = false\nfresh_files = 1\n",
         );
         Some(Self { python, events, settings: settings.display().to_string(), _folder: folder })
     }

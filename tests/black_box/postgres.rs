@@ -25,8 +25,7 @@ pub fn empty(folder: &Path, rest: &str) -> PathBuf {
 /// Settings of a process that speaks everything, on free ports.
 fn settings(folder: &Path, rest: &str) -> PathBuf {
     let text = format!(
-        "packs = [\"builtin:creatorflow\"]\n[storage]\nlocation = \"data\"\n[http]\nlisten = \"127.0.0.1:0\"\n\
-         [alerting]\npack_rules = false\n{rest}"
+        "packs = [\"builtin:creatorflow\"]\n[storage]\nlocation = \"data\"\n[http]\nlisten = \"127.0.0.1:0\"\n{rest}"
     );
     write_settings(folder, &text)
 }

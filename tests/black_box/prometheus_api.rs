@@ -18,7 +18,7 @@ pub fn served(folder: &Path) -> Tidewatch {
     tidewatch(&[&["simulate", "--to", "file", "--path", &events], &what[..]].concat());
     // What is older than its retention is not to go away between two questions about it.
     let text = "packs = [\"builtin:creatorflow\"]\n[storage]\nlocation = \"data\"\n[files]\npaths = [\"events.ndjson\"]\n\
-                [http]\nlisten = \"127.0.0.1:0\"\n[maintenance]\nenabled = false\n[alerting]\npack_rules = false\n";
+                [http]\nlisten = \"127.0.0.1:0\"\n[maintenance]\nenabled = false\n";
     let settings = write_settings(folder, text);
     Tidewatch::start(&["run", "-c", settings.to_str().unwrap(), "--until-caught-up"]).wait(Duration::from_secs(300));
     Tidewatch::run(&settings)
