@@ -152,6 +152,7 @@ impl App {
             metrics: query_metrics,
             queries,
             probes: probes(&plant, &life, &live, ruler.is_some()),
+            started_ms: clock.now_us().div_euclid(1000),
         };
         let rules = match &ruler {
             Some(ruler) => ruler.routes(),

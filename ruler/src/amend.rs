@@ -291,6 +291,7 @@ pub(crate) fn review(
             let rules = pending.rules.as_ref();
             rules.is_none_or(|rules| rules.contains(&(unit.group.clone(), unit.rule.clone())))
                 && late.concerns(&pending.stretch.source, unit.metrics.as_ref())
+                && has_past(shared, late, unit)
         };
         let units: Vec<&Unit> = units.iter().filter(is_meant).collect();
         let Some((left, failed)) = look_at(shared, &pending, &units, past, now_ms, rest) else { return };
@@ -301,6 +302,14 @@ pub(crate) fn review(
             write_late(shared, &gone, left.as_slice());
         }
     }
+}
+
+fn has_past(shared: &Shared, late: &dyn Late, unit: &Unit) -> bool {
+    let has_past = late.has_past(unit.metrics.as_ref());
+    if !has_past {
+        shared.amends.metrics.skip(Skipped::Present);
+    }
+    has_past
 }
 
 type Names = BTreeSet<(String, String)>;

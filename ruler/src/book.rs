@@ -11,6 +11,7 @@ use tidewatch_alerting::rules::{Group, Rule};
 use tidewatch_alerting::state::Instance;
 use tidewatch_alerting::state::series::{ALERTS, ALERTS_FOR_STATE};
 use tidewatch_promql::number::plain;
+use tidewatch_promql::{Labels, Matcher};
 
 /// A group with its state.
 #[derive(Debug, Clone)]
@@ -190,13 +191,28 @@ pub struct Shown {
     pub groups: BTreeSet<String>,
     /// Files; all, when empty.
     pub files: BTreeSet<String>,
+    /// Sets of matchers of the labels that rules have in their definitions, of which one must fit; none: all fit.
+    pub matchers: Vec<Vec<Matcher>>,
     /// Leaves alerts out.
     pub without_alerts: bool,
 }
 
 impl Shown {
     fn is_everything(&self) -> bool {
-        self.kind.is_none() && self.rules.is_empty() && self.groups.is_empty() && self.files.is_empty()
+        self.kind.is_none()
+            && self.rules.is_empty()
+            && self.groups.is_empty()
+            && self.files.is_empty()
+            && self.matchers.is_empty()
+    }
+
+    fn fits(&self, rule: &Rule) -> bool {
+        let labels = match rule {
+            Rule::Recording(rule) => Labels::new(rule.labels.iter().map(|(name, value)| (&**name, &**value))),
+            Rule::Alerting(rule) => Labels::new(rule.labels.iter().map(|(name, text)| (&**name, text.text()))),
+        };
+        let mut sets = self.matchers.iter();
+        self.matchers.is_empty() || sets.any(|set| set.iter().all(|matcher| matcher.matches_labels(&labels)))
     }
 
     fn takes(&self, group: &Group, rule: &Rule, kind: &str) -> bool {
@@ -205,6 +221,7 @@ impl Shown {
             && within(&self.rules, rule.name())
             && within(&self.groups, &group.name)
             && within(&self.files, &group.file)
+            && self.fits(rule)
     }
 }
 

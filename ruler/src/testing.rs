@@ -43,11 +43,19 @@ pub struct Pushed {
 
 /// Stretches that tests call late, all of one source that has every metric.
 #[derive(Debug, Clone, Default)]
-pub struct LateList(pub Arc<Mutex<Vec<LateStretch>>>);
+pub struct LateList {
+    pub stretches: Arc<Mutex<Vec<LateStretch>>>,
+    /// Metrics that tell of the present only.
+    pub present: Arc<Mutex<BTreeSet<String>>>,
+}
 
 impl Late for LateList {
     fn take(&self) -> Vec<LateStretch> {
-        std::mem::take(&mut self.0.lock().unwrap())
+        std::mem::take(&mut self.stretches.lock().unwrap())
+    }
+
+    fn has_past(&self, metrics: Option<&BTreeSet<String>>) -> bool {
+        metrics.is_none_or(|metrics| self.present.lock().unwrap().is_disjoint(metrics))
     }
 
     fn concerns(&self, _: &str, _: Option<&BTreeSet<String>>) -> bool {

@@ -136,6 +136,12 @@ impl Late for CountedLate {
     fn concerns(&self, source: &str, metrics: Option<&BTreeSet<String>>) -> bool {
         self.promql.sources_of(metrics).contains(source)
     }
+
+    fn has_past(&self, metrics: Option<&BTreeSet<String>>) -> bool {
+        let (Some(metrics), Ok(runtime)) = (metrics, Handle::try_current()) else { return true };
+        // What cannot be planned fails when it is read, with its reason.
+        runtime.block_on(self.promql.of_the_present(metrics)).map_or(true, |views| views.is_empty())
+    }
 }
 
 /// Closed windows and pushed samples, as they are now.

@@ -21,6 +21,7 @@ use tidewatch_promql::{Matcher, Query, Selection, Series, Storage, StorageError}
 use tidewatch_query::promql::PromEngine;
 use tidewatch_query::system::Surroundings;
 use tidewatch_query::{NoLiveStates, Snapshots, SqlEngine};
+use tidewatch_ruler::data::metrics_of;
 use tokio::runtime::Handle;
 
 /// One in so many instants is looked at to find the values that a rule has seen.
@@ -75,6 +76,7 @@ fn test(files: &RuleFiles) -> Result<ExitCode> {
 async fn run(options: Backtest) -> Result<ExitCode> {
     let groups = load_rules(&options.files)?;
     let past = Past::open(&options.between).await?;
+    past.warn(&groups).await;
     let format = options.between.format;
     let (found, past) = past.work(move |past| backtest::run(&groups, past, &past.options)).await?;
     report::backtest(&found, &past.options, format)?;
@@ -85,6 +87,8 @@ async fn run(options: Backtest) -> Result<ExitCode> {
 async fn diff(options: DiffRules) -> Result<ExitCode> {
     let (old, new) = (load_rules(&[options.old])?, load_rules(&[options.new])?);
     let past = Past::open(&options.between).await?;
+    past.warn(&old).await;
+    past.warn(&new).await;
     let format = options.between.format;
     let (found, _) = past
         .work(move |past| {
@@ -193,6 +197,23 @@ impl Past {
         options.settings.query_offset_ms = i64::try_from(settings.alerting.query_offset.as_millis()).unwrap_or(0);
         options.lookback_ms = promql.limits().options.lookback_ms;
         Ok(Self { promql, options, runtime: Handle::current() })
+    }
+
+    /// Says which rules read what has no past: they find nothing, whatever there was.
+    async fn warn(&self, groups: &[Group]) {
+        for rule in groups.iter().flat_map(|group| &group.rules) {
+            let Some(names) = metrics_of([rule.query()]) else { continue };
+            // What cannot be planned is an error of the rule, which the backtest tells.
+            let views = self.promql.of_the_present(&names).await.unwrap_or_default();
+            if !views.is_empty() {
+                let views: Vec<&str> = views.iter().map(String::as_str).collect();
+                eprintln!(
+                    "warning: {} reads {}, which tells of the present only: its past cannot be tested",
+                    rule.name(),
+                    views.join(", ")
+                );
+            }
+        }
     }
 
     /// Works on a thread that may wait for reads.

@@ -15,7 +15,8 @@ fn the_printed_defaults_are_a_valid_settings_file() {
 #[test]
 fn mistakes_in_settings_and_packs_name_file_line_and_a_hint() {
     let folder = tempfile::tempdir().unwrap();
-    let settings = write_settings(folder.path(), "packs = [\"mine\"]\n\n[ingest]\nflush_rows = \"many\"\n");
+    let settings = folder.path().join("tidewatch.toml");
+    std::fs::write(&settings, "packs = [\"mine\"]\n\n[ingest]\nflush_rows = \"many\"\n").unwrap();
     let said = tidewatch_fails(&["check", "-c", settings.to_str().unwrap()]);
     assert!(said.contains("tidewatch.toml:4:14: "), "{said}");
 

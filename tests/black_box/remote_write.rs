@@ -223,6 +223,8 @@ fn prometheus_pushes_through_a_kill_and_both_answer_alike() {
     assert!(federated.contains("up{") && federated.contains("job=\"prometheus\""), "{federated}");
 
     drop(prometheus);
+    // What came last is shown a moment later.
+    std::thread::sleep(Duration::from_millis(500));
     let counted = server.sql("SELECT sum(samples_count(samples)) AS n FROM samples WHERE metric = 'up'");
     server.stop();
     let committed = crate::support::sql(

@@ -135,6 +135,7 @@ async fn serve(filled: &store::Filled) -> SocketAddr {
         metrics,
         queries: QueryGate::new(8, 8),
         probes: Probes::default(),
+        started_ms: 0,
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

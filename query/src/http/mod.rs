@@ -52,6 +52,8 @@ pub struct Endpoints {
     pub queries: Arc<QueryGate>,
     /// What must be well for the process to be alive, started, and ready.
     pub probes: Probes,
+    /// When the process began to answer, milliseconds since the epoch.
+    pub started_ms: i64,
 }
 
 /// The routes.

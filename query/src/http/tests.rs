@@ -16,7 +16,8 @@ pub(super) async fn routes(queries: usize) -> (tempfile::TempDir, Arc<FakeWorker
     let scrape = Arc::new(Scrape::new(engine.clone(), registry, metrics.clone(), 100));
     let promql = PromEngine::new(Arc::clone(&engine), prom_limits());
     let queries = QueryGate::new(queries, 1);
-    let endpoints = Endpoints { engine, promql, scrape, metrics, queries, probes: Probes::default() };
+    let (probes, started_ms) = (Probes::default(), 1000);
+    let endpoints = Endpoints { engine, promql, scrape, metrics, queries, probes, started_ms };
     (folder, workers, router(endpoints))
 }
 

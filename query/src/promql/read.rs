@@ -21,7 +21,7 @@ use tidewatch_engine::life_cycle::tiers_of;
 use tidewatch_engine::rollup::{MeasureKind, RollupSchema, WINDOW_START};
 use tidewatch_engine::time::{DAY_US, window_start};
 use tidewatch_promql::parse::functions::Func;
-use tidewatch_promql::{Labels, MatchOp, Matcher, Selection, Series};
+use tidewatch_promql::{Labels, MatchOp, Matcher, SelectHints, Selection, Series};
 
 /// Exclusive end of a window.
 const WINDOW_END: &str = "window_end";
@@ -50,7 +50,10 @@ pub async fn read(
         return pushed::read(engine, snapshot, Naming::Of(metric), selection, rows_max).await;
     }
     let is_total = metric.kind != Kind::Gauge;
-    let width = if is_total { choose(rollup, &table.boundaries, selection) } else { Width::finest(rollup) };
+    let width = match is_total && is_said_by_ends(&selection.hints) {
+        true => choose(rollup, &table.boundaries, selection),
+        false => Width::finest(rollup),
+    };
     // Windows that end after the left end of the first range, up to the last moment.
     let from = width.floor(selection.start_ms.saturating_sub(1).saturating_mul(1000));
     let to = width.floor(selection.end_ms.saturating_mul(1000));
@@ -80,6 +83,13 @@ pub async fn read(
     // Work for the processor: it must not hold up those who share the runtime.
     let series = tokio::task::spawn_blocking(series).await.map_err(|e| SqlError::Execution(e.to_string()))?;
     series.map_err(|e: ArrowError| SqlError::Execution(e.to_string()))
+}
+
+/// Whether what is asked of a total says the same of wide windows as of narrow ones: by what it is at the ends of ranges,
+/// not by how many samples lie between them, or where.
+fn is_said_by_ends(hints: &SelectHints) -> bool {
+    let by_ends = [Func::Rate, Func::Increase, Func::LastOverTime, Func::PresentOverTime, Func::AbsentOverTime];
+    hints.range_ms == 0 || hints.function.is_some_and(|function| by_ends.contains(&function))
 }
 
 /// A label that the metric does not have counts as empty.

@@ -1,11 +1,13 @@
 //! From metrics to what they come from: rollups, the sources whose events change them, the width of their windows.
 
-use super::PromEngine;
 use super::gauges::may_have;
 use super::metrics::Metric;
+use super::{PromEngine, PromError};
 use crate::definitions::Definitions;
+use crate::views::outline::Time;
 use std::collections::{BTreeMap, BTreeSet};
 use tidewatch_engine::rollup::RollupSchema;
+use tidewatch_promql::Matcher;
 
 impl PromEngine {
     /// The sources of the rollups that metrics come from, also through views; all of them where the origin of one is not
@@ -19,6 +21,18 @@ impl PromEngine {
         });
         let rollups = rollups_among(&definitions, read.as_ref());
         rollups.into_iter().flat_map(|rollup| rollup.sources.iter().cloned()).collect()
+    }
+
+    /// The views among the origins of metrics that tell of the present only: their past cannot be asked for.
+    ///
+    /// # Errors
+    /// A view cannot be planned.
+    pub async fn of_the_present(&self, names: &BTreeSet<String>) -> Result<BTreeSet<String>, PromError> {
+        let matchers: Vec<Matcher> = names.iter().map(|name| Matcher::equal("__name__", name)).collect();
+        let selectors: Vec<&[Matcher]> = matchers.iter().map(std::slice::from_ref).collect();
+        let wanted = self.views(&self.metrics(), &selectors).await?;
+        let views = (0..selectors.len()).flat_map(|at| wanted.of(at));
+        Ok(views.filter(|view| view.time == Time::Now).map(|view| view.view.clone()).collect())
     }
 
     /// Width of the widest windows that metrics come from, as far as their origin is known, in microseconds; `None`: they

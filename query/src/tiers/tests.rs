@@ -3,9 +3,12 @@
 use super::*;
 use crate::functions;
 use crate::live::NoLiveStates;
+use crate::promql::PromEngine;
 use crate::snapshot::Snapshots;
 use crate::table::merged_table;
-use crate::testing::{FakePiece, FakeWorkers, Partial, batch, partition, rollup, store};
+use crate::testing::{
+    FakePiece, FakeWorkers, Partial, batch, commit, declared, engine, partition, prom_limits, rollup, store,
+};
 use arrow::util::pretty::pretty_format_batches;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::prelude::SessionConfig;
@@ -14,6 +17,9 @@ use tidewatch_engine::commit::OffsetRange;
 use tidewatch_engine::life_cycle::{Life, Task, outputs, tiers_of};
 use tidewatch_engine::rollup::{RollupSchema, Tier, WINDOW_START};
 use tidewatch_engine::time::{DAY_US, HOUR_US, MINUTE_US, SECOND_US};
+use tidewatch_promql::parse::ast::ValueType;
+use tidewatch_promql::parse::functions::FUNCTIONS;
+use tidewatch_promql::{Grammar, Options, Query, Value};
 use tidewatch_storage::{FilesExec, Part, Replacement, Rows, Store, Table};
 
 fn tier(pane_us: i64) -> Tier {
@@ -272,6 +278,82 @@ async fn answers_equal_those_of_the_finest_tier() {
         }
     }
     assert!(coarse_plans > queries / 2, "coarse tiers answered {coarse_plans} of {} queries", 3 * queries);
+}
+
+/// Label set, time and number of every sample; of a histogram its count and sum.
+fn samples(value: Value) -> Vec<(String, i64, f64)> {
+    let Value::Matrix(series) = value else { panic!("{value:?}") };
+    let mut all = Vec::new();
+    for series in series {
+        let labels = series.labels.to_string();
+        all.extend(series.floats.into_iter().map(|(time_ms, value)| (labels.clone(), time_ms, value)));
+        for (time_ms, histogram) in series.histograms {
+            all.push((format!("{labels} count"), time_ms, histogram.count));
+            all.push((format!("{labels} sum"), time_ms, histogram.sum));
+        }
+    }
+    all.sort_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
+    all
+}
+
+/// Two hours, in windows of 10 s and rolled up into minutes and hours.
+#[tokio::test]
+async fn every_function_of_promql_over_a_range_says_of_rolled_up_windows_what_it_says_of_fine_ones() {
+    let mut chance = Chance(7);
+    let partials: Vec<Partial> = (0..300)
+        .map(|_| {
+            let second = chance.below(720) as i64 * 10;
+            Partial(second, APIS[chance.below(3)], DURATIONS[chance.below(4)], USERS[chance.below(4)])
+        })
+        .collect();
+    let ((_fine, fine), (_rolled, rolled)) = (store(), store());
+    commit(&fine, -1, 9, &partials).await;
+    let mut table = Table::open_rollup(&rolled, &tiered()).await.unwrap();
+    let ranges = [(partition(), OffsetRange { from: -1, to: 9 })].into();
+    table.append(&Rows { batch: Some(batch(&partials)), ranges, watermarks: BTreeMap::new() }).await.unwrap();
+    for tier in 0..3 {
+        roll(&rolled, tier, &[None; 4]).await;
+    }
+    let engines = [fine, rolled].map(|store| {
+        let engine = engine(&store, Arc::new(FakeWorkers::default()));
+        engine.snapshots().define(declared());
+        PromEngine::new(Arc::new(engine), prom_limits())
+    });
+    let ask = async |engine: &PromEngine, text: &str, (start_s, end_s, step_s): (i64, i64, i64)| {
+        let query = Query::parse(text, Grammar::default()).unwrap();
+        let plan = query.range(start_s * 1000, end_s * 1000, step_s * 1000, &Options::default());
+        samples(engine.answer(plan.unwrap(), None).await.unwrap_or_else(|e| panic!("{text}: {e}")).value)
+    };
+    let over_ranges = FUNCTIONS.iter().filter(|f| f.args.contains(&ValueType::Matrix) && !f.experimental);
+    let own = ["spike_", "silence_"];
+    let (mut compared, mut numbers) = (0, 0);
+    for function in
+        over_ranges.filter(|f| f.returns == ValueType::Vector && !own.iter().any(|own| f.name.starts_with(own)))
+    {
+        for metric in ["calls_requests_total", "calls_cost_total", "calls_duration_seconds", "calls_slowest"] {
+            for (range, span) in [
+                ("1m", (600, 1200, 60)),
+                ("10m", (3600, 7200, 600)),
+                ("1h", (3600, 7200, 3600)),
+                ("90s", (600, 1200, 45)),
+            ] {
+                let argument = |kind: &ValueType| match kind {
+                    ValueType::Matrix => format!("{metric}[{range}]"),
+                    _ => "0.5".to_owned(),
+                };
+                let arguments: Vec<String> = function.args.iter().map(argument).collect();
+                let text = format!("{}({})", function.name, arguments.join(", "));
+                let (a, b) = (ask(&engines[0], &text, span).await, ask(&engines[1], &text, span).await);
+                let near = |x: f64, y: f64| x == y || (x.is_nan() && y.is_nan()) || (x - y).abs() <= 1e-9 * x.abs();
+                let same =
+                    a.len() == b.len() && a.iter().zip(&b).all(|(x, y)| (&x.0, x.1) == (&y.0, y.1) && near(x.2, y.2));
+                assert!(same, "{text} at {span:?}:\n{a:?}\n{b:?}");
+                compared += 1;
+                numbers += a.len();
+            }
+        }
+    }
+    assert!(compared > 200 && numbers > 5 * compared, "{numbers} numbers of {compared} queries");
 }
 
 /// What stands in the place of tables.

@@ -14,6 +14,13 @@ pub trait Late: Debug + Send + Sync {
 
     /// Whether any of these metrics (`None`: of any name) is made of what `source` brings.
     fn concerns(&self, source: &str, metrics: Option<&BTreeSet<String>>) -> bool;
+
+    /// Whether what these metrics (`None`: of any name) were at a time of the past can be read: of what tells of the
+    /// present only, every look back finds nothing, whatever there was. Blocks.
+    fn has_past(&self, metrics: Option<&BTreeSet<String>>) -> bool {
+        let _ = metrics;
+        true
+    }
 }
 
 /// A stretch of event time, milliseconds since the epoch, that counts otherwise than it did.

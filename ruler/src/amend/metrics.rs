@@ -20,6 +20,8 @@ pub enum Skipped {
     Failing,
     /// A message of more alerts than are kept for its correction.
     Message,
+    /// A rule that reads what has no past.
+    Present,
 }
 
 impl Skipped {
@@ -32,6 +34,7 @@ impl Skipped {
             Self::Ledger => "ledger",
             Self::Failing => "failing",
             Self::Message => "message",
+            Self::Present => "present",
         }
     }
 }

@@ -100,7 +100,7 @@ impl Bench {
     /// What lies between 0 and 90 s came late, at `after_s`.
     fn late(&self, ruler: &Ruler, after_s: i64) {
         let stretch = LateStretch { source: "s".to_owned(), from_ms: START_MS, to_ms: START_MS + 90_000 };
-        self.data.late.0.lock().unwrap().push(stretch);
+        self.data.late.stretches.lock().unwrap().push(stretch);
         collect(&ruler.shared, &self.data.late, self.set(after_s));
     }
 
@@ -175,6 +175,20 @@ fn an_alert_that_would_not_have_fired_is_written_down_once_and_its_message_edite
     bench.evaluate(&ruler, 210);
     let notifier = ruler.shared.notifier();
     assert!(notifier.state.store.iter().all(|alert| alert.detail.amendment.is_some()), "told again, with it");
+}
+
+#[test]
+fn what_tells_of_the_present_only_is_not_judged_by_a_past_that_it_has_not() {
+    let bench = Bench::new();
+    let ruler = bench.open(RULES);
+    bench.live(&ruler, &course(Some((0, 40))));
+    bench.data.late.present.lock().unwrap().insert("errors".to_owned());
+    bench.rewrite(&Vec::new());
+    bench.late(&ruler, 100);
+    bench.review(&ruler, 131);
+    assert_eq!(amendments(&ruler), Vec::<String>::new());
+    assert!(ruler.shared.amends.metrics.skipped(Skipped::Present) > 0);
+    assert_eq!(lock(&ruler.shared.amends.queue).pending.len(), 0, "nothing waits for it");
 }
 
 #[test]

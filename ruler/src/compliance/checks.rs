@@ -24,6 +24,27 @@ fn what_is_not_well_says_why_and_what_was_not_evaluated_is_unknown() {
 }
 
 #[test]
+fn rules_are_found_by_the_labels_of_their_definitions() {
+    let rules = groups(
+        "groups: [{name: g, rules: [
+          {alert: A, expr: up, labels: {team: shop, shown: '{{ $value }}'}}, {record: r, expr: up, labels: {team: web}},
+          {alert: B, expr: up}]}]",
+    );
+    let mut bench = Bench::new(START_MS);
+    let ruler = bench.open(rules, NOBODY, forwards);
+    let mut names = |query: &str| -> Vec<String> {
+        let answer = bench.get(&ruler, &format!("/api/v1/rules?{query}"));
+        let groups = answer["groups"].as_array().unwrap();
+        let rules = groups.iter().flat_map(|group| group["rules"].as_array().unwrap());
+        rules.map(|rule| rule["name"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(names("match[]=%7Bteam=%22shop%22%7D"), ["A"]);
+    assert_eq!(names("match[]=%7Bteam=~%22.%2B%22%7D"), ["A", "r"]);
+    assert_eq!(names("match[]=%7Bteam=%22shop%22%7D&match[]=%7Bteam=%22web%22%7D"), ["A", "r"]);
+    assert_eq!(names("match[]=%7Bteam=%22shop%22%7D&type=record"), [""; 0]);
+}
+
+#[test]
 fn labels_that_become_the_same_are_an_error_of_the_rule_which_tells_nobody_and_writes_nothing() {
     let rules = groups(
         "groups: [{name: g, interval: 30s, rules: [

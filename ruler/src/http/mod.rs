@@ -20,6 +20,8 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::{Value, json};
 use std::sync::Arc;
+use tidewatch_promql::parse::ast::ExprKind;
+use tidewatch_promql::{Grammar, Options, Query};
 
 /// All routes.
 pub(crate) fn routes(shared: Arc<Shared>) -> Router {
@@ -67,6 +69,14 @@ async fn rules(State(shared): State<Arc<Shared>>, RawQuery(query): RawQuery) -> 
             ("rule_name[]", _) => _ = shown.rules.insert(value),
             ("rule_group[]", _) => _ = shown.groups.insert(value),
             ("file[]", _) => _ = shown.files.insert(value),
+            ("match[]", _) => match Query::parse(&value, Grammar::default()) {
+                Ok(selector) if matches!(selector.expr().kind, ExprKind::Selector(_)) => {
+                    let plan = selector.instant(0, &Options::default());
+                    shown.matchers.extend(plan.selections().iter().map(|selection| selection.matchers.clone()));
+                }
+                Ok(_) => return refused(StatusCode::BAD_REQUEST, "bad_data", "match[]: expected a selector of series"),
+                Err(error) => return refused(StatusCode::BAD_REQUEST, "bad_data", format!("match[]: {error}")),
+            },
             ("exclude_alerts", "true" | "1") => shown.without_alerts = true,
             ("group_limit", number) => match number.parse::<usize>() {
                 Ok(number) if number > 0 => limit = number,

@@ -28,7 +28,12 @@ pub fn write_settings(folder: &Path, text: &str) -> PathBuf {
     let text = match text {
         _ if text.contains("pack_rules") => text.to_owned(),
         _ if text.contains(section) => text.replacen(section, off, 1),
-        _ => format!("{text}\n{off}"),
+        _ => {
+            // Before the first section, so that whoever adds to the last one does.
+            let at = if text.starts_with('[') { 0 } else { text.find("\n[").map_or(text.len(), |at| at + 1) };
+            let (before, sections) = text.split_at(at);
+            format!("{before}alerting.pack_rules = false\n{sections}")
+        }
     };
     std::fs::write(&path, text).unwrap();
     path

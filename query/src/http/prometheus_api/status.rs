@@ -27,14 +27,15 @@ pub async fn build() -> Response {
 }
 
 pub async fn runtime(State(endpoints): State<Endpoints>) -> Response {
-    let time = chrono::DateTime::from_timestamp_millis(endpoints.promql.now_ms()).unwrap_or_default().to_rfc3339();
+    let time = |ms: i64| chrono::DateTime::from_timestamp_millis(ms).unwrap_or_default().to_rfc3339();
+    let started = time(endpoints.started_ms);
     success(&json!({
-        "startTime": time,
+        "startTime": started,
         "CWD": "",
         "hostname": "",
-        "serverTime": time,
+        "serverTime": time(endpoints.promql.now_ms()),
         "reloadConfigSuccess": true,
-        "lastConfigTime": time,
+        "lastConfigTime": started,
         "corruptionCount": 0,
         "goroutineCount": 0,
         "GOMAXPROCS": std::thread::available_parallelism().map_or(1, usize::from),

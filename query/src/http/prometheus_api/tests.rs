@@ -73,6 +73,9 @@ async fn the_rest_of_the_api_answers() {
     for path in ["buildinfo", "runtimeinfo", "tsdb", "flags", "config"] {
         assert_eq!(get(&format!("/api/v1/status/{path}")).await.0, 200, "{path}");
     }
+    let (_, about) = get("/api/v1/status/runtimeinfo").await;
+    assert_eq!(about["data"]["startTime"], "1970-01-01T00:00:01+00:00");
+    assert_eq!(about["data"]["serverTime"], "2026-03-14T12:00:00+00:00");
 }
 
 #[tokio::test]

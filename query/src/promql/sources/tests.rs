@@ -42,6 +42,21 @@ async fn metrics_come_from_the_sources_of_their_rollups_also_through_views() {
 }
 
 #[tokio::test]
+async fn views_without_windows_tell_of_the_present_only() {
+    let (folder, store) = store();
+    let views = "CREATE VIEW busy AS SELECT window_start, api, requests AS value FROM calls;
+        CREATE VIEW worst AS SELECT api, max(slowest) AS value FROM calls GROUP BY api;";
+    let views = [("views.sql".to_owned(), views.to_owned())];
+    let engine = engine(&store, Arc::new(FakeWorkers::default()));
+    engine.snapshots().define(declared().with_views(&views, Checking::Names).await.unwrap());
+    let engine = PromEngine::new(Arc::new(engine), prom_limits());
+    let of = async |wanted: &[&str]| engine.of_the_present(&names(wanted)).await.unwrap();
+    assert_eq!(of(&["worst", "busy", "calls_requests_total", "pushed"]).await, names(&["worst"]));
+    assert_eq!(of(&["busy", "worst_other"]).await, names(&[]));
+    drop(folder);
+}
+
+#[tokio::test]
 async fn windows_are_those_of_the_rollups_that_are_known() {
     let (_folder, engine) = world().await;
     let of = |wanted: &[&str]| engine.window_of(Some(&names(wanted)));
