@@ -32,7 +32,7 @@ fn rules_are_found_by_the_labels_of_their_definitions() {
     );
     let mut bench = Bench::new(START_MS);
     let ruler = bench.open(rules, NOBODY, forwards);
-    let mut names = |query: &str| -> Vec<String> {
+    let names = |query: &str| -> Vec<String> {
         let answer = bench.get(&ruler, &format!("/api/v1/rules?{query}"));
         let groups = answer["groups"].as_array().unwrap();
         let rules = groups.iter().flat_map(|group| group["rules"].as_array().unwrap());
