@@ -1,6 +1,10 @@
 use super::super::PlainTexts;
 use super::super::tests::{message, notification, over, slow};
 use super::*;
+use crate::config::integrations::SlackAction;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 fn token() -> SlackConfig {
     SlackConfig {
@@ -9,6 +13,72 @@ fn token() -> SlackConfig {
         channel: Some("#ops".to_string()),
         ..SlackConfig::default()
     }
+}
+
+/// Python with Slack's own client; missing, the test is skipped, or fails under `CI=true`.
+fn python() -> Option<PathBuf> {
+    let cache = std::env::var("XDG_CACHE_HOME")
+        .map_or_else(|_| PathBuf::from(std::env::var("HOME").unwrap_or_default()).join(".cache"), PathBuf::from);
+    let usual = cache.join("tidewatch/venv/bin/python");
+    let python = std::env::var("TIDEWATCH_PYTHON").map_or(usual, PathBuf::from);
+    let imports = Command::new(&python).args(["-c", "import slack_sdk"]).output();
+    if imports.is_ok_and(|output| output.status.success()) {
+        return Some(python);
+    }
+    let missing = "Python with slack-sdk is missing: run tests/truth/venv.sh, or set TIDEWATCH_PYTHON";
+    assert!(std::env::var("CI").as_deref() != Ok("true"), "{missing}, and CI=true");
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {missing}");
+    None
+}
+
+/// What the validators of Slack's client say of bodies.
+fn judged(python: &Path, bodies: &[Value]) -> String {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/oracles/slack_blocks.py");
+    let pipes = (Stdio::piped(), Stdio::piped(), Stdio::piped());
+    let mut child = Command::new(python).arg(script).stdin(pipes.0).stdout(pipes.1).stderr(pipes.2).spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    bodies.iter().for_each(|body| writeln!(input, "{body}").unwrap());
+    drop(input);
+    let output = child.wait_with_output().unwrap();
+    String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn the_validators_of_slacks_own_client_accept_what_is_sent() {
+    let Some(python) = python() else { return };
+    let action = |text: String, url: Option<String>| SlackAction { text: Some(text), url, ..SlackAction::default() };
+    let mut with_buttons = token();
+    with_buttons.pretext = Some("pretext".to_string());
+    with_buttons.actions = (0..30).map(|at| action("ü".repeat(at * 10 + 1), Some(format!("https://x/{at}")))).collect();
+    with_buttons.actions[3] = SlackAction {
+        name: Some("silence".into()),
+        value: Some("1h".into()),
+        style: Some("danger".into()),
+        ..action("Hush".into(), None)
+    };
+    let mut late = over(slow("1"));
+    late.detail.amendment = Some("would not have fired".to_string());
+    let many = (0..200).map(|at| {
+        let mut alert = slow(&at.to_string());
+        alert.annotations.0.insert("summary".to_string(), "<&>".repeat(3000));
+        alert
+    });
+    let reply = Posted { channel: "C1".to_string(), ts: "1.2".to_string() };
+    let body = |alerts, config: &SlackConfig, posted| {
+        let told = notification("slack", alerts);
+        sent(&build(&message(&told), config, posted, &PlainTexts))
+    };
+    let bodies = [
+        body(vec![slow("1")], &token(), None),
+        body(vec![slow("1"), over(slow("2"))], &with_buttons, None),
+        body(vec![over(slow("1"))], &token(), Some(&reply)),
+        body(vec![late], &with_buttons, Some(&reply)),
+        body(many.collect(), &with_buttons, None),
+    ];
+    assert_eq!(judged(&python, &bodies).trim(), "accepted");
+    let mut wrong = bodies[0].clone();
+    wrong["attachments"][0]["blocks"][0]["text"]["text"] = "x".repeat(HEADER_MAX + 1).into();
+    assert!(judged(&python, &[wrong]).contains("cannot exceed 150"), "they do look");
 }
 
 fn sent(message: &HttpMessage) -> Value {
