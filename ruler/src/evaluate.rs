@@ -304,3 +304,6 @@ pub(crate) fn alert(sent: SentAlert, detail: AlertDetail, external: &[(String, S
         detail,
     }
 }
+
+#[cfg(test)]
+mod tests;

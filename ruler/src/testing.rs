@@ -39,6 +39,8 @@ pub struct Pushed {
     pub late: LateList,
     /// Metrics of which something is still to come.
     pub partial: Mutex<BTreeSet<String>>,
+    /// What tells that there is something new; nothing, unless a test puts something there.
+    pub changes: Mutex<Option<Arc<dyn Changes>>>,
 }
 
 /// Stretches that tests call late, all of one source that has every metric.
@@ -117,7 +119,7 @@ impl Data for Pushed {
     }
 
     fn changes(&self) -> Arc<dyn Changes> {
-        Arc::new(NoChanges)
+        self.changes.lock().unwrap().clone().unwrap_or_else(|| Arc::new(NoChanges))
     }
 
     fn late(&self) -> Arc<dyn Late> {

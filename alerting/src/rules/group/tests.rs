@@ -2,7 +2,7 @@ use super::*;
 use crate::rules::load::LoadOptions;
 use crate::rules::load::load;
 use crate::state::Phase;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 /// Has a counter while it has one, and what is recorded; says whether the counter's windows are complete.
 #[derive(Default)]
@@ -52,4 +52,45 @@ fn what_was_recorded_from_incomplete_windows_ends_no_alert() {
     assert_eq!(phases(&mut source, 3000), [Phase::Firing]);
     source.completeness.set(Completeness::Complete);
     assert_eq!(phases(&mut source, 4000), [Phase::Resolved]);
+}
+
+/// What was asked when, and what was written when.
+#[derive(Default)]
+struct Times {
+    asked: RefCell<Vec<i64>>,
+    written: Vec<i64>,
+}
+
+impl Source for Times {
+    fn ask(&self, _: &Query, time_ms: i64) -> Result<Answered, String> {
+        self.asked.borrow_mut().push(time_ms);
+        let sample = VectorSample { labels: Labels::empty(), time_ms, value: Sample::Float(1.0) };
+        Ok(Answered { samples: vec![sample], completeness: Completeness::Complete })
+    }
+
+    fn write(&mut self, samples: &[VectorSample]) {
+        self.written.extend(samples.iter().map(|sample| sample.time_ms));
+    }
+}
+
+#[test]
+fn a_group_looks_at_the_data_of_its_query_offset_and_decides_now() {
+    let rules = "rules: [{record: r, expr: counted}, {alert: A, expr: counted, for: 30s}]";
+    for (offset, settings_ms, expected_ms) in [(", query_offset: 2m", 5000, 880_000), ("", 5000, 995_000)] {
+        let text = format!("groups: [{{name: g{offset}, {rules}}}]");
+        let file = load("r.yaml", &text, LoadOptions::default()).unwrap();
+        let (mut state, mut source) = (GroupState::new(&file.groups[0]), Times::default());
+        let settings = Settings { query_offset_ms: settings_ms, ..Settings::default() };
+        for now_ms in [1_000_000, 1_030_000] {
+            evaluate(&file.groups[0], &mut state, now_ms, &mut source, &settings);
+        }
+        assert_eq!(source.asked.borrow()[..2], [expected_ms; 2], "{offset}");
+        assert!(
+            source.written.iter().all(|ms| [expected_ms, expected_ms + 30_000].contains(ms)),
+            "{:?}",
+            source.written
+        );
+        let instance = state.rules[1].state.instances.values().next().unwrap();
+        assert_eq!((instance.life.phase, state.last_ms), (Phase::Firing, Some(1_030_000)), "`for` is of the clock");
+    }
 }

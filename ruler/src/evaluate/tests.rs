@@ -1,0 +1,104 @@
+//! When groups are evaluated, by a clock that goes on.
+
+use super::*;
+use crate::RulerSettings;
+use crate::begin::{Definition, Ruler};
+use crate::data::Changes;
+use crate::templates::TemplateBook;
+use crate::testing::Pushed;
+use crate::testing::bench::{NOBODY, groups};
+use futures::future::BoxFuture;
+use prometheus::Registry;
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+use tidewatch_alerting::config::Config;
+use tidewatch_notify::{Clock, OutboxSettings};
+use tokio::sync::Notify;
+
+#[derive(Debug)]
+struct Going(Instant);
+
+impl Clock for Going {
+    fn now_ms(&self) -> i64 {
+        1_800_000_000_000 + i64::try_from(self.0.elapsed().as_millis()).unwrap()
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
+/// News of one metric, `errors`.
+#[derive(Debug, Default)]
+struct News {
+    count: AtomicU64,
+    told: Notify,
+}
+
+impl News {
+    fn tell(&self) {
+        self.count.fetch_add(1, Ordering::SeqCst);
+        self.told.notify_waiters();
+    }
+}
+
+impl Changes for News {
+    fn stamp(&self, metrics: Option<&BTreeSet<String>>) -> u64 {
+        match metrics {
+            Some(metrics) if !metrics.contains("errors") => 0,
+            _ => self.count.load(Ordering::SeqCst),
+        }
+    }
+
+    fn changed(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.told.notified())
+    }
+}
+
+/// Evaluations of a group at an interval, in `lasts`, with news every `news_ms`; it reacts once in 400 ms at most.
+async fn evaluations(expr: &str, interval: &str, news_ms: u64, lasts: Duration) -> u64 {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, news) = (Arc::new(Pushed::default()), Arc::new(News::default()));
+    *data.changes.lock().unwrap() = Some(Arc::clone(&news) as _);
+    let rules = format!(
+        "groups: [{{name: g, interval: {interval}, rules: [{{record: r, expr: '{expr}'}}, {{alert: A, expr: r > 1}}]}}]"
+    );
+    let definition = Definition {
+        groups: groups(&rules),
+        config: Config::load(NOBODY).unwrap(),
+        templates: TemplateBook::default(),
+    };
+    let mut settings = RulerSettings::new(folder.path().to_owned());
+    settings.react_min_ms = 400;
+    let clock = Arc::new(Going(Instant::now()));
+    let ruler = Ruler::open(settings, definition, OutboxSettings::default(), data, clock, &Registry::new()).unwrap();
+    let (stop, stopped) = watch::channel(false);
+    let group = tokio::spawn(run(Arc::clone(ruler.shared()), 0, stopped));
+    // The first one is that of the start.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let before = ruler.shared().metrics.evaluations.get();
+    let end = Instant::now() + lasts;
+    while Instant::now() < end {
+        tokio::time::sleep(Duration::from_millis(news_ms)).await;
+        news.tell();
+    }
+    let count = ruler.shared().metrics.evaluations.get() - before;
+    stop.send(true).unwrap();
+    group.await.unwrap();
+    count
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn news_wakes_a_group_and_not_more_often_than_it_may() {
+    let count = evaluations("max(errors)", "1h", 20, Duration::from_secs(3)).await;
+    // A busy machine may be late, never early.
+    assert!((2..=8).contains(&count), "{count} evaluations in 3 s, one in 400 ms at most");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn news_of_what_a_group_does_not_read_does_not_wake_it_and_the_clock_does() {
+    assert_eq!(evaluations("max(stock)", "1h", 20, Duration::from_secs(1)).await, 0);
+    let count = evaluations("max(stock)", "500ms", 20, Duration::from_secs(3)).await;
+    assert!((2..=7).contains(&count), "{count} evaluations in 3 s, one in 500 ms");
+}
