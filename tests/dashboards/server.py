@@ -49,6 +49,7 @@ listen = "127.0.0.1:{port}"
 [postgres]
 listen = "127.0.0.1:{postgres}"
 [alerting]
+pack_rules = false
 rules = ["{rules}"]
 config = "alertmanager.yml"
 [sql]
