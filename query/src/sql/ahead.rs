@@ -17,8 +17,8 @@ use datafusion::physical_plan::{ExecutionPlan, empty::EmptyExec};
 use std::sync::{Arc, OnceLock};
 use tidewatch_storage::{FilesExec, is_decidable};
 
-/// Up to so many rows one processor takes no longer than several.
-const ROWS_OF_ONE: u64 = 128 * 1024;
+/// Up to so many rows one processor takes no longer than several, whatever is done with them.
+const ROWS_OF_ONE: u64 = 32 * 1024;
 
 /// The plan with its tables scanned; where they hold few rows, `state` gives it one processor.
 ///
@@ -40,13 +40,13 @@ pub(super) async fn scanned(state: &mut SessionState, plan: LogicalPlan) -> Resu
         tables.push(Arc::clone(&table));
         Ok(Transformed::yes(LogicalPlan::TableScan(TableScan { source: provider_as_source(table), ..scan })))
     })?;
-    let mut rows = Some(0_u64);
+    let mut all = Some(Size::default());
     for table in &tables {
         let scanned = table.scanned(state).await?;
-        rows = rows.zip(rows_of(&scanned)?).map(|(all, own)| all.saturating_add(own));
+        all = all.zip(size_of(&scanned)?).map(|(all, own)| all.and(own));
         _ = table.plan.set(scanned);
     }
-    if is_known && !tables.is_empty() && rows.is_some_and(|rows| rows <= ROWS_OF_ONE) {
+    if is_known && all.is_some_and(Size::is_of_one) {
         state.config_mut().options_mut().execution.target_partitions = 1;
     }
     Ok(plan.data)
@@ -57,24 +57,47 @@ fn decides(scan: &TableScan) -> Result<bool> {
     scan.filters.iter().try_fold(true, |all, filter| Ok(all && is_decidable(filter)?))
 }
 
-/// Rows that are looked at, at most; `None`: nobody knows.
-fn rows_of(plan: &Arc<dyn ExecutionPlan>) -> Result<Option<u64>> {
-    let mut rows = Some(0_u64);
+/// What there is to look at.
+#[derive(Debug, Clone, Copy, Default)]
+struct Size {
+    /// At most.
+    rows: u64,
+    /// Stretches that can be read side by side.
+    parts: usize,
+}
+
+impl Size {
+    fn and(self, other: Self) -> Self {
+        Self { rows: self.rows.saturating_add(other.rows), parts: self.parts + other.parts }
+    }
+
+    /// Is one processor enough? What can only be read in one piece keeps no other busy.
+    fn is_of_one(self) -> bool {
+        self.parts == 1 || (self.parts > 1 && self.rows <= ROWS_OF_ONE)
+    }
+}
+
+/// `None`: nobody knows.
+fn size_of(plan: &Arc<dyn ExecutionPlan>) -> Result<Option<Size>> {
+    let mut all = Some(Size::default());
     plan.apply(|node| {
+        let parts = node.properties().output_partitioning().partition_count();
         let own = if let Some(files) = node.downcast_ref::<FilesExec>() {
-            Some(files.rows_max())
-        } else if node.downcast_ref::<EmptyExec>().is_some() || !node.children().is_empty() {
-            Some(0)
+            Some(Size { rows: files.rows_max(), parts })
+        } else if !node.children().is_empty() {
+            Some(Size::default())
+        } else if node.downcast_ref::<EmptyExec>().is_some() {
+            Some(Size { rows: 0, parts })
         } else {
             match node.statistics_from_inputs(&[], &StatisticsArgs::new())?.num_rows {
-                Precision::Exact(rows) => u64::try_from(rows).ok(),
+                Precision::Exact(rows) => u64::try_from(rows).ok().map(|rows| Size { rows, parts }),
                 Precision::Inexact(_) | Precision::Absent => None,
             }
         };
-        rows = rows.zip(own).map(|(all, own)| all.saturating_add(own));
+        all = all.zip(own).map(|(all, own)| all.and(own));
         Ok(TreeNodeRecursion::Continue)
     })?;
-    Ok(rows)
+    Ok(all)
 }
 
 /// A table of which it is known what one query asks.
