@@ -40,6 +40,7 @@ mod message;
 pub mod metrics;
 mod passes;
 pub mod promql;
+mod results;
 pub mod scrape;
 mod session;
 pub mod snapshot;

@@ -5,8 +5,13 @@
 //! planned, through any number of aliases, subqueries, CTEs and views. The greatest and the least of
 //! percentiles are what they say, and are allowed.
 //!
+//! The average of a window says nothing of how many events it is of, so averages of windows are not averaged: their sums
+//! and counts are there. Only those are known that a rollup declares. What `avg` makes of other columns may be averaged
+//! again, as the mean of the means of days.
+//!
 //! What is followed: columns, casts, rounding, scaling by a factor, choices (`coalesce`, `CASE`, `least`).
-//! What compares, adds or subtracts makes another number, of which nothing is claimed.
+//! What compares, adds or subtracts makes another number, of which nothing is claimed; so does an average that another
+//! column weighs.
 
 use crate::table::RollupTable;
 use crate::tiers::chain_of;
@@ -15,7 +20,7 @@ use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DFSchema, Result, plan_err};
 use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::expr::{AggregateFunction, WindowFunction};
-use datafusion::logical_expr::{BinaryExpr, Distinct, Expr, LogicalPlan, Operator};
+use datafusion::logical_expr::{BinaryExpr, Distinct, Expr, LogicalPlan, Operator, TableScan};
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::prelude::SessionContext;
 use std::sync::Arc;
@@ -39,6 +44,8 @@ const NOT_OF_PERCENTILES: [&str; 10] = [
     "approx_percentile_cont_with_weight",
     "hdr",
 ];
+/// Aggregates that averages must not go into.
+const NOT_OF_AVERAGES: [&str; 3] = ["avg", "mean", "sum"];
 /// Functions of one value that leave what it means.
 const SAME: [&str; 13] = [
     "round",
@@ -61,6 +68,8 @@ const SAME: [&str; 13] = [
 enum Meaning {
     Percentile(String),
     Distinct(String),
+    /// Of the events of one window, by the name of the measure.
+    Average(String),
 }
 
 type Meanings = Vec<Option<Meaning>>;
@@ -125,7 +134,7 @@ fn meanings(plan: &LogicalPlan) -> Result<Meanings> {
                     None => all,
                 }
             }
-            None => Vec::new(),
+            None => averages_of(scan),
         },
         LogicalPlan::Union(_) => {
             let mut own = first();
@@ -147,6 +156,16 @@ fn meanings(plan: &LogicalPlan) -> Result<Meanings> {
         _ => Vec::new(),
     };
     Ok(own)
+}
+
+/// The averages among the columns of a table of windows.
+fn averages_of(scan: &TableScan) -> Meanings {
+    let provider = source_as_provider(&scan.source);
+    let Some(table) = provider.as_ref().ok().and_then(|p| p.downcast_ref::<RollupTable>()) else { return Vec::new() };
+    let measures = &table.rollup().measures;
+    let is_average = |name: &str| measures.iter().any(|m| m.name == name && matches!(m.kind, MeasureKind::Avg { .. }));
+    let meaning = |name: &String| is_average(name).then(|| Meaning::Average(name.clone()));
+    scan.projected_schema.fields().iter().map(|field| meaning(field.name())).collect()
 }
 
 /// `SELECT distinct(users)` is `SELECT DISTINCT (users)` to the parser: distinct bytes, not distinct users.
@@ -185,10 +204,10 @@ impl Scope<'_> {
                 results.into_iter().find_map(|e| self.of(e))
             }
             Expr::BinaryExpr(BinaryExpr { left, op: Operator::Multiply, right }) => {
-                self.of(left).or_else(|| self.of(right))
+                self.scaled(left, right).or_else(|| self.scaled(right, left))
             }
             Expr::BinaryExpr(BinaryExpr { left, op: Operator::Divide, right }) => match self.of(right) {
-                None => self.of(left),
+                None => self.scaled(left, right),
                 Some(_) => None,
             },
             Expr::ScalarFunction(function) => match function.func.name() {
@@ -199,6 +218,12 @@ impl Scope<'_> {
             Expr::ScalarSubquery(subquery) => meanings(&subquery.subquery).ok()?.into_iter().next().flatten(),
             _ => None,
         }
+    }
+
+    /// What an expression is when a factor scales it. An average times the count of what it is of is a sum.
+    fn scaled(&self, expr: &Expr, factor: &Expr) -> Option<Meaning> {
+        let is_weighed = || !factor.column_refs().is_empty();
+        self.of(expr).filter(|meaning| !matches!(meaning, Meaning::Average(_)) || !is_weighed())
     }
 
     fn aggregate(&self, expr: &Expr) -> Result<Option<Meaning>> {
@@ -243,6 +268,14 @@ impl Scope<'_> {
                     "sum({shown}) would count the same value again in every row: {shown} comes from {of}\n  hint: {of} \
                      over the rollup's own rows merges distinct counts over any grouping; max({shown}) is the greatest \
                      of them"
+                );
+            }
+            (Some(Meaning::Average(of)), Some(argument)) if NOT_OF_AVERAGES.contains(&name) => {
+                let (shown, what) = (unqualified(argument), if name == "sum" { "a sum" } else { "an average" });
+                return plan_err!(
+                    "{name}({shown}) would be {what} of averages: {shown} comes from {of}, the average of a window, of few \
+                     events or of many\n  hint: CAST(sum({of}_sum) AS DOUBLE) / sum({of}_count) over the rollup's own rows \
+                     is the average over any grouping; max({shown}) is the greatest of them"
                 );
             }
             _ => {}

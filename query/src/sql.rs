@@ -8,38 +8,39 @@ mod guest;
 mod prepared;
 mod reading;
 mod relations;
+mod running;
 mod scanning;
+mod stopping;
 mod viewing;
 
 pub use copy::Export;
 pub use guest::{Furniture, Planned, Sight, Streamed};
 pub use prepared::Prepared;
 pub use relations::{Relation, RelationKind};
+use running::operators;
 pub(crate) use viewing::Viewing;
 
+use crate::gate::Refused;
 use crate::message::{plain, with_hint};
 use crate::metrics::{CacheCounters, QueryMetrics};
 use crate::passes;
+use crate::results::ResultCache;
 use crate::session::{self, Memory, Now};
 use crate::snapshot::{Snapshot, SnapshotError, Snapshots};
 use crate::system::Surroundings;
 use crate::table::{RollupTable, Shape, merged_table};
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
-use cache::ResultCache;
-use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{DataFusionError, TableReference};
-use datafusion::execution::{SessionState, TaskContext};
+use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::physical_plan::coop::CooperativeExec;
-use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::{DataFrame, Expr, SessionContext};
-use futures::StreamExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
 use tidewatch_storage::StorageError;
+use tokio::runtime::Handle;
 use tracing::field::Empty;
 use tracing::{Instrument, info_span};
 
@@ -108,9 +109,18 @@ pub enum SqlError {
     /// The states in memory or the tables are not to be had right now.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
+    /// It was not its turn.
+    #[error("{}", .0.message())]
+    Busy(Refused),
     /// Reading failed while the query ran.
     #[error("{0}")]
     Execution(String),
+}
+
+impl From<Refused> for SqlError {
+    fn from(refused: Refused) -> Self {
+        Self::Busy(refused)
+    }
 }
 
 impl From<StorageError> for SqlError {
@@ -128,6 +138,7 @@ impl SqlError {
             Self::Timeout(_) => "timeout",
             Self::Memory { .. } => "memory_limit",
             Self::Snapshot(_) => "unavailable",
+            Self::Busy(refused) => refused.code(),
             Self::Execution(_) => "execution",
         }
     }
@@ -141,7 +152,7 @@ impl SqlError {
             Self::Memory { .. } => {
                 Some("filter by window_start or group by fewer columns; sql.spill_bytes_max bounds what goes to disk")
             }
-            Self::Snapshot(_) => Some("try again in a moment"),
+            Self::Snapshot(_) | Self::Busy(_) => Some("try again in a moment"),
             Self::Execution(_) => None,
         }
     }
@@ -150,19 +161,27 @@ impl SqlError {
 /// Answers queries.
 #[derive(Debug)]
 pub struct SqlEngine {
-    snapshots: Snapshots,
+    snapshots: Arc<Snapshots>,
     limits: SqlLimits,
+    runtime: Option<Handle>,
     spill_folder: Option<PathBuf>,
     now: Now,
-    cache: ResultCache,
+    cache: ResultCache<Answer>,
     surroundings: Surroundings,
 }
 
 impl SqlEngine {
     /// Answers from `snapshots` within `limits`; `now` is what `now()` gives in a query.
-    pub fn new(snapshots: Snapshots, limits: SqlLimits, now: Now) -> Self {
+    pub fn new(snapshots: impl Into<Arc<Snapshots>>, limits: SqlLimits, now: Now) -> Self {
         let cache = ResultCache::new(limits.cache_bytes_max, CacheCounters::default());
-        Self { snapshots, limits, spill_folder: None, now, cache, surroundings: Surroundings::default() }
+        let (snapshots, surroundings) = (snapshots.into(), Surroundings::default());
+        Self { snapshots, limits, runtime: None, spill_folder: None, now, cache, surroundings }
+    }
+
+    /// Runs operators on a runtime of their own, so that they hold up nothing else; without one they run in the task of
+    /// whoever asks.
+    pub fn with_runtime(self, runtime: Handle) -> Self {
+        Self { runtime: Some(runtime), ..self }
     }
 
     /// Puts what does not fit into memory into this folder instead of the system's.
@@ -271,8 +290,8 @@ impl SqlEngine {
         tokio::time::timeout(timeout, rows).await.map_err(|_| SqlError::Timeout(timeout))?
     }
 
-    /// What `build` makes of one table of a snapshot, at most `rows_max` rows, within the time and memory of a
-    /// query.
+    /// What `build` makes of one table of a snapshot, at most `rows_max` rows, within the memory of a query. Whoever asks
+    /// says how long it may take.
     pub(crate) async fn over(
         &self,
         snapshot: &Snapshot,
@@ -282,12 +301,8 @@ impl SqlEngine {
         rows_max: usize,
     ) -> Result<Answer, SqlError> {
         let context = self.context()?;
-        let rows = async {
-            let frame = rows_of(&context, snapshot, table, shape).and_then(build);
-            self.collect(frame.map_err(|e| self.explain(e, &[]))?, rows_max).await
-        };
-        let timeout = self.limits.timeout;
-        tokio::time::timeout(timeout, rows).await.map_err(|_| SqlError::Timeout(timeout))?
+        let frame = rows_of(&context, snapshot, table, shape).and_then(build);
+        self.collect(frame.map_err(|e| self.explain(e, &[]))?, rows_max).await
     }
 
     /// What `now()` gives, microseconds since the epoch.
@@ -307,33 +322,8 @@ impl SqlEngine {
         plan: LogicalPlan,
         rows_max: usize,
     ) -> Result<Answer, SqlError> {
-        let (plan, task) = operators(state, plan).await.map_err(|e| self.explain(e, &[]))?;
-        self.run(plan, task, rows_max).instrument(info_span!(target: "otel", "sql.run")).await
-    }
-
-    async fn run(
-        &self,
-        plan: Arc<dyn ExecutionPlan>,
-        task: Arc<TaskContext>,
-        rows_max: usize,
-    ) -> Result<Answer, SqlError> {
-        let schema = plan.schema();
-        let mut stream = execute_stream(plan, task).map_err(|e| self.explain(e, &[]))?;
-        let (mut batches, mut rows, mut bytes) = (Vec::new(), 0, 0);
-        while let Some(batch) = stream.next().await {
-            let batch = batch.map_err(|e| self.explain(e, &[]))?;
-            rows += batch.num_rows();
-            if rows > rows_max {
-                return Err(SqlError::TooManyRows(rows_max));
-            }
-            bytes += batch.get_array_memory_size();
-            if bytes > self.limits.memory_bytes_max {
-                let message = "the answer itself is larger".to_owned();
-                return Err(SqlError::Memory { limit: self.limits.memory_bytes_max, message });
-            }
-            batches.push(batch);
-        }
-        Ok(Answer { schema, batches })
+        let operators = operators(state, plan).await.map_err(|e| self.explain(e, &[]))?;
+        self.run(operators, rows_max).await
     }
 
     fn memory(&self) -> Memory {
@@ -389,29 +379,6 @@ fn explained(limits: &SqlLimits, error: DataFusionError, known: &[String]) -> Sq
             }
         }
     }
-}
-
-/// The operators of an optimized plan, and what they run in.
-async fn operators(
-    mut state: SessionState,
-    plan: LogicalPlan,
-) -> Result<(Arc<dyn ExecutionPlan>, Arc<TaskContext>), DataFusionError> {
-    let plan = ahead::scanned(&mut state, plan).await?;
-    let task = session::task(TaskContext::from(&state));
-    let plan = state.query_planner().create_physical_plan(&plan, &state).await.and_then(with_yields)?;
-    Ok((plan, task))
-}
-
-/// DataFusion gives way to timers after so many batches read. A join can make millions of batches out of
-/// one: without a yield of its own, its query could not be stopped at its time limit.
-fn with_yields(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
-    let plan = plan.transform_up(|node| {
-        Ok(match node.name().ends_with("JoinExec") {
-            true => Transformed::yes(Arc::new(CooperativeExec::new(node)) as Arc<dyn ExecutionPlan>),
-            false => Transformed::no(node),
-        })
-    });
-    plan.data()
 }
 
 fn register_tables(context: &SessionContext, snapshot: &Snapshot) -> Result<(), DataFusionError> {

@@ -9,6 +9,7 @@ use arrow::array::{ArrayRef, BinaryArray, Decimal128Array, Int64Array, StringArr
 use arrow::record_batch::RecordBatch;
 use futures::future::BoxFuture;
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tidewatch_engine::commit::{OffsetRange, TopicPartition};
@@ -127,10 +128,33 @@ pub struct FakeWorkers {
     pub is_down: Mutex<bool>,
     /// What the next views say about positions.
     pub positions: Mutex<VecDeque<BTreeMap<TopicPartition, i64>>>,
+    /// Do the next views never come?
+    pub is_stuck: AtomicBool,
+    /// How many of those that never come were asked for.
+    pub stuck: AtomicUsize,
+    /// For how many of them nobody waits any more.
+    pub given_up: Arc<AtomicUsize>,
+}
+
+/// Counts when it is dropped.
+struct GivenUp(Arc<AtomicUsize>);
+
+impl Drop for GivenUp {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 impl LiveStates for FakeWorkers {
     fn view(&self, _age_max: Duration) -> BoxFuture<'_, Result<LiveView, LiveError>> {
+        if self.is_stuck.load(Ordering::Relaxed) {
+            let waiting = GivenUp(Arc::clone(&self.given_up));
+            self.stuck.fetch_add(1, Ordering::Relaxed);
+            return Box::pin(async move {
+                let _waiting = waiting;
+                std::future::pending().await
+            });
+        }
         let watermark = *self.watermark.lock().unwrap();
         let positions = self.positions.lock().unwrap().pop_front().unwrap_or_default();
         let progress = vec![LiveProgress { watermark, positions, ..LiveProgress::default() }];
@@ -143,7 +167,13 @@ impl LiveStates for FakeWorkers {
 /// Limits that nothing of these tests reaches.
 pub fn prom_limits() -> crate::promql::PromLimits {
     let (samples_max, timeout) = (1_000_000, Duration::from_secs(60));
-    crate::promql::PromLimits { samples_max, timeout, points_max: 11_000, options: Default::default() }
+    crate::promql::PromLimits {
+        samples_max,
+        timeout,
+        points_max: 11_000,
+        options: Default::default(),
+        cache_bytes_max: 1 << 20,
+    }
 }
 
 /// A store in a folder that lives as long as the first value.
@@ -154,9 +184,14 @@ pub fn store() -> (tempfile::TempDir, Store) {
 }
 
 pub fn engine(store: &Store, live: Arc<dyn LiveStates>) -> SqlEngine {
+    engine_within(store, live, Duration::from_secs(20))
+}
+
+/// An engine whose queries have this time.
+pub fn engine_within(store: &Store, live: Arc<dyn LiveStates>, timeout: Duration) -> SqlEngine {
     let limits = SqlLimits {
         rows_max: 1000,
-        timeout: Duration::from_secs(20),
+        timeout,
         memory_bytes_max: 64 << 20,
         spill_bytes_max: 64 << 20,
         query_bytes_max: 10_000,

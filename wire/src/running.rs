@@ -1,13 +1,13 @@
-//! Turns of queries: as many at once as `sql.concurrency_max` says, over all protocols together. HTTP refuses
-//! one too many; here it waits for its turn, and its time limit counts the waiting. No more can wait than there
-//! are connections.
+//! Turns of queries: as many at once as `sql.concurrency_max` says, over all protocols together, and of one client as
+//! `sql.concurrency_per_client_max` says. HTTP refuses one too many; here it waits for its turn, and its time limit
+//! counts the waiting. No more can wait than the gate lets.
 
 use crate::metrics::WireMetrics;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
+use tidewatch_query::gate::{QueryGate, QueryPermit};
 use tidewatch_query::{SqlEngine, SqlError};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 /// A query that nobody waited for.
@@ -18,7 +18,7 @@ const CANCELLED: &str = "cancelled";
 pub struct Running {
     /// Answers.
     pub engine: Arc<SqlEngine>,
-    turns: Arc<Semaphore>,
+    gate: Arc<QueryGate>,
     metrics: WireMetrics,
     protocol: &'static str,
 }
@@ -49,9 +49,9 @@ impl Drop for Counted {
 }
 
 impl Running {
-    /// Queries of `protocol`, which take their turns from `turns`.
-    pub fn new(engine: Arc<SqlEngine>, turns: Arc<Semaphore>, metrics: WireMetrics, protocol: &'static str) -> Self {
-        Self { engine, turns, metrics, protocol }
+    /// Queries of `protocol`, which `gate` lets in.
+    pub fn new(engine: Arc<SqlEngine>, gate: Arc<QueryGate>, metrics: WireMetrics, protocol: &'static str) -> Self {
+        Self { engine, gate, metrics, protocol }
     }
 
     /// The metrics.
@@ -65,21 +65,26 @@ impl Running {
         Counted { metrics, protocol, started: Instant::now(), outcome: CANCELLED }
     }
 
-    /// Waits for a turn, which lasts until the permit is dropped.
-    pub async fn turn(&self) -> Result<OwnedSemaphorePermit, SqlError> {
-        let turn = Arc::clone(&self.turns).acquire_owned().await;
-        turn.map_err(|_| SqlError::Execution("the process is stopping".to_owned()))
+    /// Waits for a turn of a client, which lasts until the permit is dropped.
+    ///
+    /// # Errors
+    /// It was not its turn by `until`, or too many wait already.
+    pub async fn turn(&self, client: &str, until: Instant) -> Result<QueryPermit, SqlError> {
+        Ok(self.gate.wait(client, until).await?)
     }
 
-    /// Does the work of one query in its turn, within the time limit or a shorter one that its client asked for.
+    /// Does the work of one query of a client in its turn, within the time limit or a shorter one that it asked for.
     pub async fn run<T>(
         &self,
+        client: &str,
         asked: Option<Duration>,
         work: impl Future<Output = Result<T, SqlError>>,
     ) -> Result<T, SqlError> {
         let mut counted = self.count();
+        let limit = self.engine.limits().timeout;
+        let until = Instant::now() + asked.map_or(limit, |asked| asked.min(limit));
         let in_turn = async {
-            let _turn = self.turn().await?;
+            let _turn = self.turn(client, until).await?;
             work.await
         };
         let result = self.engine.within(asked, in_turn).await;

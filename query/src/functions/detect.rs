@@ -3,7 +3,7 @@
 //! | function | gives, of each row |
 //! |---|---|
 //! | `spike(window_start, count [, zone])` | {expected, lift, score, excess, is_open, started, peak, ended} |
-//! | `silence(window_start, count [, zone [, hours [, holidays]]])` | {is_silent, since, open_seconds, expected, usual_gap_seconds} |
+//! | `silence(window_start, count [, zone [, hours [, holidays [, rhythm]]]])` | {is_silent, since, open_seconds, expected, usual_gap_seconds} |
 //!
 //! ```sql
 //! SELECT shop_id, window_start, s['lift'], s['started']
@@ -20,8 +20,8 @@
 //! of the whole in the row that ends it, which alone has `ended`, the end of its last elevated window. `expected` and
 //! `score` are those of the row's window, null while too little is known. `is_silent` is null while too little is
 //! known, and false while it is closed; the other numbers of silence are those of the time since the last event.
-//! Zone, hours and holidays are as [`tidewatch_detect::calendar`] reads them, those of a partition's first row that has
-//! them.
+//! Zone, hours and holidays are as [`tidewatch_detect::calendar`] reads them, the rhythm, which is learned without one, is
+//! as [`Declared`] reads it; they are those of a partition's first row that has them.
 
 use arrow::array::{ArrayRef, AsArray, BooleanArray, Float64Array, StructArray, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, Field, FieldRef, Fields, Float64Type, TimestampMicrosecondType};
@@ -30,7 +30,7 @@ use datafusion::logical_expr::function::{PartitionEvaluatorArgs, WindowUDFFieldA
 use datafusion::logical_expr::{PartitionEvaluator, Signature, Volatility, WindowUDF, WindowUDFImpl};
 use std::sync::Arc;
 use tidewatch_detect::calendar::Calendar;
-use tidewatch_detect::silence::{self, Reporter};
+use tidewatch_detect::silence::{self, Declared, Reporter};
 use tidewatch_detect::spike::{self, Detector, State};
 use tidewatch_detect::zone::{HOUR_MS, Zone};
 use tidewatch_engine::rollup::timestamp_type;
@@ -84,9 +84,9 @@ impl Role {
                  'Europe/Berlin') OVER (PARTITION BY shop_id)"
             }
             Self::Silence => {
-                "silence takes the start of a window, its count and perhaps a zone, opening hours and holidays, as in \
-                 silence(window_start, orders, 'Europe/Berlin', 'Mo-Fr 09:00-17:00', '2026-12-25') OVER (PARTITION BY \
-                 shop_id)"
+                "silence takes the start of a window, its count and perhaps a zone, opening hours, holidays and a declared \
+                 rhythm, as in silence(window_start, orders, 'Europe/Berlin', 'Mo-Fr 09:00-17:00', '2026-12-25', 'every \
+                 3h') OVER (PARTITION BY shop_id)"
             }
         }
     }
@@ -94,7 +94,7 @@ impl Role {
     fn arguments_max(self) -> usize {
         match self {
             Self::Spike => 3,
-            Self::Silence => 5,
+            Self::Silence => 6,
         }
     }
 }
@@ -147,10 +147,10 @@ struct Partition {
 impl PartitionEvaluator for Partition {
     fn evaluate_all(&mut self, values: &[ArrayRef], num_rows: usize) -> Result<ArrayRef> {
         let windows = Windows::read(self.role, values)?;
-        let calendar = calendar(self.role, values.get(2..).unwrap_or_default())?;
+        let (calendar, declared) = awaited(self.role, values.get(2..).unwrap_or_default())?;
         let columns = match self.role {
             Role::Spike => spikes(&windows, calendar.zone, num_rows)?,
-            Role::Silence => silences(&windows, calendar, num_rows)?,
+            Role::Silence => silences(&windows, calendar, declared, num_rows)?,
         };
         Ok(Arc::new(StructArray::try_new(self.role.fields(), columns, None)?))
     }
@@ -214,8 +214,8 @@ fn common_divisor(a: i64, b: i64) -> i64 {
     a
 }
 
-/// Zone, hours and holidays of a partition.
-fn calendar(role: Role, texts: &[ArrayRef]) -> Result<Calendar> {
+/// Zone, hours and holidays of a partition, and its declared rhythm.
+fn awaited(role: Role, texts: &[ArrayRef]) -> Result<(Calendar, Option<Declared>)> {
     let first = |at: usize| {
         let texts = texts.get(at)?.as_string_opt::<i32>()?;
         texts.iter().flatten().map(str::trim).next().filter(|text| !text.is_empty())
@@ -231,8 +231,11 @@ fn calendar(role: Role, texts: &[ArrayRef]) -> Result<Calendar> {
         first(1).map_or(Ok(()), |text| calendar.set_hours(text))?;
         first(2).map_or(Ok(()), |text| calendar.set_holidays(text))
     };
-    match read(&mut calendar) {
-        Ok(()) => Ok(calendar),
+    if let Err(error) = read(&mut calendar) {
+        return exec_err!("{error}\n  hint: {}", role.usage());
+    }
+    match first(3).map(str::parse::<Declared>).transpose() {
+        Ok(declared) => Ok((calendar, declared)),
         Err(error) => exec_err!("{error}\n  hint: {}", role.usage()),
     }
 }
@@ -307,8 +310,9 @@ fn spikes(windows: &Windows, zone: Zone, rows: usize) -> Result<Vec<ArrayRef>> {
     ])
 }
 
-fn silences(windows: &Windows, calendar: Calendar, rows: usize) -> Result<Vec<ArrayRef>> {
-    let settings = silence::Settings { window_ms: windows.width_ms, calendar, ..silence::Settings::default() };
+fn silences(windows: &Windows, calendar: Calendar, declared: Option<Declared>, rows: usize) -> Result<Vec<ArrayRef>> {
+    let settings =
+        silence::Settings { window_ms: windows.width_ms, calendar, declared, ..silence::Settings::default() };
     let mut reporter = match Reporter::new(settings) {
         Ok(reporter) => reporter,
         Err(error) => return exec_err!("{error}"),

@@ -22,7 +22,7 @@
 //! | `trend_label(cur, prev, period)` | scalar | `+12.5 % from last month`, `flat …`, `new …`, `no comparison` |
 //! | `time_bucket(width, ts [, zone])` | scalar | start of the bucket in UTC; days, weeks and months of the zone, which may be a column |
 //! | `time_bucket_gapfill(width, ts [, zone])`, `locf(x)`, `interpolate(x)` | in GROUP BY | buckets without rows as well: [`crate::gapfill`] |
-//! | `spike(window_start, count [, zone])`, `silence(window_start, count [, zone [, hours [, holidays]]])` | over windows (OVER) | viral spikes, and sources that should have said something: `functions/detect.rs` |
+//! | `spike(window_start, count [, zone])`, `silence(window_start, count [, zone [, hours [, holidays [, rhythm]]]])` | over windows (OVER) | viral spikes, and sources that should have said something: `functions/detect.rs` |
 //! | `local_time(ts, zone)` | scalar | what clocks show there |
 //! | `status_class(code)` | scalar | `2xx`, `4xx`, … |
 //!

@@ -8,6 +8,7 @@ const VIEWS: &str = "
 CREATE VIEW by_api AS
 SELECT window_start, api, quantile(duration_ms, 0.95) AS p95, approx_distinct(users) AS users, sum(requests) AS n
 FROM calls GROUP BY 1, 2;
+CREATE VIEW means AS SELECT window_start, api, round(mean / 1000, 3) AS mean_s FROM calls;
 CREATE VIEW seconds AS SELECT window_start, api, round(p95 / 1000, 3) AS p95_s, users AS people FROM by_api;
 ";
 
@@ -23,7 +24,7 @@ async fn filled() -> (tempfile::TempDir, SqlEngine) {
 }
 
 #[tokio::test]
-async fn what_is_made_of_percentiles_and_distinct_counts_is_refused_however_it_is_reached() {
+async fn what_is_made_of_percentiles_averages_and_distinct_counts_is_refused_however_it_is_reached() {
     let (_folder, engine) = filled().await;
     let sub = "(SELECT api, quantile(duration_ms, 0.95) AS p95, approx_distinct(users) AS u FROM calls GROUP BY api)";
     for (sql, expected) in [
@@ -52,6 +53,15 @@ async fn what_is_made_of_percentiles_and_distinct_counts_is_refused_however_it_i
             "sum(u) would count the same value again in every row: u comes from approx_distinct(users)",
         ),
         ("SELECT sum(people) FROM seconds".to_owned(), "sum(people) would count"),
+        (
+            "SELECT avg(mean) FROM calls".to_owned(),
+            "avg(mean) would be an average of averages: mean comes from mean, the average of a window",
+        ),
+        ("SELECT api, avg(m * 1000) FROM (SELECT api, mean AS m FROM calls) GROUP BY api".to_owned(), "of averages"),
+        ("SELECT api, avg(coalesce(mean, 0)) FROM calls GROUP BY api".to_owned(), "of averages"),
+        ("SELECT avg(mean) OVER (ORDER BY window_start) FROM calls".to_owned(), "avg(mean) would be an average of"),
+        ("SELECT avg(mean_s) FROM means".to_owned(), "mean_s comes from mean, the average of a window"),
+        ("SELECT sum(mean_s) FROM means GROUP BY api".to_owned(), "sum(mean_s) would be a sum of averages"),
         ("SELECT distinct(users) FROM calls".to_owned(), "SELECT DISTINCT of users would list its bytes"),
     ] {
         match engine.query(&sql).await {
@@ -77,6 +87,12 @@ async fn what_has_a_meaning_is_answered() {
         ("SELECT avg(p95 - 30) FROM by_api", "485.0\n"),
         ("SELECT p95, avg(n) FROM by_api GROUP BY p95 ORDER BY p95", "30.0,3.0\n1000.0,1.0\n"),
         ("SELECT api, distinct(users) FROM calls GROUP BY api", "orders,2\n"),
+        ("SELECT max(mean), min(mean), count(mean) FROM calls", "1000.0,20.0,2\n"),
+        ("SELECT mean FROM calls WHERE mean > 10 ORDER BY mean DESC LIMIT 1", "1000.0\n"),
+        ("SELECT max(mean_s) FROM means", "1.0\n"),
+        ("SELECT CAST(sum(mean_sum) AS DOUBLE) / sum(mean_count) FROM calls", "265.0\n"),
+        ("SELECT sum(mean * mean_count) / sum(mean_count) FROM calls", "265.0\n"),
+        ("SELECT avg(m) FROM (SELECT api, avg(requests) AS m FROM calls GROUP BY api)", "2.0\n"),
     ] {
         assert_eq!(csv(&engine, sql).await, expected, "{sql}");
     }

@@ -1,6 +1,6 @@
 //! `EXPLAIN`: before the plan, which files of which width a query reads.
 
-use super::{Answer, SqlEngine, SqlError, with_yields};
+use super::{Answer, SqlEngine, SqlError};
 use crate::snapshot::Snapshot;
 use arrow::array::{ArrayRef, StringArray};
 use arrow::record_batch::RecordBatch;
@@ -30,7 +30,7 @@ impl SqlEngine {
     pub(super) async fn explanation(&self, frame: &DataFrame, snapshot: &Snapshot) -> Result<Option<Answer>, SqlError> {
         let Some(inner) = explained(frame.logical_plan()) else { return Ok(None) };
         let (state, _) = frame.clone().into_parts();
-        let planned = DataFrame::new(state, inner.clone()).create_physical_plan().await.and_then(with_yields);
+        let planned = DataFrame::new(state, inner.clone()).create_physical_plan().await;
         let planned = planned.map_err(|e| self.explain(e, &[]))?;
         let reads = reads(&planned, snapshot)?;
         let answer = self.collect(frame.clone(), self.limits.rows_max).await?;

@@ -3,16 +3,15 @@
 //! functions and limits are those of every query.
 
 use super::reading::Reading;
-use super::{Answer, SqlEngine, SqlError, operators};
+use super::running::{Apart, Batches, operators};
+use super::{Answer, SqlEngine, SqlError, explained};
 use crate::passes;
 use crate::session::{self, CATALOG, SCHEMA};
 use crate::system::{self, SystemTable};
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use datafusion::common::{DataFusionError, ParamValues, ScalarValue, TableReference};
-use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::{DataFrame, SessionContext};
 use datafusion::sql::parser::Statement;
 use futures::stream::BoxStream;
@@ -132,23 +131,22 @@ impl SqlEngine {
         let failed = |e: DataFusionError| self.explain(e, &[]);
         let (mut state, plan) = planned.frame.into_parts();
         let plan = passes::optimized(&mut state, &plan).map_err(failed)?;
-        let (plan, task) = operators(state, plan).await.map_err(failed)?;
-        let schema = plan.schema();
-        let rows = execute_stream(plan, task).map_err(failed)?;
-        let limits = self.limits;
-        let next = move |(mut rows, sent): (SendableRecordBatchStream, usize)| async move {
-            let batch = match tokio::time::timeout_at(deadline, rows.next()).await {
-                Ok(None) => return Ok(None),
-                Ok(Some(batch)) => batch.map_err(|e| super::explained(&limits, e, &[]))?,
+        let operators = operators(state, plan).await.map_err(failed)?;
+        let (schema, limits) = (operators.plan.schema(), self.limits);
+        let (rows, apart) = self.flow(operators);
+        let next = move |(mut rows, apart, sent): (Batches, Apart<()>, usize)| async move {
+            let batch = match tokio::time::timeout_at(deadline, rows.recv()).await {
+                Ok(Some(batch)) => batch.map_err(|e| explained(&limits, e, &[]))?,
+                Ok(None) => return apart.ended().await.map(|()| None),
                 Err(_) => return Err(SqlError::Timeout(limits.timeout)),
             };
             let sent = sent + batch.num_rows();
             match sent > limits.rows_max {
                 true => Err(SqlError::TooManyRows(limits.rows_max)),
-                false => Ok(Some((batch, (rows, sent)))),
+                false => Ok(Some((batch, (rows, apart, sent)))),
             }
         };
-        Ok(Streamed { schema, batches: stream::try_unfold((rows, 0), next).boxed() })
+        Ok(Streamed { schema, batches: stream::try_unfold((rows, apart, 0), next).boxed() })
     }
 
     /// Gives work on a query its time: the limit of all queries, or a shorter one of its client.

@@ -1,7 +1,8 @@
 //! A query that is planned once and asked over many sets of rows: for tests of definitions, which ask
 //! the same of events in ever other orders. Planning takes many times as long as a few rows.
 
-use super::{Answer, SqlEngine, SqlError, with_yields};
+use super::running::Operators;
+use super::{Answer, SqlEngine, SqlError};
 use crate::session;
 use crate::snapshot::{Snapshot, SnapshotTable};
 use arrow::array::{BooleanArray, StringArray};
@@ -101,7 +102,7 @@ impl SqlEngine {
         }
         let frame = Box::pin(self.plan(reading, &Snapshot { tables, watermark: Some(now_us) })).await?;
         let task = session::task(frame.task_ctx());
-        let plan = frame.create_physical_plan().await.and_then(with_yields).map_err(failed)?;
+        let plan = frame.create_physical_plan().await.map_err(failed)?;
         Ok(Prepared { plan, task, shelves })
     }
 
@@ -114,8 +115,10 @@ impl SqlEngine {
         for (name, shelf) in &prepared.shelves {
             shelf.fill(rows(name)).map_err(|e| SqlError::Execution(e.to_string()))?;
         }
-        let plan = reset_plan_states(Arc::clone(&prepared.plan)).map_err(|e| self.explain(e, &[]))?;
-        let answer = self.run(plan, Arc::clone(&prepared.task), self.limits.rows_max);
+        let operators = reset_plan_states(Arc::clone(&prepared.plan))
+            .and_then(|plan| Operators::new(plan, Arc::clone(&prepared.task)))
+            .map_err(|e| self.explain(e, &[]))?;
+        let answer = self.run(operators, self.limits.rows_max);
         tokio::time::timeout(self.limits.timeout, answer).await.map_err(|_| SqlError::Timeout(self.limits.timeout))?
     }
 }

@@ -4,6 +4,7 @@ use crate::session::Now;
 use crate::snapshot::Snapshots;
 use crate::testing::{FakePiece, FakeWorkers, Partial, commit, csv, engine, store};
 use datafusion::logical_expr::LogicalPlan;
+use std::mem::ManuallyDrop;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -122,14 +123,45 @@ async fn what_does_not_fit_into_memory_goes_to_disk_and_no_further_than_allowed(
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_query_that_takes_too_long_is_stopped() {
-    let (_folder, store) = store();
-    let limits = engine(&store, Arc::new(FakeWorkers::default())).limits();
-    let engine = limited(&store, SqlLimits { timeout: Duration::from_millis(300), ..limits });
-    let endless =
-        "SELECT count(*) FROM generate_series(1, 10000000) a(x), generate_series(1, 1000000) b(y) WHERE x + y = -1";
-    assert_eq!(engine.query(endless).await.unwrap_err().code(), "timeout");
+/// Whatever its operators do: many batches out of one, pairs of rows that a condition refuses, rows that never end.
+#[test]
+fn a_query_that_takes_too_long_is_stopped() {
+    let endless = [
+        "SELECT count(*) FROM generate_series(1, 300000) a(x), generate_series(1, 100000000) b(y) WHERE x + y < 0",
+        "SELECT count(*) FROM generate_series(1, 300000) a(x) JOIN generate_series(1, 100000000) b(y) \
+         ON x % 2 = y % 2 AND x + y < 0",
+        "SELECT count(*) FROM generate_series(1, 300000) a(x) LEFT JOIN generate_series(1, 100000000) b(y) ON x > y",
+        "SELECT count(*) FROM generate_series(1, 100000) a(x), generate_series(1, 100000) b(y), generate_series(1, 9) c(z)",
+        "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t) SELECT count(*) FROM t",
+        "SELECT max(r) FROM (SELECT row_number() OVER () AS r FROM generate_series(1, 100000000000) a(x))",
+    ];
+    let operators = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    // Where this test fails nobody waits for what goes on.
+    let operators = ManuallyDrop::new(operators);
+    let callers = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    callers.block_on(async {
+        let (_folder, store) = store();
+        let limits = engine(&store, Arc::new(FakeWorkers::default())).limits();
+        // Long enough for the smaller side of a join to be read.
+        let timeout = Duration::from_millis(1500);
+        let limits = SqlLimits { timeout, memory_bytes_max: 1 << 30, ..limits };
+        let engine = limited(&store, limits).with_runtime(operators.handle().clone());
+        for sql in endless {
+            let started = tokio::time::Instant::now();
+            assert_eq!(engine.query(sql).await.unwrap_err().code(), "timeout", "{sql}");
+            assert!(started.elapsed() < timeout * 3, "{sql}: {:?}", started.elapsed());
+        }
+        // Two threads, six queries: those of the first ones are free again.
+        assert_eq!(csv(&engine, "SELECT 1").await, "1\n");
+    });
+    let ended = std::thread::spawn(move || drop(ManuallyDrop::into_inner(operators)));
+    for _ in 0..100 {
+        std::thread::sleep(Duration::from_millis(100));
+        if ended.is_finished() {
+            return;
+        }
+    }
+    panic!("an operator goes on for nobody");
 }
 
 /// What is asked of one table is planned in one pass with some of the rules: more of them find nothing.

@@ -5,7 +5,9 @@ use base64::alphabet::STANDARD;
 use base64::engine::general_purpose::{GeneralPurpose, PAD};
 use base64::engine::{DecodePaddingMode, Engine};
 use datafusion_postgres::pgwire::api::auth::sasl::scram::random_nonce;
+use std::net::SocketAddr;
 use std::sync::Arc;
+use tidewatch_query::gate::{client_at, client_named};
 use tonic::metadata::MetadataMap;
 use tonic::service::Interceptor;
 use tonic::{Request, Status};
@@ -40,11 +42,33 @@ impl Guard {
         if let Some(token) = header.strip_prefix("Bearer ") {
             return is_same(token.as_bytes(), secrets.token.as_bytes());
         }
-        let Some(basic) = header.strip_prefix("Basic ") else { return false };
-        let Ok(bytes) = BASE64.decode(basic) else { return false };
-        let password = bytes.splitn(2, |b| *b == b':').nth(1).unwrap_or_default();
-        is_same(password, secrets.password.as_bytes())
+        basic_of(header).is_some_and(|(_, password)| is_same(&password, secrets.password.as_bytes()))
     }
+}
+
+/// User and password of a header.
+fn basic_of(header: &str) -> Option<(Vec<u8>, Vec<u8>)> {
+    let bytes = BASE64.decode(header.strip_prefix("Basic ")?).ok()?;
+    let mut parts = bytes.splitn(2, |b| *b == b':');
+    let user = parts.next().unwrap_or_default().to_vec();
+    Some((user, parts.next().unwrap_or_default().to_vec()))
+}
+
+/// Whose turns a request takes: those of what the client says of itself, else of its user, else of its address. A token
+/// is the same for all.
+pub(super) fn client_of<T>(request: &Request<T>) -> String {
+    client_by(request.metadata(), request.remote_addr())
+}
+
+fn client_by(metadata: &MetadataMap, peer: Option<SocketAddr>) -> String {
+    let named = ["x-api-key", "x-client"]
+        .iter()
+        .find_map(|name| metadata.get(*name).map(|value| client_named(name, value.as_encoded_bytes())));
+    let user = || {
+        let (user, _) = basic_of(metadata.get("authorization")?.to_str().ok()?)?;
+        (!user.is_empty()).then(|| client_named("user", &user))
+    };
+    named.or_else(user).or_else(|| peer.map(|peer| client_at(peer.ip()))).unwrap_or_default()
 }
 
 /// In a time that does not tell where they differ.
@@ -85,5 +109,23 @@ mod tests {
         }
         assert!(!passes(&guard, None));
         assert!(passes(&Guard::new(None), None));
+    }
+
+    #[test]
+    fn clients_are_known_by_name_then_by_user_then_by_address() {
+        let peer: Option<SocketAddr> = Some("10.0.0.7:5000".parse().unwrap());
+        let of = |headers: &[(&'static str, &str)], peer: Option<SocketAddr>| {
+            let mut metadata = MetadataMap::new();
+            headers.iter().for_each(|(name, value)| _ = metadata.insert(*name, value.parse().unwrap()));
+            client_by(&metadata, peer)
+        };
+        let basic = format!("Basic {}", BASE64.encode("anna:secret"));
+        assert_eq!(of(&[("authorization", basic.as_str())], peer), client_named("user", b"anna"));
+        assert_eq!(
+            of(&[("authorization", basic.as_str()), ("x-client", "etl")], peer),
+            client_named("x-client", b"etl")
+        );
+        assert_eq!(of(&[("authorization", "Bearer token")], peer), "10.0.0.7");
+        assert_eq!(of(&[], None), "");
     }
 }

@@ -43,7 +43,7 @@ pub struct FlightOptions {
     pub prepared_max: usize,
 }
 
-/// Accepts until `stop`; streams that have begun then have their time limit to end.
+/// Accepts until `stop`; streams that have begun then may end, as long as this is waited for.
 ///
 /// Errors: the listener fails.
 pub async fn serve(

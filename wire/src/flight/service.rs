@@ -1,6 +1,6 @@
 //! The requests of Flight SQL.
 
-use super::auth::Guard;
+use super::auth::{Guard, client_of};
 use super::metadata;
 use super::prepared::{Prepared, Statements};
 use super::stream::{announced, rows, status};
@@ -80,10 +80,16 @@ impl Service {
         }
     }
 
-    /// Runs a query once for every row of values, one after the other.
-    async fn stream(&self, statement: Statement, values: Vec<Vec<ScalarValue>>) -> Result<Response<Rows>, Status> {
+    /// Runs a query once for every row of values, one after the other, in the turns of a client.
+    async fn stream(
+        &self,
+        client: String,
+        statement: Statement,
+        values: Vec<Vec<ScalarValue>>,
+    ) -> Result<Response<Rows>, Status> {
         let deadline = Instant::now() + self.running.engine.limits().timeout;
-        let start = Start { running: self.running.clone(), furniture: self.furniture(), statement, deadline };
+        let (running, furniture) = (self.running.clone(), self.furniture());
+        let start = Start { running, client, furniture, statement, deadline };
         let mut values = values.into_iter();
         let Some(first) = values.next() else { return Err(Status::invalid_argument("no values were bound")) };
         let (schema, rows) = Box::pin(start.rows(first)).await?;
@@ -142,6 +148,7 @@ impl Service {
 /// A query that begins once for every row of values.
 struct Start {
     running: Running,
+    client: String,
     furniture: SessionFurniture,
     statement: Statement,
     deadline: Instant,
@@ -154,7 +161,7 @@ impl Start {
     ) -> Result<(SchemaRef, BoxStream<'static, Result<RecordBatch, Status>>), Status> {
         let mut counted = self.running.count();
         let work = async {
-            let turn = self.running.turn().await?;
+            let turn = self.running.turn(&self.client, self.deadline).await?;
             let mut planned = plan(&self.running, &self.furniture, &self.statement, Sight::Rows).await?;
             let schema = announced(planned.schema()?.as_ref());
             if !values.is_empty() {
@@ -259,11 +266,11 @@ impl FlightSqlService for Service {
     async fn do_get_statement(
         &self,
         ticket: TicketStatementQuery,
-        _request: Request<Ticket>,
+        request: Request<Ticket>,
     ) -> Result<Response<Rows>, Status> {
         let sql = std::str::from_utf8(&ticket.statement_handle).map_err(|e| Status::invalid_argument(e.to_string()))?;
         let statement = self.read(sql)?;
-        self.stream(statement, vec![Vec::new()]).await
+        self.stream(client_of(&request), statement, vec![Vec::new()]).await
     }
 
     async fn do_action_create_prepared_statement(
@@ -346,10 +353,10 @@ impl FlightSqlService for Service {
     async fn do_get_prepared_statement(
         &self,
         query: CommandPreparedStatementQuery,
-        _request: Request<Ticket>,
+        request: Request<Ticket>,
     ) -> Result<Response<Rows>, Status> {
         let (statement, values) = Self::with_values(&self.prepared(&query.prepared_statement_handle)?)?;
-        self.stream(statement, values).await
+        self.stream(client_of(&request), statement, values).await
     }
 
     async fn get_flight_info_catalogs(

@@ -9,8 +9,8 @@ use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use futures::stream::BoxStream;
 use futures::{StreamExt, stream};
 use std::sync::Arc;
+use tidewatch_query::gate::QueryPermit;
 use tidewatch_query::{SqlError, Streamed};
-use tokio::sync::OwnedSemaphorePermit;
 use tonic::Status;
 
 /// The columns as they are announced and sent: any may be null, and none is in an encoding that only saves
@@ -31,7 +31,7 @@ pub(super) fn rows(
     streamed: Streamed,
     schema: SchemaRef,
     counted: Counted,
-    turn: OwnedSemaphorePermit,
+    turn: QueryPermit,
 ) -> BoxStream<'static, Result<RecordBatch, Status>> {
     let next = |(mut batches, schema, mut counted, turn): (BoxStream<'static, _>, SchemaRef, Counted, _)| async move {
         let batch: Option<Result<RecordBatch, SqlError>> = batches.next().await;
@@ -69,7 +69,7 @@ pub(super) fn status(error: SqlError) -> Status {
     };
     match error {
         SqlError::Query { .. } => Status::invalid_argument(message),
-        SqlError::TooManyRows(_) | SqlError::Memory { .. } => Status::resource_exhausted(message),
+        SqlError::TooManyRows(_) | SqlError::Memory { .. } | SqlError::Busy(_) => Status::resource_exhausted(message),
         SqlError::Timeout(_) => Status::deadline_exceeded(message),
         SqlError::Snapshot(_) => Status::unavailable(message),
         SqlError::Execution(_) => Status::internal(message),

@@ -3,6 +3,7 @@
 use super::errors::{fatal, state};
 use super::handler::Handler;
 use super::limited::Limited;
+use super::line::Line;
 use super::startup::Startup;
 use super::{Shared, described::Stored};
 use datafusion_postgres::pgwire::api::cancel::DefaultCancelHandler;
@@ -35,6 +36,7 @@ pub(super) async fn converse(
     mut stopped: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let started_by = Instant::now() + STARTUP_TIMEOUT;
+    let line = Line::of(&socket)?;
     let Ok(negotiated) = timeout_at(started_by, negotiate_tls::<Stored>(socket, shared.tls.clone())).await else {
         return Ok(());
     };
@@ -88,7 +90,13 @@ pub(super) async fn converse(
                 return end(&mut client, fatal("57P05", message)).await;
             }
         };
-        if !answer(&shared.handler, &startup, &cancel, &mut client, message, is_starting, &shared).await? {
+        let answered = answer(&shared.handler, &startup, &cancel, &mut client, message, is_starting, &shared);
+        let goes_on = tokio::select! {
+            goes_on = answered => goes_on?,
+            // Nobody is there to read it: its query ends, and gives its turn to others.
+            () = line.closed() => false,
+        };
+        if !goes_on {
             return Ok(());
         }
     }

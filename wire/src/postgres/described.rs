@@ -85,22 +85,32 @@ async fn settle(
     Ok(Settled { statement, parameters: found, schema: planned.schema()? })
 }
 
+/// Who asks a query, and how.
+#[derive(Debug)]
+pub(crate) struct Asking {
+    /// Whose turns it takes.
+    pub client: String,
+    /// What the client's session has of its own.
+    pub furniture: SessionFurniture,
+    /// A time limit that is shorter than that of all queries.
+    pub timeout: Option<Duration>,
+}
+
 /// Answers a query in its turn.
 pub(crate) fn answer<'a>(
     running: &'a Running,
-    furniture: &'a SessionFurniture,
+    asking: &'a Asking,
     statement: &'a Statement,
     values: Vec<ScalarValue>,
-    asked: Option<Duration>,
 ) -> BoxFuture<'a, Result<Answer, SqlError>> {
     let work = async move {
-        let mut planned = plan(running, furniture, statement, Sight::Rows).await?;
+        let mut planned = plan(running, &asking.furniture, statement, Sight::Rows).await?;
         if !values.is_empty() {
             planned = planned.with_parameters(values)?;
         }
         running.engine.run_planned(planned).await
     };
-    Box::pin(running.run(asked, work))
+    Box::pin(running.run(&asking.client, asking.timeout, work))
 }
 
 /// Plans a statement, or its answer of nothing where it only asks about what there is none of.

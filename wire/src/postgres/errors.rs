@@ -10,6 +10,7 @@ pub(super) mod state {
     pub const INVALID_PARAMETER: &str = "22023";
     pub const LIMIT: &str = "54000";
     pub const PROTOCOL: &str = "08P01";
+    pub const TOO_MANY: &str = "53300";
     pub const UNDEFINED_OBJECT: &str = "42704";
 }
 
@@ -49,6 +50,7 @@ fn code_of(error: &SqlError) -> &'static str {
         SqlError::Query { message, .. } => of_mistake(message),
         SqlError::TooManyRows(_) | SqlError::Memory { .. } => state::LIMIT,
         SqlError::Timeout(_) => state::CANCELLED,
+        SqlError::Busy(_) => state::TOO_MANY,
         SqlError::Snapshot(_) => "58030",
         SqlError::Execution(message) => of_execution(message),
     }
@@ -97,6 +99,7 @@ fn of_execution(message: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tidewatch_query::gate::Refused;
 
     #[test]
     fn codes_tell_mistakes_apart() {
@@ -112,5 +115,6 @@ mod tests {
         }
         assert_eq!(code_of(&SqlError::Execution("Divide by zero error".to_owned())), "22012");
         assert_eq!(code_of(&SqlError::TooManyRows(1)), "54000");
+        assert_eq!(code_of(&SqlError::Busy(Refused::Client)), "53300");
     }
 }

@@ -1,12 +1,12 @@
 //! Messages of a session that ask for something: texts, and statements that are parsed, bound and executed.
 
 use super::cursors::Cursors;
-use super::described::{Described, Stored, answer, describe};
+use super::described::{Asking, Described, Stored, answer, describe};
 use super::errors::{error, of_query, of_text, state};
 use super::parameters::values;
 use super::rows::{data_rows, fields};
 use super::{copying, session};
-use crate::catalogue::{Catalogue, SessionFurniture};
+use crate::catalogue::Catalogue;
 use crate::running::Running;
 use crate::statement::{Action, Reader};
 use async_trait::async_trait;
@@ -69,8 +69,12 @@ impl Handler {
         Self { running, catalogue, parser: Arc::new(parser) }
     }
 
-    fn furniture(&self, client: &(impl ClientInfo + ?Sized)) -> SessionFurniture {
-        self.catalogue.of_session(session::values(client))
+    fn asking(&self, client: &(impl ClientInfo + ?Sized)) -> Asking {
+        Asking {
+            client: session::client(client),
+            furniture: self.catalogue.of_session(session::values(client)),
+            timeout: session::statement_timeout(client),
+        }
     }
 
     /// Does what a statement says.
@@ -84,18 +88,18 @@ impl Handler {
         let done = |tag: &str| Ok(Response::Execution(Tag::new(tag)));
         match action {
             Action::Query(query) => {
-                let (furniture, asked) = (self.furniture(client), session::statement_timeout(client));
-                let found = answer(&self.running, &furniture, query, bound.values, asked).await.map_err(of_query)?;
+                let asking = self.asking(client);
+                let found = answer(&self.running, &asking, query, bound.values).await.map_err(of_query)?;
                 response(client, found, bound.described, &bound.format)
             }
             Action::Copy(query, format) => {
-                let (furniture, asked) = (self.furniture(client), session::statement_timeout(client));
-                let found = answer(&self.running, &furniture, query, bound.values, asked).await.map_err(of_query)?;
+                let asking = self.asking(client);
+                let found = answer(&self.running, &asking, query, bound.values).await.map_err(of_query)?;
                 copying::copy(found, *format).map(Response::CopyOut)
             }
             Action::Declare(name, query) => {
-                let (furniture, asked) = (self.furniture(client), session::statement_timeout(client));
-                let found = answer(&self.running, &furniture, query, bound.values, asked).await.map_err(of_query)?;
+                let asking = self.asking(client);
+                let found = answer(&self.running, &asking, query, bound.values).await.map_err(of_query)?;
                 self.declare(client, name, found)?;
                 done("DECLARE CURSOR")
             }

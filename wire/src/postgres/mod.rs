@@ -13,6 +13,7 @@ pub(crate) mod described;
 mod errors;
 mod handler;
 mod limited;
+mod line;
 pub(crate) mod parameters;
 mod rows;
 mod session;

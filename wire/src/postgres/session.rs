@@ -11,6 +11,7 @@ use futures::stream;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
+use tidewatch_query::gate::{client_at, client_named};
 
 /// Settings that a session may have of its own.
 const SETTINGS_MAX: usize = 200;
@@ -28,6 +29,14 @@ pub(super) fn values(client: &(impl ClientInfo + ?Sized)) -> SessionValues {
     let is_setting = |name: &str| !matches!(name, "user" | "database" | "options" | "replication");
     let set = metadata.iter().filter(|(name, _)| is_setting(name)).map(|(n, v)| (n.clone(), v.clone())).collect();
     SessionValues { user, set }
+}
+
+/// Whose turns its queries take: those of its user, whichever connection it asks by, else those of its address.
+pub(super) fn client(client: &(impl ClientInfo + ?Sized)) -> String {
+    match client.metadata().get(METADATA_USER).filter(|user| !user.is_empty()) {
+        Some(user) => client_named(METADATA_USER, user.as_bytes()),
+        None => client_at(client.socket_addr().ip()),
+    }
 }
 
 /// Brings the settings that a client began with into one spelling: names in lower case, `options` taken apart,

@@ -108,7 +108,10 @@ impl Startup {
         let Ok(permit) = Arc::clone(&self.shared.sessions).try_acquire_owned() else {
             self.shared.refuse("connections");
             let limit = self.shared.options.connections_max;
-            let mut full = errors::fatal("53300", format!("there are {limit} sessions (postgres.connections_max)"));
+            let mut full = errors::fatal(
+                errors::state::TOO_MANY,
+                format!("there are {limit} sessions (postgres.connections_max)"),
+            );
             full.hint = Some("close some, or try again later".to_owned());
             return Err(PgWireError::UserError(Box::new(full)));
         };

@@ -63,6 +63,26 @@ async fn silence_knows_opening_hours_and_how_many_events_were_usual() {
     assert_eq!(csv(&engine, &asked(open)).await, "a,true,1800.0,120.0,691200.0\nb,false,0.0,0.0,725400.0\n");
     let closed = ", 'UTC', 'Mo-Fr 09:00-17:00', '1970-01-09'";
     assert_eq!(csv(&engine, &asked(closed)).await, "a,false,,,\nb,false,,,\n");
+    // What is declared is not learned.
+    let declared = ", 'UTC', 'Mo-Fr 09:00-17:00', '', '240 per 1h'";
+    assert_eq!(csv(&engine, &asked(declared)).await, "a,true,1800.0,120.0,691200.0\nb,false,0.0,0.0,725400.0\n");
+    let declared = ", 'UTC', 'Mo-Fr 09:00-17:00', '', 'every 1h'";
+    assert_eq!(csv(&engine, &asked(declared)).await, "a,false,1800.0,,691200.0\nb,false,0.0,,725400.0\n");
+}
+
+#[tokio::test]
+async fn a_declared_source_that_never_spoke_is_silent_from_the_first_window_on() {
+    let (_folder, engine) = empty();
+    let windows = windows(36, "0");
+    let asked = |rhythm: &str| {
+        format!(
+            "{windows} SELECT v, s['is_silent'], s['open_seconds'], date_part('epoch', s['since'])
+             FROM (SELECT *, silence(t, n, '', '', '', {rhythm}) OVER (PARTITION BY shop) AS s FROM w)
+             WHERE shop = 'a' AND v IN (35, 36) ORDER BY v"
+        )
+    };
+    assert_eq!(csv(&engine, &asked("'every 3h'")).await, "35,false,10800.0,0.0\n36,true,11100.0,0.0\n");
+    assert_eq!(csv(&engine, &asked("NULL")).await, "35,,,\n36,,,\n", "nothing is known of it");
 }
 
 #[tokio::test]
@@ -75,6 +95,7 @@ async fn what_is_wrong_is_said_with_a_hint() {
         ("spike(t, n, 'Mars/Base')", "found 'Mars/Base'"),
         ("silence(t, n, 'UTC', 'nine to five')", "expected opening hours such as"),
         ("silence(t, n, 'UTC', '', '25.12.')", "expected holidays as dates"),
+        ("silence(t, n, 'UTC', '', '', '3h')", "expected a rhythm such as 'every 3h' or '40 per 1h'"),
         ("spike(t, -n)", "expected a count of events, found -20"),
         ("spike(to_timestamp_millis(v * 300001), n)", "common divisor of 1 ms"),
     ] {
