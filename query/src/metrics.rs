@@ -11,6 +11,7 @@ pub struct QueryMetrics {
     pub query_seconds: Histogram,
     pub truncated: IntCounterVec,
     pub cache: CacheCounters,
+    pub promql_cache: CacheCounters,
 }
 
 /// What became of a query at the cache of answers.
@@ -55,12 +56,16 @@ impl QueryMetrics {
         let opts = |def: &catalogue::MetricDef| Opts::new(def.name, def.help);
         let seconds = HistogramOpts::from(opts(&catalogue::SQL_SECONDS))
             .buckets(vec![0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0]);
-        let outcomes = IntCounterVec::new(opts(&catalogue::SQL_CACHE), catalogue::SQL_CACHE.labels)?;
-        let evicted = IntCounter::with_opts(opts(&catalogue::SQL_CACHE_EVICTED))?;
-        registry.register(Box::new(outcomes.clone()))?;
-        registry.register(Box::new(evicted.clone()))?;
+        let cache = |outcomes: &catalogue::MetricDef, evicted: &catalogue::MetricDef| {
+            let outcomes = IntCounterVec::new(opts(outcomes), outcomes.labels)?;
+            let evicted = IntCounter::with_opts(opts(evicted))?;
+            registry.register(Box::new(outcomes.clone()))?;
+            registry.register(Box::new(evicted.clone()))?;
+            Ok::<_, prometheus::Error>(CacheCounters(Some((outcomes, evicted))))
+        };
         let metrics = Self {
-            cache: CacheCounters(Some((outcomes, evicted))),
+            cache: cache(&catalogue::SQL_CACHE, &catalogue::SQL_CACHE_EVICTED)?,
+            promql_cache: cache(&catalogue::PROMQL_CACHE, &catalogue::PROMQL_CACHE_EVICTED)?,
             queries: IntCounterVec::new(opts(&catalogue::SQL_QUERIES), catalogue::SQL_QUERIES.labels)?,
             query_seconds: Histogram::with_opts(seconds)?,
             truncated: IntCounterVec::new(opts(&catalogue::SCRAPES_TRUNCATED), catalogue::SCRAPES_TRUNCATED.labels)?,

@@ -127,6 +127,8 @@ async fn serve(filled: &store::Filled) -> SocketAddr {
         timeout: Duration::from_secs(600),
         points_max: 11_000,
         options: Default::default(),
+        // What is measured is how answers come about.
+        cache_bytes_max: 0,
     };
     let endpoints = Endpoints {
         engine: Arc::clone(&engine),

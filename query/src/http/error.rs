@@ -41,6 +41,7 @@ impl From<SqlError> for ApiError {
             SqlError::Query { .. } => StatusCode::BAD_REQUEST,
             SqlError::TooManyRows(_) | SqlError::Memory { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             SqlError::Timeout(_) => StatusCode::GATEWAY_TIMEOUT,
+            SqlError::Busy(_) => StatusCode::TOO_MANY_REQUESTS,
             SqlError::Snapshot(_) => StatusCode::SERVICE_UNAVAILABLE,
             SqlError::Execution(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };

@@ -48,7 +48,7 @@ pub struct Endpoints {
     pub scrape: Arc<Scrape>,
     /// Our own metrics.
     pub metrics: QueryMetrics,
-    /// Queries that may run at the same time, in all and of one client; more are refused with 429.
+    /// Queries that may run at the same time, in all and of one client; more wait for their turn.
     pub queries: Arc<QueryGate>,
     /// What must be well for the process to be alive, started, and ready.
     pub probes: Probes,

@@ -1,6 +1,6 @@
 //! `POST /api/v1/sql` and `GET /api/v1/tables`.
 
-use super::client::Client;
+use super::client::{Client, Counted};
 use super::{ApiError, Endpoints};
 use crate::format::{Format, FormatError, TextCells, columns};
 use crate::table::merged_table;
@@ -13,6 +13,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
+use tokio::time::Instant;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -44,11 +45,10 @@ pub(super) async fn query(
         true => TextCells::Neutralised,
         false => TextCells::AsTheyAre,
     };
-    let _permit = client.enter(&endpoints)?;
-    let started = tokio::time::Instant::now();
+    let _permit = client.turn(&endpoints, Instant::now() + endpoints.engine.limits().timeout).await?;
+    let counted = Counted::begin(&endpoints.metrics);
     let answer = endpoints.engine.query(&sql).await;
-    endpoints.metrics.query_seconds.observe(started.elapsed().as_secs_f64());
-    endpoints.metrics.queries.with_label_values(&[answer.as_ref().map_or_else(|e| e.code(), |_| "ok")]).inc();
+    counted.end(answer.as_ref().map_or_else(|e| e.code(), |_| "ok"));
     let bytes = format.write_with(&answer?, cells)?;
     Ok(([(header::CONTENT_TYPE, format.media_type())], bytes).into_response())
 }

@@ -1,11 +1,19 @@
+mod turns;
+
 use super::*;
+use crate::promql::PromLimits;
 use crate::testing::{FakeWorkers, Partial, commit, declared, engine, prom_limits, store};
 use axum::body::Body;
 use axum::http::{Method, Request};
 use http_body_util::BodyExt;
 use tower::ServiceExt;
 
+/// Routes that answer so many queries at the same time, one of each client.
 pub(super) async fn routes(queries: usize) -> (tempfile::TempDir, Arc<FakeWorkers>, Router) {
+    routes_within(queries, prom_limits()).await
+}
+
+async fn routes_within(queries: usize, limits: PromLimits) -> (tempfile::TempDir, Arc<FakeWorkers>, Router) {
     let (folder, store) = store();
     commit(&store, -1, 4, &[Partial(0, Some("orders"), &[10], &["a"])]).await;
     let workers = Arc::new(FakeWorkers::default());
@@ -14,7 +22,7 @@ pub(super) async fn routes(queries: usize) -> (tempfile::TempDir, Arc<FakeWorker
     let metrics = QueryMetrics::register(&registry).unwrap();
     engine.snapshots().define(declared());
     let scrape = Arc::new(Scrape::new(engine.clone(), registry, metrics.clone(), 100));
-    let promql = PromEngine::new(Arc::clone(&engine), prom_limits());
+    let promql = PromEngine::new(Arc::clone(&engine), limits);
     let queries = QueryGate::new(queries, 1);
     let (probes, started_ms) = (Probes::default(), 1000);
     let endpoints = Endpoints { engine, promql, scrape, metrics, queries, probes, started_ms };

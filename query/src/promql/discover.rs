@@ -1,9 +1,9 @@
 //! Which series and label values there are in a stretch of time.
 
 use super::pushed::{self, Naming};
-use super::read::{count_within, series_within};
+use super::read::series_within;
 use super::{Metric, PromEngine, PromError, named};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use tidewatch_promql::{Labels, Matcher};
 
 impl PromEngine {
@@ -53,7 +53,7 @@ impl PromEngine {
     }
 
     /// The label sets of all pushed series.
-    async fn pushed_series(&self, start_ms: i64, end_ms: i64) -> Result<Vec<Labels>, PromError> {
+    pub(super) async fn pushed_series(&self, start_ms: i64, end_ms: i64) -> Result<Vec<Labels>, PromError> {
         if !self.has_pushed() {
             return Ok(Vec::new());
         }
@@ -109,35 +109,6 @@ impl PromEngine {
             false => self.series(matchers, start_ms, end_ms).await?,
         };
         Ok(series.iter().map(|labels| labels.get(label)).filter(|v| !v.is_empty()).map(str::to_owned).collect())
-    }
-
-    /// How many series of every metric of a rollup, and of every pushed one, counted something between two moments, milliseconds since the epoch.
-    ///
-    /// # Errors
-    /// See [`PromError`].
-    pub async fn series_counts(&self, start_ms: i64, end_ms: i64) -> Result<Vec<(String, u64)>, PromError> {
-        let within = async {
-            let all = self.metrics();
-            let snapshot = self.snapshot(all.values(), [], false).await?;
-            // All metrics of a rollup have the same series.
-            let mut of_rollup: BTreeMap<&str, u64> = BTreeMap::new();
-            let mut counts = Vec::with_capacity(all.len());
-            for metric in all.values() {
-                let count = match of_rollup.get(metric.rollup.as_str()) {
-                    Some(count) => *count,
-                    None => count_within(&self.engine, &snapshot, metric, (start_ms, end_ms)).await?,
-                };
-                of_rollup.insert(&metric.rollup, count);
-                counts.push((metric.name.clone(), count));
-            }
-            Ok::<_, PromError>(counts)
-        };
-        let counts = tokio::time::timeout(self.limits.timeout, within).await.map_err(|_| PromError::Timeout)??;
-        let mut counts: BTreeMap<String, u64> = counts.into_iter().collect();
-        for labels in self.pushed_series(start_ms, end_ms).await? {
-            *counts.entry(labels.metric_name().to_owned()).or_default() += 1;
-        }
-        Ok(counts.into_iter().collect())
     }
 
     /// The names of the labels, sorted.

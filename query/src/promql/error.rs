@@ -18,7 +18,7 @@ pub enum PromError {
         source: SqlError,
     },
     /// It took too long.
-    #[error("query timed out (promql.timeout)")]
+    #[error("query timed out (promql.timeout, or the timeout that was asked for)")]
     Timeout,
     /// The states in memory or the tables are not to be had right now.
     #[error("{0}")]

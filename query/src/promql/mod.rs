@@ -7,6 +7,8 @@
 //! ```
 
 mod ahead;
+mod cache;
+mod cardinality;
 mod columns;
 mod discover;
 mod edge;
@@ -22,12 +24,15 @@ mod view;
 mod views;
 mod width;
 
+pub use cardinality::Cardinality;
 pub use error::PromError;
 pub use gauges::Shadowed;
 pub use metrics::{Kind, Metric, metrics};
 pub(crate) use pushed::is_pushed;
 pub use views::{Described, known_names, shadowed};
 
+use crate::metrics::{CacheCounters, QueryMetrics};
+use crate::results::ResultCache;
 use crate::snapshot::Snapshot;
 use crate::sql::SqlEngine;
 use ahead::Ahead;
@@ -53,6 +58,8 @@ pub struct PromLimits {
     pub points_max: i64,
     /// How queries are evaluated.
     pub options: Options,
+    /// Bytes of answers that are kept, see [`crate::results`]; 0: none.
+    pub cache_bytes_max: u64,
 }
 
 /// Answers queries.
@@ -63,6 +70,7 @@ pub struct PromEngine {
     metadata: Arc<MetadataBook>,
     own: Option<Arc<dyn Storage + Send + Sync>>,
     ahead: Option<Arc<Ahead>>,
+    kept: Arc<ResultCache<Answer>>,
 }
 
 impl std::fmt::Debug for PromEngine {
@@ -93,7 +101,15 @@ impl Drop for StopOnDrop {
 impl PromEngine {
     /// Answers from the snapshots of `engine`.
     pub fn new(engine: Arc<SqlEngine>, limits: PromLimits) -> Self {
-        Self { engine, limits, metadata: Arc::default(), own: None, ahead: None }
+        let kept = Arc::new(ResultCache::new(limits.cache_bytes_max, CacheCounters::default()));
+        Self { engine, limits, metadata: Arc::default(), own: None, ahead: None, kept }
+    }
+
+    /// Counts what the cache of answers does.
+    #[must_use]
+    pub fn with_metrics(self, metrics: &QueryMetrics) -> Self {
+        let kept = ResultCache::new(self.limits.cache_bytes_max, metrics.promql_cache.clone());
+        Self { kept: Arc::new(kept), ..self }
     }
 
     /// Tells of pushed metrics what their senders say.
@@ -147,6 +163,7 @@ impl PromEngine {
     }
 
     async fn evaluate(&self, plan: Plan) -> Result<(Answer, Progress), PromError> {
+        let (_, generation) = self.engine.snapshots().generation();
         let all = self.metrics();
         let wanted: Vec<Vec<&Metric>> = plan.selections().iter().map(|s| named(&all, &s.matchers)).collect();
         let has_pushed = self.has_pushed();
@@ -159,6 +176,20 @@ impl PromEngine {
         let is_of_views = known.iter().any(|series| series.is_some_and(|series| !series.is_empty()));
         let reads_rollups = wanted.iter().any(|m| !m.is_empty()) || is_of_views || !views.tables().is_empty();
         let snapshot = self.snapshot(wanted.iter().flatten().copied(), views.tables(), self.own.is_some()).await?;
+        let progress = Progress { watermark_us: snapshot.watermark, reads_rollups };
+        let identity = match self.own.is_none() && self.ahead.is_none() && self.kept.is_on() {
+            true if !views.is_any() => cache::identity(&plan, &wanted, &snapshot, generation)?,
+            _ => None,
+        };
+        match &identity {
+            Some(identity) => {
+                if let Some(answer) = self.kept.get(identity) {
+                    return Ok((answer.as_ref().clone(), progress));
+                }
+            }
+            None if self.own.is_none() => self.kept.not_kept(),
+            None => {}
+        }
         let reader = self.view_reader(&views, &snapshot, plan.lookback_ms());
         let mut read = views.read(&reader, &unknown).await.into_iter();
         let mut of_views = Vec::with_capacity(known.len());
@@ -192,10 +223,12 @@ impl PromEngine {
             let interrupt = || stopped.load(Ordering::Relaxed).then_some(Interrupt::Canceled);
             plan.evaluate(&lists, &Limits { samples_max, interrupt: &interrupt })
         });
-        let answer = answer.await.map_err(|error| PromError::Internal(error.to_string()))?;
+        let answer = answer.await.map_err(|error| PromError::Internal(error.to_string()))??;
         drop(guard);
-        let progress = Progress { watermark_us: snapshot.watermark, reads_rollups };
-        Ok((answer?, progress))
+        if let Some(identity) = identity {
+            self.kept.keep(identity, &answer);
+        }
+        Ok((answer, progress))
     }
 
     /// The series of a rollup's metric; for rules, the window that is open now is among them.
@@ -221,6 +254,11 @@ impl PromEngine {
     /// # Errors
     /// See [`PromError`].
     pub async fn select(&self, selection: &Selection) -> Result<Vec<Series>, PromError> {
+        let selected = self.select_all(selection);
+        tokio::time::timeout(self.limits.timeout, selected).await.map_err(|_| PromError::Timeout)?
+    }
+
+    async fn select_all(&self, selection: &Selection) -> Result<Vec<Series>, PromError> {
         let all = self.metrics();
         let wanted = named(&all, &selection.matchers);
         let views = self.views(&all, &[&selection.matchers]).await?;

@@ -8,6 +8,7 @@ use super::columns::read_rows;
 use super::metrics::{Kind, Metric};
 use super::pushed::{self, Naming};
 use super::width::{Width, choose};
+use crate::results::Stretch;
 use crate::snapshot::{Snapshot, SnapshotTable};
 use crate::sql::{SqlEngine, SqlError};
 use crate::table::{RollupTable, Shape, TierRows};
@@ -58,8 +59,7 @@ pub async fn read(
     let from = width.floor(selection.start_ms.saturating_sub(1).saturating_mul(1000));
     let to = width.floor(selection.end_ms.saturating_mul(1000));
     let ask = Ask { engine, metric, rollup, table, selection, rows_max };
-    let is_sum_of_range =
-        matches!(selection.hints.function, Some(Func::Rate | Func::Increase)) && selection.hints.range_ms > 0;
+    let is_sum_of_range = is_sum_of_range(&selection.hints);
     let windows = ask.windows(width, from, to).await?;
     let before = match (is_total, is_sum_of_range) {
         (false, _) => Vec::new(),
@@ -83,6 +83,29 @@ pub async fn read(
     // Work for the processor: it must not hold up those who share the runtime.
     let series = tokio::task::spawn_blocking(series).await.map_err(|e| SqlError::Execution(e.to_string()))?;
     series.map_err(|e: ArrowError| SqlError::Execution(e.to_string()))
+}
+
+/// The windows that [`read`] looks at, and some beside them: starts, half-open.
+pub fn stretch(metric: &Metric, selection: &Selection) -> Stretch {
+    let (from, to) = pushed_stretch(selection);
+    match metric.kind {
+        Kind::Gauge => (from, to),
+        _ if is_sum_of_range(&selection.hints) => (from.map(|from| from.saturating_sub(QUIET_US)), to),
+        // A running total is of all there was.
+        _ => (None, to),
+    }
+}
+
+/// The windows whose pushed samples [`read`] looks at, and some beside them: starts, half-open, where windows that begin
+/// earlier and reach into it belong to it.
+pub fn pushed_stretch(selection: &Selection) -> Stretch {
+    let from = selection.start_ms.saturating_sub(1).saturating_mul(1000);
+    (Some(from), Some(selection.end_ms.saturating_mul(1000).saturating_add(1)))
+}
+
+/// Whether what windows brought is added up, and nothing else of them is asked.
+fn is_sum_of_range(hints: &SelectHints) -> bool {
+    matches!(hints.function, Some(Func::Rate | Func::Increase)) && hints.range_ms > 0
 }
 
 /// Whether what is asked of a total says the same of wide windows as of narrow ones: by what it is at the ends of ranges,
@@ -217,18 +240,18 @@ fn reaching(rollup: &RollupSchema, boundaries: &[Option<i64>], us: i64) -> i64 {
     finest.map_or(us, |(_, tier)| window_start(us, tier.pane_us))
 }
 
-/// How many label sets of one metric counted something between two moments, milliseconds, inclusive.
+/// A row for every label set of a metric that counted something between two moments, milliseconds, inclusive: a time, and
+/// the labels.
 ///
 /// # Errors
 /// See [`SqlError`].
-pub async fn count_within(
+pub async fn rows_within(
     engine: &SqlEngine,
     snapshot: &Snapshot,
     metric: &Metric,
     (start_ms, end_ms): (i64, i64),
-) -> Result<u64, SqlError> {
+) -> Result<Vec<RecordBatch>, SqlError> {
     let hints = tidewatch_promql::SelectHints::default();
     let all = Selection { matchers: Vec::new(), start_ms, end_ms, hints };
-    let batches = within(engine, snapshot, metric, &all, usize::MAX).await?;
-    Ok(batches.iter().map(|batch| batch.num_rows() as u64).sum())
+    within(engine, snapshot, metric, &all, usize::MAX).await
 }

@@ -1,7 +1,8 @@
 //! PromQL over a small store.
 
 use super::*;
-use crate::testing::{FakePiece, FakeWorkers, Partial, commit, declared, engine, prom_limits, store};
+use crate::sql::SqlError;
+use crate::testing::{FakePiece, FakeWorkers, Partial, commit, declared, engine, engine_within, prom_limits, store};
 use tidewatch_promql::{Grammar, Query, Sample, Value};
 
 /// Counted: two windows committed, one in memory.
@@ -83,4 +84,24 @@ async fn series_and_labels_are_found() {
     assert_eq!(values.into_iter().collect::<Vec<_>>(), ["orders", "rates"]);
     assert!(engine.label_values("__name__", &[], 0, 1).await.unwrap().contains("calls_duration_seconds"));
     assert_eq!(engine.label_names(&[], 0, 1).await.unwrap().into_iter().collect::<Vec<_>>(), ["__name__", "api"]);
+}
+
+#[tokio::test]
+async fn queries_have_the_time_of_promql_and_not_that_of_sql() {
+    let (_folder, store) = store();
+    commit(&store, -1, 4, &[Partial(0, Some("orders"), &[10], &["a"])]).await;
+    let engine = Arc::new(engine_within(&store, Arc::new(FakeWorkers::default()), Duration::ZERO));
+    engine.snapshots().define(declared());
+    assert!(matches!(engine.query("SELECT requests FROM calls").await, Err(SqlError::Timeout(_))));
+    let promql = PromEngine::new(Arc::clone(&engine), prom_limits());
+    assert_eq!(at(&promql, "calls_requests_total", 10).await, ["orders 1"]);
+    assert_eq!(at(&promql, "calls_slowest", 10).await, ["orders 10"]);
+    let matchers = [vec![Matcher::equal("__name__", "calls_requests_total")]];
+    assert_eq!(promql.series(&matchers, 0, 30_000).await.unwrap().len(), 1);
+
+    let hurried = PromEngine::new(engine, PromLimits { timeout: Duration::ZERO, ..prom_limits() });
+    let query = Query::parse("calls_requests_total", Grammar::default()).unwrap();
+    let hour = Some(Duration::from_secs(3600));
+    let answer = hurried.answer(query.instant(10_000, &Options::default()), hour).await;
+    assert!(matches!(answer, Err(PromError::Timeout)), "{answer:?}");
 }

@@ -90,6 +90,11 @@ impl Wanted {
         self.lists.get(selector).map(Vec::as_slice).unwrap_or_default()
     }
 
+    /// Is any view read?
+    pub fn is_any(&self) -> bool {
+        self.lists.iter().any(|views| !views.is_empty())
+    }
+
     /// The tables that all of them read.
     pub fn tables(&self) -> Vec<String> {
         let names: Vec<String> = self.lists.iter().flatten().map(|view| view.view.clone()).collect();

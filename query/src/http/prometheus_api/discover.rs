@@ -1,6 +1,7 @@
 //! `series`, `labels`, `label/<name>/values`, `metadata`.
 
 use super::super::Endpoints;
+use super::super::client::Client;
 use super::request::Form;
 use super::response::{Failure, labels as label_set, limited, success};
 use axum::extract::{Path, State};
@@ -21,26 +22,37 @@ fn span(endpoints: &Endpoints, form: &Form) -> Result<(i64, i64), Failure> {
     Ok((start_ms, end_ms))
 }
 
-pub async fn series(State(endpoints): State<Endpoints>, form: Form) -> Result<Response, Failure> {
+pub(crate) async fn series(
+    State(endpoints): State<Endpoints>,
+    client: Client,
+    form: Form,
+) -> Result<Response, Failure> {
     let (start_ms, end_ms) = span(&endpoints, &form)?;
     let (matchers, limit) = (form.matchers()?, form.limit()?);
     if matchers.is_empty() {
         return Err(Failure::bad_data("no match[] parameter provided"));
     }
+    let _permit = client.wait(&endpoints).await?;
     let found = endpoints.promql.series(&matchers, start_ms, end_ms).await?;
     Ok(limited(found.iter().map(label_set), limit))
 }
 
-pub async fn labels(State(endpoints): State<Endpoints>, form: Form) -> Result<Response, Failure> {
+pub(crate) async fn labels(
+    State(endpoints): State<Endpoints>,
+    client: Client,
+    form: Form,
+) -> Result<Response, Failure> {
     let (start_ms, end_ms) = span(&endpoints, &form)?;
     let (matchers, limit) = (form.matchers()?, form.limit()?);
+    let _permit = client.wait(&endpoints).await?;
     let names = endpoints.promql.label_names(&matchers, start_ms, end_ms).await?;
     Ok(limited(names.into_iter().map(Json::from), limit))
 }
 
-pub async fn values(
+pub(crate) async fn values(
     State(endpoints): State<Endpoints>,
     Path(name): Path<String>,
+    client: Client,
     form: Form,
 ) -> Result<Response, Failure> {
     if name.is_empty() {
@@ -48,12 +60,18 @@ pub async fn values(
     }
     let (start_ms, end_ms) = span(&endpoints, &form)?;
     let (matchers, limit) = (form.matchers()?, form.limit()?);
+    let _permit = client.wait(&endpoints).await?;
     let values = endpoints.promql.label_values(&name, &matchers, start_ms, end_ms).await?;
     Ok(limited(values.into_iter().map(Json::from), limit))
 }
 
-pub async fn metadata(State(endpoints): State<Endpoints>, form: Form) -> Result<Response, Failure> {
+pub(crate) async fn metadata(
+    State(endpoints): State<Endpoints>,
+    client: Client,
+    form: Form,
+) -> Result<Response, Failure> {
     let limit = form.limit()?;
+    let _permit = client.wait(&endpoints).await?;
     // What senders say of pushed metrics; of a name that a rollup or a view has as well, theirs counts.
     let pushed = endpoints.promql.metadata().all().into_iter().map(|(name, m)| {
         let entry = json!([{ "type": m.kind, "help": m.help, "unit": m.unit }]);

@@ -1,6 +1,7 @@
 //! `GET /federate`: the newest samples of chosen series, in the text format, for another Prometheus to scrape.
 
 use super::super::Endpoints;
+use super::super::client::Client;
 use super::request::Form;
 use super::response::Failure;
 use crate::exposition::{Exposition, number};
@@ -15,13 +16,18 @@ use tidewatch_promql::labels::{is_plain_metric_name, is_plain_name, quote};
 use tidewatch_promql::{Grammar, Labels, Query, Sample, Value};
 
 /// Histograms are left out: the text format has no native ones.
-pub async fn federate(State(endpoints): State<Endpoints>, form: Form) -> Result<Response, Failure> {
+pub(crate) async fn federate(
+    State(endpoints): State<Endpoints>,
+    client: Client,
+    form: Form,
+) -> Result<Response, Failure> {
     let engine = &endpoints.promql;
     let now_ms = engine.now_ms();
     let mut found: BTreeSet<(String, Labels)> = BTreeSet::new();
     let mut values: BTreeMap<Labels, (i64, f64)> = BTreeMap::new();
     // Checked as selectors first: anything else would be evaluated as well.
     form.matchers()?;
+    let _permit = client.wait(&endpoints).await?;
     for text in form.all("match[]") {
         let query = Query::parse(text, Grammar::default()).map_err(|error| Failure::bad_data(error.to_string()))?;
         let answer = engine.answer(query.instant(now_ms, &engine.limits().options), None).await?;

@@ -12,7 +12,8 @@
 //!
 //! `/federate` gives newest samples to another Prometheus.
 //!
-//! Whatever takes a query or matchers also takes `POST` with a form.
+//! Whatever takes a query or matchers also takes `POST` with a form. Whatever reads data takes one of its client's turns:
+//! queries at once or not at all, lists when it is theirs.
 
 mod absent;
 mod discover;
@@ -24,6 +25,7 @@ mod status;
 mod tree;
 
 use super::Endpoints;
+use crate::gate::Refused;
 use crate::promql::PromError;
 use axum::Router;
 use axum::routing::get;
@@ -54,6 +56,12 @@ pub fn routes() -> Router<Endpoints> {
 impl From<PromError> for Failure {
     fn from(error: PromError) -> Self {
         Self::new(error.kind(), error.to_string())
+    }
+}
+
+impl From<Refused> for Failure {
+    fn from(refused: Refused) -> Self {
+        Self::new("too_many_requests", refused.message())
     }
 }
 

@@ -1,7 +1,7 @@
 //! `query`, `query_range`, `format_query`, `parse_query`, `query_exemplars`.
 
 use super::super::Endpoints;
-use super::super::client::Client;
+use super::super::client::{Client, Counted};
 use super::request::Form;
 use super::response::{Failure, answered, success};
 use super::tree::tree;
@@ -10,6 +10,7 @@ use axum::extract::State;
 use axum::response::Response;
 use serde_json::{Value as Json, json};
 use tidewatch_promql::{Options, Plan};
+use tokio::time::Instant;
 
 pub(crate) async fn instant(
     State(endpoints): State<Endpoints>,
@@ -63,13 +64,14 @@ async fn run(
     query: &str,
 ) -> Result<Response, Failure> {
     let (timeout, limit) = (form.timeout()?, form.limit()?);
-    let permit = client.enter(endpoints);
-    let _permit = permit.map_err(|refused| Failure::new("too_many_requests", refused.message()))?;
-    let started = tokio::time::Instant::now();
-    let answer = endpoints.promql.answer(plan, timeout).await;
-    endpoints.metrics.query_seconds.observe(started.elapsed().as_secs_f64());
-    let outcome = answer.as_ref().map_or_else(|error| error.kind(), |_| "ok");
-    endpoints.metrics.queries.with_label_values(&[outcome]).inc();
+    // Waiting for a turn takes of the time that the query has.
+    let timeout_max = endpoints.promql.limits().timeout;
+    let until = Instant::now() + timeout.unwrap_or(timeout_max).min(timeout_max);
+    let _permit = client.turn(endpoints, until).await?;
+    let counted = Counted::begin(&endpoints.metrics);
+    let left = until.saturating_duration_since(Instant::now());
+    let answer = endpoints.promql.answer(plan, Some(left)).await;
+    counted.end(answer.as_ref().map_or_else(|error| error.kind(), |_| "ok"));
     Ok(answered(&answer?, query, limit))
 }
 
@@ -82,11 +84,16 @@ pub async fn parse(form: Form) -> Result<Response, Failure> {
 }
 
 /// Rollups keep no exemplars: which events were counted is asked of `verify` and the events themselves.
-pub async fn exemplars(form: Form) -> Result<Response, Failure> {
+pub(crate) async fn exemplars(
+    State(endpoints): State<Endpoints>,
+    client: Client,
+    form: Form,
+) -> Result<Response, Failure> {
     form.query()?;
     let (start_ms, end_ms) = (form.time_ms("start")?, form.time_ms("end")?);
     if start_ms.zip(end_ms).is_some_and(|(start, end)| end < start) {
         return Err(Failure::bad_data("invalid parameter \"end\": end timestamp must not be before start timestamp"));
     }
+    let _permit = client.wait(&endpoints).await?;
     Ok(success(&json!([])))
 }
