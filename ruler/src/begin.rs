@@ -12,6 +12,7 @@ use crate::integrations;
 use crate::ledger::Row;
 use crate::metrics::RulerMetrics;
 use crate::recent::Recent;
+use crate::seat::Seat;
 use crate::store::{Change, Store, StoreError};
 use crate::tell::{self, AttemptRows, Told};
 use crate::templates::TemplateBook;
@@ -19,6 +20,7 @@ use axum::Router;
 use prometheus::Registry;
 use std::collections::HashMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use tidewatch_alerting::config::Config;
 use tidewatch_alerting::route::{Alert, Notifier};
@@ -64,6 +66,17 @@ pub enum RulerError {
     /// A metric's name is taken.
     #[error(transparent)]
     Metrics(#[from] prometheus::Error),
+    /// Another process evaluates the rules whose state lies there.
+    #[error("another process evaluates the rules of {0}")]
+    Taken(PathBuf),
+    /// The file that says who evaluates them.
+    #[error("cannot lock {file}: {source}")]
+    Seat {
+        /// The file.
+        file: PathBuf,
+        /// What happened.
+        source: std::io::Error,
+    },
 }
 
 /// What all tasks share.
@@ -90,6 +103,8 @@ pub(crate) struct Shared {
     groups: RwLock<Vec<GroupBook>>,
     notifier: Mutex<Notifier>,
     templates: RwLock<Arc<TemplateBook>>,
+    /// Held for as long as the stores above are open, and let go after them.
+    _seat: Seat,
 }
 
 impl fmt::Debug for Shared {
@@ -156,7 +171,8 @@ impl Ruler {
     /// Opens what the last process has left and lays the definition over it. Blocks.
     ///
     /// # Errors
-    /// See [`RulerError`].
+    /// See [`RulerError`]. After [`RulerError::Taken`] nothing has been touched, and it may be tried again with the
+    /// same registry.
     pub fn open(
         settings: RulerSettings,
         definition: Definition,
@@ -168,6 +184,7 @@ impl Ruler {
         let (by_name, remarks) = integrations::settings(&definition.config).map_err(RulerError::Configuration)?;
         remarks.iter().for_each(|remark| tracing::warn!("{remark}"));
         let integrations = Arc::new(Integrations::new(&by_name)?);
+        let seat = Seat::take(&settings.folder)?;
         let store = Store::open(&settings.folder.join(STATES))?;
         let outbox = Outbox::open(&settings.folder.join(OUTBOX), outbox, NotifyMetrics::register(registry)?)?;
         let outbox = Arc::new(outbox);
@@ -205,6 +222,7 @@ impl Ruler {
             integrations,
             metrics,
             forward,
+            _seat: seat,
         };
         let states = shared.store.group_states()?;
         shared.lay_over(definition.groups, states)?;

@@ -55,8 +55,9 @@ pub(crate) async fn run(shared: Arc<Shared>, place: usize, mut stop: watch::Rece
         let fresh = changes.stamp(metrics.as_ref());
         let scheduled = due(&group, interval_ms, last_ms, now_ms);
         let is_fresh = stamp != Some(fresh);
+        let acts_on_news = is_fresh && now_ms >= not_before_ms && last_ms.is_none_or(|last_ms| now_ms > last_ms);
         let at_ms = match scheduled {
-            _ if is_fresh && now_ms >= not_before_ms && last_ms.is_none_or(|last_ms| now_ms > last_ms) => Some(now_ms),
+            _ if acts_on_news => Some(now_ms),
             // A group that takes long is evaluated less often than it asks for.
             Due::Now { at_ms, missed } if now_ms >= resting_ms => {
                 shared.metrics.missed.inc_by(missed);
@@ -72,8 +73,10 @@ pub(crate) async fn run(shared: Arc<Shared>, place: usize, mut stop: watch::Rece
             before_ms = took_ms;
             resting_ms = now_ms.saturating_add(rest_ms);
             let groups = i64::try_from(shared.with_groups(<[GroupBook]>::len)).unwrap_or(i64::MAX);
-            let react_ms = shared.settings.react_min_ms.max(rest_ms.saturating_mul(groups));
-            not_before_ms = now_ms.saturating_add(react_ms);
+            // News that come just after an evaluation by the clock have waited for nothing yet.
+            let react_min_ms = if acts_on_news { shared.settings.react_min_ms } else { 0 };
+            let react_ms = react_min_ms.max(rest_ms.saturating_mul(groups));
+            not_before_ms = not_before_ms.max(now_ms.saturating_add(react_ms));
             last_ms = Some(at_ms);
             continue;
         }
@@ -82,7 +85,8 @@ pub(crate) async fn run(shared: Arc<Shared>, place: usize, mut stop: watch::Rece
             Due::Later { at_ms } => at_ms,
             Due::Now { .. } => resting_ms,
         };
-        let sleep = Duration::from_millis(u64::try_from(next_ms - now_ms).unwrap_or(0)).min(SLEEP_MAX);
+        // Nothing was ever before: the smallest time there is.
+        let sleep = Duration::from_millis(u64::try_from(next_ms.saturating_sub(now_ms)).unwrap_or(0)).min(SLEEP_MAX);
         tokio::select! {
             // News wakes only those that may act on them.
             () = news, if !is_fresh => {}

@@ -16,6 +16,7 @@
 //! | when a group is evaluated | [`evaluate`] |
 //! | how states begin and go on | `begin` |
 //! | when an alert is explained, and by what bounds | `contributions` |
+//! | which of several processes evaluates | `seat` |
 //! | what is told when | `tell` |
 //! | how a notification becomes a message | [`messages`], [`integrations`] |
 //! | what is stored under which key | [`store`] |
@@ -40,6 +41,7 @@ pub mod ledger;
 pub mod messages;
 mod metrics;
 mod recent;
+mod seat;
 mod source;
 pub mod store;
 mod tell;

@@ -5,25 +5,48 @@ mod files;
 mod forward;
 mod late;
 mod ledger;
+mod seat;
 
 pub use data::{EngineData, RulerClock};
 pub use files::{definition, load_rules};
 pub use late::LateInbox;
 pub use ledger::LedgerSlot;
+pub use seat::{Opening, Rules};
 
 use crate::settings::Settings;
-use anyhow::{Context, Result};
+use anyhow::Result;
+use axum::Router;
 use prometheus::Registry;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tidewatch_ingest::clock::Clock;
-use tidewatch_notify::OutboxSettings;
 use tidewatch_ruler::{Data, Ruler, RulerSettings};
 
 /// What the name of the folder ends in, when the settings do not name one.
 const BESIDE: &str = "-alerts";
 
-/// Opens the rules of the settings; `None` when they are switched off, or when another process has them.
+/// What a process does about rules.
+#[derive(Debug)]
+pub enum Opened {
+    /// They are switched off, or nothing says where their state lies.
+    Off,
+    /// It evaluates them.
+    Taken(Box<Ruler>),
+    /// Another process evaluates them, until it stops or dies.
+    StandBy(Box<Opening>),
+}
+
+impl Opened {
+    /// What is answered about rules and alerts.
+    pub fn routes(&self) -> Router {
+        match self {
+            Self::Taken(ruler) => ruler.routes(),
+            Self::Off | Self::StandBy(_) => tidewatch_ruler::routes_without_rules(),
+        }
+    }
+}
+
+/// Opens the rules of the settings.
 ///
 /// Errors: mistakes in rules or routes, a folder that cannot be used.
 pub async fn open(
@@ -32,40 +55,29 @@ pub async fn open(
     data: Arc<dyn Data>,
     clock: &Arc<dyn Clock>,
     registry: &Registry,
-) -> Result<Option<Ruler>> {
+) -> Result<Opened> {
     if !settings.alerting.enabled {
-        return Ok(None);
+        return Ok(Opened::Off);
     }
     let Some(folder) = folder(settings) else {
         tracing::warn!("no rules are evaluated: the tables are in an object store; name a folder in alerting.path");
-        return Ok(None);
+        return Ok(Opened::Off);
     };
-    let definition = definition(settings, packs)?;
-    let (ruler, registry) = (settings.ruler(folder), registry.clone());
-    let clock = Arc::new(RulerClock(Arc::clone(clock)));
-    let opened = tokio::task::spawn_blocking(move || {
-        Ruler::open(ruler, definition, OutboxSettings::default(), data, clock, &registry)
-    });
-    match opened.await? {
-        Ok(ruler) => Ok(Some(ruler)),
-        // Members of one group may share a local store; one of them evaluates the rules.
-        Err(error) if is_locked(&error) && settings.alerting.path.is_empty() => {
-            tracing::warn!("another process evaluates the rules");
-            Ok(None)
+    let opening = Opening {
+        settings: settings.ruler(folder),
+        definition: definition(settings, packs)?,
+        data,
+        clock: Arc::clone(clock),
+        registry: registry.clone(),
+    };
+    match opening.open().await? {
+        Some(ruler) => Ok(Opened::Taken(Box::new(ruler))),
+        None => {
+            let folder = opening.settings.folder.display();
+            tracing::warn!(%folder, "another process evaluates the rules; this one stands by");
+            Ok(Opened::StandBy(Box::new(opening)))
         }
-        Err(error) => Err(error).context("alerting"),
     }
-}
-
-fn is_locked(error: &tidewatch_ruler::RulerError) -> bool {
-    let mut cause: Option<&dyn std::error::Error> = Some(error);
-    while let Some(error) = cause {
-        if error.to_string().to_lowercase().contains("lock") {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
 }
 
 /// Where states and messages lie: `None` when nothing says where.

@@ -168,7 +168,7 @@ fn run_grid(around: &Around<'_>, (start_ms, step_ms): (i64, i64), end_ms: i64) -
     let options = BacktestOptions {
         messages_max: 0,
         settings: around.shared.settings.groups.clone(),
-        lookback_ms: around.shared.data.options().lookback_ms,
+        queries: around.shared.data.options(),
         ..BacktestOptions::new(start_ms, end_ms, step_ms)
     };
     let backtest = backtest::run(&unit.groups, around.past, &options);

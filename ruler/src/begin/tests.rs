@@ -28,6 +28,14 @@ receivers:
 
 const START_MS: i64 = 1_800_000_000_000;
 
+fn definition(rules: &str, config: &str) -> Definition {
+    Definition {
+        groups: load("shop.yml", rules, LoadOptions::default()).unwrap().groups,
+        config: Config::load(config).unwrap(),
+        templates: TemplateBook::default(),
+    }
+}
+
 struct Bench {
     folder: tempfile::TempDir,
     data: Arc<Pushed>,
@@ -46,14 +54,10 @@ impl Bench {
     }
 
     fn open(&self, rules: &str) -> Ruler {
-        let definition = Definition {
-            groups: load("shop.yml", rules, LoadOptions::default()).unwrap().groups,
-            config: Config::load(CONFIG).unwrap(),
-            templates: TemplateBook::default(),
-        };
         let settings = RulerSettings::new(self.folder.path().to_owned());
         let (data, clock) = (Arc::clone(&self.data) as _, Arc::clone(&self.clock) as _);
-        Ruler::open(settings, definition, OutboxSettings::default(), data, clock, &Registry::new()).unwrap()
+        Ruler::open(settings, definition(rules, CONFIG), OutboxSettings::default(), data, clock, &Registry::new())
+            .unwrap()
     }
 
     /// Evaluates and ticks at `after_s` seconds from the start, with the shop's errors.
@@ -191,19 +195,96 @@ fn alerts_of_a_rule_that_is_gone_resolve_and_others_go_on() {
     assert_eq!(ruler.shared.outbox.waiting(), 2, "and that is told");
 }
 
+/// Waits for what running rules do at the times that a test sets.
+async fn until(what: &str, condition: impl Fn() -> bool) {
+    for _ in 0..3_000 {
+        if condition() {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("waited 30 s for {what}");
+}
+
+#[test]
+fn other_rules_go_on_where_these_are_while_they_run() {
+    let bench = Bench::new();
+    let ruler = bench.open(RULES);
+    [0, 10, 20].into_iter().for_each(|after_s| bench.at(&ruler, after_s, 9.0));
+    let fingerprint = alerts(&ruler).remove(0).0;
+    let shared = Arc::clone(&ruler.shared);
+    let known = || -> Vec<(String, &'static str, i64)> {
+        let now = timestamp(shared.clock.now_ms());
+        let of = |alert: &Alert| (alert.name().to_owned(), alert.status(now), alert.starts_at.timestamp_millis());
+        shared.notifier().state.store.iter().map(of).collect()
+    };
+    let messages = || -> Vec<String> {
+        let rows = shared.store.rows_of_alert(&fingerprint, 100).unwrap();
+        rows.into_iter().filter(|row| row.stage == crate::ledger::STAGE_MESSAGE).filter_map(|row| row.to).collect()
+    };
+    let names = || -> Vec<String> {
+        let of = |book: &GroupBook| book.group.rules.iter().map(|rule| rule.name().to_string()).collect::<Vec<_>>();
+        shared.with_groups(|books| books.iter().flat_map(of).collect())
+    };
+    let text = || {
+        shared.with_groups(|books| {
+            let instances = &books[0].state.rules[1].state.instances;
+            instances.values().map(|instance| instance.annotations[0].1.clone()).collect::<Vec<_>>()
+        })
+    };
+    let set = |after_s: i64| {
+        let now_ms = START_MS + after_s * 1000;
+        bench.data.push(&[("__name__", "errors"), ("shop", "a")], now_ms, 9.0);
+        bench.clock.0.store(now_ms, Ordering::SeqCst);
+    };
+    let is_evaluated = |after_s: i64| {
+        let last_ms = Some(START_MS + after_s * 1000);
+        shared.with_groups(|books| books.iter().all(|book| book.state.last_ms >= last_ms))
+    };
+    bench.runtime.block_on(async {
+        let mut running = ruler.start();
+        let before = known();
+        let more =
+            RULES.replace("has {{ $value }}", "counts {{ $value }}") + "      - {alert: More, expr: errors > 100}\n";
+        running.redefine(definition(&more, CONFIG)).await.unwrap();
+        assert_eq!(names(), ["shop:errors:max", "Errors", "More"]);
+        set(30);
+        until("an evaluation of the new rules", || is_evaluated(30)).await;
+        assert_eq!(text(), ["a counts 9 errors"]);
+        assert_eq!(
+            (known(), messages()),
+            (before.clone(), vec!["firing".to_owned()]),
+            "it fires on and is not told anew"
+        );
+
+        let broken = CONFIG.replace("url: 'http://127.0.0.1:9/'", "url_file: /nowhere/at/all");
+        let refused = running.redefine(definition(RULES, &broken)).await;
+        assert!(matches!(refused, Err(RulerError::Configuration(_))), "{refused:?}");
+        assert_eq!((names().len(), known()), (3, before), "everything stays as it is");
+        set(40);
+        // By the clock, at an instant of the group's own.
+        until("an evaluation after a refusal", || is_evaluated(31)).await;
+
+        running.redefine(definition(&RULES.replace("alert: Errors", "alert: Mistakes"), CONFIG)).await.unwrap();
+        assert_eq!(known()[0].1, "resolved", "its rule is gone");
+        set(90);
+        until("its end to be told", || messages() == ["firing", "resolved"]).await;
+        until("an evaluation of the rule that came", || is_evaluated(81)).await;
+        set(120);
+        until("the new rule to fire", || known().iter().any(|one| (one.0.as_str(), one.1) == ("Mistakes", "firing")))
+            .await;
+        running.stop().await.unwrap();
+    });
+}
+
 #[test]
 fn a_full_outbox_holds_messages_back_and_loses_none() {
     let bench = Bench::new();
     let folder: &Path = bench.folder.path();
-    let definition = Definition {
-        groups: load("shop.yml", RULES, LoadOptions::default()).unwrap().groups,
-        config: Config::load(CONFIG).unwrap(),
-        templates: TemplateBook::default(),
-    };
     let full = OutboxSettings { messages_max: 0, ..OutboxSettings::default() };
     let (data, clock) = (Arc::clone(&bench.data) as _, Arc::clone(&bench.clock) as _);
     let settings = RulerSettings::new(folder.to_owned());
-    let ruler = Ruler::open(settings, definition, full, data, clock, &Registry::new()).unwrap();
+    let ruler = Ruler::open(settings, definition(RULES, CONFIG), full, data, clock, &Registry::new()).unwrap();
     for after_s in [0, 10, 20] {
         let now_ms = START_MS + after_s * 1000;
         bench.clock.0.store(now_ms, Ordering::SeqCst);

@@ -61,37 +61,87 @@ impl Changes for News {
     }
 }
 
-/// Evaluations of a group at an interval, in `lasts`, with news every `news_ms`; it reacts once in 400 ms at most.
+/// A group that is evaluated, and reacts once in 400 ms at most.
+struct Evaluated {
+    _folder: tempfile::TempDir,
+    ruler: Ruler,
+    news: Arc<News>,
+    stop: watch::Sender<bool>,
+    group: tokio::task::JoinHandle<()>,
+}
+
+impl Evaluated {
+    /// After its first evaluation, which is that of the start.
+    async fn start(expr: &str, interval: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (data, news) = (Arc::new(Pushed::default()), Arc::new(News::default()));
+        *data.changes.lock().unwrap() = Some(Arc::clone(&news) as _);
+        let rules = format!(
+            "groups: [{{name: g, interval: {interval}, rules: [{{record: r, expr: '{expr}'}}, {{alert: A, expr: r > 1}}]}}]"
+        );
+        let definition = Definition {
+            groups: groups(&rules),
+            config: Config::load(NOBODY).unwrap(),
+            templates: TemplateBook::default(),
+        };
+        let mut settings = RulerSettings::new(folder.path().to_owned());
+        settings.react_min_ms = 400;
+        let (clock, outbox) = (Arc::new(Going(now())), OutboxSettings::default());
+        let ruler = Ruler::open(settings, definition, outbox, data, clock, &Registry::new()).unwrap();
+        let (stop, stopped) = watch::channel(false);
+        let group = tokio::spawn(run(Arc::clone(ruler.shared()), 0, stopped));
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        Self { _folder: folder, ruler, news, stop, group }
+    }
+
+    fn count(&self) -> u64 {
+        self.ruler.shared().metrics.evaluations.get()
+    }
+
+    /// Waits for one more evaluation than `count`.
+    async fn another(&self, count: u64) -> Duration {
+        let started = now();
+        while self.count() == count {
+            assert!(started.elapsed() < Duration::from_secs(20), "no evaluation");
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        started.elapsed()
+    }
+
+    async fn stop(self) {
+        self.stop.send(true).unwrap();
+        self.group.await.unwrap();
+    }
+}
+
+/// Evaluations of a group at an interval, in `lasts`, with news every `news_ms`.
 async fn evaluations(expr: &str, interval: &str, news_ms: u64, lasts: Duration) -> u64 {
-    let folder = tempfile::tempdir().unwrap();
-    let (data, news) = (Arc::new(Pushed::default()), Arc::new(News::default()));
-    *data.changes.lock().unwrap() = Some(Arc::clone(&news) as _);
-    let rules = format!(
-        "groups: [{{name: g, interval: {interval}, rules: [{{record: r, expr: '{expr}'}}, {{alert: A, expr: r > 1}}]}}]"
-    );
-    let definition = Definition {
-        groups: groups(&rules),
-        config: Config::load(NOBODY).unwrap(),
-        templates: TemplateBook::default(),
-    };
-    let mut settings = RulerSettings::new(folder.path().to_owned());
-    settings.react_min_ms = 400;
-    let clock = Arc::new(Going(now()));
-    let ruler = Ruler::open(settings, definition, OutboxSettings::default(), data, clock, &Registry::new()).unwrap();
-    let (stop, stopped) = watch::channel(false);
-    let group = tokio::spawn(run(Arc::clone(ruler.shared()), 0, stopped));
-    // The first one is that of the start.
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    let before = ruler.shared().metrics.evaluations.get();
+    let group = Evaluated::start(expr, interval).await;
+    let before = group.count();
     let end = now() + lasts;
     while now() < end {
         tokio::time::sleep(Duration::from_millis(news_ms)).await;
-        news.tell();
+        group.news.tell();
     }
-    let count = ruler.shared().metrics.evaluations.get() - before;
-    stop.send(true).unwrap();
-    group.await.unwrap();
+    let count = group.count() - before;
+    group.stop().await;
     count
+}
+
+/// What a group does by its clock does not keep it from acting on what it hears.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn news_just_after_the_clock_wait_for_nothing() {
+    let group = Evaluated::start("max(errors)", "3s").await;
+    let mut soonest = Duration::MAX;
+    // A busy machine may be late once or twice.
+    for _ in 0..3 {
+        group.another(group.count()).await;
+        let count = group.count();
+        group.news.tell();
+        soonest = soonest.min(group.another(count).await);
+    }
+    assert!(soonest < Duration::from_millis(200), "{soonest:?}, where news wait 400 ms for those before");
+    group.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

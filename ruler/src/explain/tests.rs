@@ -34,6 +34,51 @@ fn preference(rows: &[Row]) -> Vec<(Option<bool>, &str, &[String])> {
     rows.map(|row| (row.passed, row.reason.as_str(), row.by.as_slice())).collect()
 }
 
+const INHIBITING: &str = r#"
+route: {receiver: hook, group_by: [alertname], group_wait: 0s, group_interval: 1m, repeat_interval: 4h}
+receivers: [{name: hook, webhook_configs: [{url: 'http://127.0.0.1:9/'}]}]
+inhibit_rules: [{name: lost-first, source_matchers: [severity=critical], target_matchers: [severity=warning]}]
+"#;
+
+#[test]
+fn what_another_alert_holds_back_is_in_the_ledger_and_explained() {
+    let mut bench = Bench::new(START_MS);
+    let ruler = bench.open(groups(RULES), INHIBITING, |_| {});
+    let at = |minute: i64, lost: f64| {
+        let now_ms = START_MS + minute * 60_000;
+        bench.data.push(&[("__name__", "late")], now_ms, 9.0);
+        bench.data.push(&[("__name__", "lost")], now_ms, lost);
+        bench.tick(&ruler, now_ms);
+    };
+    at(0, 9.0);
+    let of = |name: &str| {
+        let notifier = ruler.shared().notifier();
+        let found = notifier.state.store.iter().find(|alert| alert.name() == name);
+        found.unwrap().fingerprint().to_string()
+    };
+    let (late, lost) = (of("Late"), of("Lost"));
+    let explained = explain(ruler.shared(), &late).unwrap();
+    let held: Vec<&Row> = explained.history.iter().filter(|row| row.stage == "inhibit").collect();
+    let [row] = held[..] else { panic!("{:?}", explained.history) };
+    assert_eq!((row.passed, row.by.as_slice()), (Some(false), &[lost.clone()][..]));
+    assert_eq!(row.labels["alertname"], "Late");
+    let reason = format!("inhibited by alert {lost} through rule lost-first");
+    let text = explained.to_string();
+    for part in [
+        format!("2027-01-15T08:00:00Z inhibit (stopped): {reason} [{lost}]"),
+        "messages\n  none".to_owned(),
+        format!("Inhibit: stopped: {reason}"),
+    ] {
+        assert!(text.contains(&part), "{part} in\n{text}");
+    }
+    assert_eq!(explain(ruler.shared(), &lost).unwrap().messages.len(), 1);
+    // It is told when nothing holds it back any more.
+    at(1, 1.0);
+    let explained = explain(ruler.shared(), &late).unwrap();
+    assert_eq!(explained.messages.len(), 1, "{explained}");
+    assert!(explained.to_string().contains("Inhibit: passed: no inhibition"), "{explained}");
+}
+
 #[test]
 fn what_a_user_wants_is_in_the_ledger_and_explained() {
     let mut bench = Bench::new(START_MS);

@@ -6,9 +6,11 @@
 //! | `GET /api/v1/rules`, `GET /api/v1/alerts` | Prometheus' API |
 //! | `GET /api/v1/alerts/{fingerprint}/explain` | every decision about an alert; `?format=text` for people |
 //! | `POST /api/v1/alerts/{fingerprint}/acknowledge` | `{"by": …, "note": …}`: nobody else is told; `DELETE` takes it back |
+//! | `GET /runbooks`, `GET /runbooks/{alertname}` | pages for people: what a rule says of itself and what of it fires |
 //! | `POST /api/v1/alerts/{fingerprint}/close` | `{"by": …, "note": …}`: ends an incident that a person must close |
 
 mod people;
+mod runbook;
 mod v2;
 
 use crate::begin::Shared;
@@ -31,6 +33,8 @@ pub(crate) fn routes(shared: Arc<Shared>) -> Router {
         .route("/api/v1/alerts/{fingerprint}/explain", get(people::explain))
         .route("/api/v1/alerts/{fingerprint}/acknowledge", post(people::acknowledge).delete(people::unacknowledge))
         .route("/api/v1/alerts/{fingerprint}/close", post(people::close))
+        .route("/runbooks", get(runbook::list))
+        .route("/runbooks/{name}", get(runbook::runbook))
         .merge(v2::routes())
         .with_state(shared)
 }
@@ -115,3 +119,6 @@ async fn active(State(shared): State<Arc<Shared>>) -> Response {
         shared.with_groups(|books| books.iter().flat_map(|book| book.state.rules.iter().flat_map(alerts)).collect());
     success(json!({ "alerts": alerts }))
 }
+
+#[cfg(test)]
+mod tests;
