@@ -2,8 +2,8 @@
 //!
 //! | source | is silent when | needs |
 //! |---|---|---|
-//! | declared: an event at least every so long | it said nothing for longer, in open time | nothing |
-//! | declared: so many events per open hour | the chance of nothing is at most `chance_max` | nothing |
+//! | declared: an event at least every so long | it said nothing for longer, in open time | nothing: who never spoke is silent since the first known window |
+//! | declared: so many events per open hour | the chance of nothing is at most `chance_max` | the same |
 //! | busy: at least one event per hour | the chance of nothing, by its rhythm of the week, is at most `chance_max` | a week, or [`OPEN_HOURS_MIN`] hours where opening hours are declared |
 //! | sparse | it said nothing for [`GAP_FACTOR`] times the gap that 95 % of its gaps stay below, in open time | [`GAPS_MIN`] gaps |
 //!
@@ -24,6 +24,10 @@ use crate::zone::HOUR_MS;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
+mod text;
+
+pub use text::BadRhythm;
+
 /// Known hours before the rhythm is trusted: a week, lest the first Saturday is told as silence.
 pub const HOURS_MIN: usize = 7 * 24;
 /// Where opening hours are declared, so many of them.
@@ -40,7 +44,7 @@ const HOURS_MAX: i64 = 28 * 24;
 /// Overdispersion of a declared rate.
 const DECLARED_OVERDISPERSION: f64 = 0.1;
 
-/// What somebody declared of a source.
+/// What somebody declared of a source. Read from texts such as `every 3h` and `40 per 1h`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Declared {
@@ -77,7 +81,7 @@ pub struct Reporter {
     baseline: Baseline,
     gaps: Gaps,
     last_ms: Option<i64>,
-    /// End of the last window with events.
+    /// End of the last window with events, or since when it is awaited.
     spoke_ms: Option<i64>,
     /// Level at that time.
     #[serde(with = "bits::one")]
@@ -89,7 +93,7 @@ pub struct Reporter {
 /// Why nothing can be said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unknown {
-    /// No event was ever seen.
+    /// No event was ever seen, and nothing was declared.
     NoEvents,
     /// So many gaps of [`GAPS_MIN`] are known of a sparse source.
     FewGaps(u64),
@@ -111,7 +115,7 @@ pub enum By {
 /// The numbers of the sentence. Displayed: `nothing for 3 h, usually 40 by now; usual gap 5 min`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Numbers {
-    /// End of the last window with events.
+    /// End of the last window with events; where none is known, start of the first that was looked at.
     pub since_ms: i64,
     /// How long of that it was open.
     pub open_ms: i64,
@@ -174,6 +178,10 @@ impl Reporter {
             // What was not seen may have had events: silence begins anew where windows are known again.
             self.spoke_ms = self.spoke_ms.map(|_| window_start_ms);
         }
+        if count == 0 && self.settings.declared.is_some() {
+            // Who is declared is awaited from the first known window on, heard of or not.
+            self.spoke_ms = self.spoke_ms.or(Some(window_start_ms));
+        }
         if count > 0 {
             if let Some(spoke_ms) = self.spoke_ms.filter(|_| !was_silent && !unknown) {
                 self.gaps.learn(self.settings.calendar.open_ms(spoke_ms, window_start_ms) + self.settings.window_ms);
@@ -194,14 +202,26 @@ impl Reporter {
         if !calendar.is_open(now_ms) {
             return Verdict::Closed(calendar.opens_ms(now_ms));
         }
-        self.judge(now_ms)
+        match self.judge(now_ms) {
+            // What it usually says does not decide, and is worth telling where it is known.
+            Verdict::Silent(numbers) if numbers.by == By::Declared && numbers.expected.is_none() => {
+                let spans = self.open_spans(numbers.since_ms, now_ms);
+                let usual = self.usual(&spans).map(|(expected, _)| expected).filter(|expected| *expected >= 0.5);
+                Verdict::Silent(Numbers { expected: usual, ..numbers })
+            }
+            verdict => verdict,
+        }
+    }
+
+    /// The open time since then, as far back as silence is followed.
+    fn open_spans(&self, since_ms: i64, now_ms: i64) -> Vec<(i64, i64)> {
+        self.settings.calendar.open_spans(since_ms.max(now_ms - HOURS_MAX * HOUR_MS), now_ms)
     }
 
     /// What is to be said of a time at which it is open.
     fn judge(&self, now_ms: i64) -> Verdict {
-        let calendar = &self.settings.calendar;
         let Some(since_ms) = self.spoke_ms else { return Verdict::Unknown(Unknown::NoEvents) };
-        let spans = calendar.open_spans(since_ms.max(now_ms - HOURS_MAX * HOUR_MS), now_ms);
+        let spans = self.open_spans(since_ms, now_ms);
         let open_ms = spans.iter().map(|(from, to)| to - from).sum();
         let usual_gap_ms = self.gaps.quantile_ms(0.5);
         let by = |by| Numbers { since_ms, open_ms, expected: None, chance: None, limit_ms: None, usual_gap_ms, by };
@@ -223,10 +243,8 @@ impl Reporter {
             None => {}
         }
         if self.is_busy() {
-            let known = self.baseline.hours_known();
-            let needed = if calendar.week.is_some() { OPEN_HOURS_MIN } else { HOURS_MIN };
-            let expected = self.expected(&spans).filter(|_| known >= needed);
-            return expected.map_or(Verdict::Unknown(Unknown::FewHours(known)), |(expected, overdispersion)| {
+            let unknown = || Verdict::Unknown(Unknown::FewHours(self.baseline.hours_known()));
+            return self.usual(&spans).map_or_else(unknown, |(expected, overdispersion)| {
                 with_chance(expected, overdispersion, by(By::Rhythm))
             });
         }
@@ -241,8 +259,12 @@ impl Reporter {
         self.baseline.mean_known().is_some_and(|mean| mean * windows_of_hour >= BUSY_PER_HOUR)
     }
 
-    /// Events that the rhythm expects in spans of open time, with the overdispersion.
-    fn expected(&self, spans: &[(i64, i64)]) -> Option<(f64, f64)> {
+    /// Events that the rhythm expects in spans of open time, with the overdispersion, once enough hours are known.
+    fn usual(&self, spans: &[(i64, i64)]) -> Option<(f64, f64)> {
+        let needed = if self.settings.calendar.week.is_some() { OPEN_HOURS_MIN } else { HOURS_MIN };
+        if self.baseline.hours_known() < needed {
+            return None;
+        }
         let zone = self.settings.calendar.zone;
         let mut expected = 0.0;
         let overdispersion = self.baseline.expect(self.last_ms?, zone)?.overdispersion;

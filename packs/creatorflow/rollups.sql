@@ -695,6 +695,16 @@ SELECT tenant, event_time AS valid_from,
 FROM tenant_upserted
 GROUP BY tenant, event_time;
 
+-- Who is expected to report, when and how often.
+CREATE ROLLUP declared_rhythms AS
+SELECT tenant, event_type, shop_id,
+       last(time_zone)                                 AS time_zone,
+       last(opening_hours)                             AS opening_hours,
+       last(holidays)                                  AS holidays,
+       last(rhythm)                                    AS rhythm
+FROM rhythm_set
+GROUP BY tenant, event_type, shop_id;
+
 -- Numbers that people set: parameters of scores, figures from before, figures of others.
 CREATE ROLLUP reference_values AS
 SELECT tenant, 'parameter' AS kind, parameter AS metric, nullif(parameter, parameter) AS scope,

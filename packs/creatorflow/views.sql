@@ -118,6 +118,16 @@ SELECT tenant,
 FROM tenant_log
 GROUP BY tenant;
 
+-- Now: when events are expected of whom, for the rules of detectors.yaml. A row without a type of events is the clock of
+-- a tenant, for all that nobody has declared.
+CREATE VIEW expected_rhythm AS
+SELECT r.tenant, r.event_type, r.shop_id, coalesce(nullif(r.time_zone, ''), t.time_zone) AS zone,
+       nullif(r.opening_hours, '') AS hours, nullif(r.holidays, '') AS holidays, nullif(r.rhythm, '') AS rhythm, CAST(1 AS BIGINT) AS value
+FROM declared_rhythms r
+LEFT JOIN tenant_current t ON t.tenant = r.tenant
+UNION ALL
+SELECT tenant, NULL, NULL, time_zone, NULL, NULL, NULL, 1 FROM tenant_current WHERE time_zone IS NOT NULL;
+
 -- Commission rates with the time in which each was in force.
 CREATE VIEW tenant_commission AS
 SELECT tenant, CAST(commission_rate AS DOUBLE) AS commission_rate, valid_from,
@@ -188,6 +198,23 @@ SELECT o.window_start, o.tenant, o.shop_id AS shop, coalesce(r.source, 'all') AS
        coalesce(r.raised, 0) AS exception_orders, o.orders
 FROM orders o
 LEFT JOIN raised r ON r.window_start = o.window_start AND r.tenant = o.tenant AND r.shop_id IS NOT DISTINCT FROM o.shop_id;
+
+-- Now, of the last 15 minutes: the same of all sources together, as alerts need it.
+CREATE VIEW order_exception_recent_ratio AS
+WITH raised AS (
+    SELECT tenant, shop_id, distinct_orders FROM order_exceptions
+    WHERE window_start > now() - INTERVAL '15 minutes' AND window_start <= now()
+), worked AS (
+    SELECT tenant, shop_id, distinct_orders FROM raised
+    UNION ALL
+    SELECT tenant, shop_id, distinct_orders FROM order_processing
+    WHERE window_start > now() - INTERVAL '15 minutes' AND window_start <= now()
+)
+SELECT o.tenant, o.shop_id AS shop, CAST(coalesce(r.orders, 0) AS DOUBLE) / nullif(o.orders, 0) AS value,
+       coalesce(r.orders, 0) AS exception_orders, o.orders
+FROM (SELECT tenant, shop_id, approx_distinct(distinct_orders) AS orders FROM worked GROUP BY 1, 2) o
+LEFT JOIN (SELECT tenant, shop_id, approx_distinct(distinct_orders) AS orders FROM raised GROUP BY 1, 2) r
+       ON r.tenant = o.tenant AND r.shop_id IS NOT DISTINCT FROM o.shop_id;
 
 -- Each raise with the resolution that follows it: the next entry of the same order and code.
 CREATE VIEW order_exception_case AS
@@ -2156,6 +2183,39 @@ FROM (
     WHERE recovered_at IS NOT NULL
     GROUP BY 1, 2, 3
 );
+
+-- Now: of the calls of the last hour that failed and recovered within the last 15 minutes, as alerts need it.
+CREATE VIEW api_recovery_recent_seconds AS
+WITH success AS (
+    SELECT tenant, provider, shop_id, first_success_at, last_success_at
+    FROM api_shops
+    WHERE last_success_at IS NOT NULL AND window_start > now() - INTERVAL '61 minutes' AND window_start <= now()
+), recovery AS (
+    SELECT r.tenant, r.provider, r.logical_call_id, r.failed_at,
+           least(min(CASE WHEN r.succeeded_at >= r.failed_at THEN r.succeeded_at END),
+                 min(CASE WHEN s.first_success_at >= r.failed_at THEN s.first_success_at
+                          WHEN s.last_success_at >= r.failed_at THEN s.last_success_at END)) AS recovered_at
+    FROM api_retries r
+    LEFT JOIN success s
+           ON s.tenant = r.tenant AND s.provider = r.provider AND s.shop_id = r.shop_id AND s.last_success_at >= r.failed_at
+    WHERE r.failed_at > now() - INTERVAL '1 hour' AND r.failed_at <= now()
+    GROUP BY 1, 2, 3, 4
+)
+SELECT tenant, provider, hdr_quantile(sketch, 0.95) / 1000 AS p95, count
+FROM (
+    SELECT tenant, provider, hdr((CAST(recovered_at AS BIGINT) - CAST(failed_at AS BIGINT)) / 1000, 3) AS sketch, count(*) AS count
+    FROM recovery
+    WHERE recovered_at > now() - INTERVAL '15 minutes' AND recovered_at <= now()
+    GROUP BY 1, 2
+);
+
+-- 1 minute, of arrival: webhooks, and those of them that were processed, whenever that was.
+CREATE VIEW webhook_arrivals AS
+SELECT date_bin(INTERVAL '1 minute', received_at) AS window_start, tenant, webhook_type AS type,
+       count(*) AS received_total, count(processed_at) AS processed_total
+FROM webhook_state
+WHERE received_at IS NOT NULL
+GROUP BY 1, 2, 3;
 
 -- 1 hour, of arrival: of the webhooks that arrived at least 5 minutes ago.
 CREATE VIEW webhook_delivery_ratio AS

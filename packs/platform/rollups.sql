@@ -192,7 +192,8 @@ GROUP BY tenant, framework, event_time;
 CREATE ROLLUP finding_state AS
 SELECT tenant, finding_id,
        last(severity)                                  AS severity,
-       last(state)                                     AS state
+       last(state)                                     AS state,
+       min(event_time) FILTER (WHERE severity = 'critical') AS critical_at
 FROM finding_changed
 GROUP BY tenant, finding_id;
 

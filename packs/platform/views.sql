@@ -135,6 +135,13 @@ FROM compliance_log
 WHERE status IS NOT NULL
 GROUP BY 1, 2;
 
+-- 1 minute: findings by when they were first called critical.
+CREATE VIEW compliance_findings AS
+SELECT date_bin(INTERVAL '1 minute', critical_at) AS window_start, tenant, count(*) AS critical_total
+FROM finding_state
+WHERE critical_at IS NOT NULL
+GROUP BY 1, 2;
+
 CREATE VIEW compliance_findings_open AS
 SELECT tenant, coalesce(severity, 'unknown') AS severity, count(*) AS value
 FROM finding_state

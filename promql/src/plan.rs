@@ -219,6 +219,12 @@ impl Plan {
         &self.selections
     }
 
+    /// Plans with the same text give the same answer over the same series.
+    pub fn identity(&self) -> String {
+        let Plan { query, grid, times, is_instant, options, .. } = self;
+        format!("{times:?} {grid:?} {is_instant} {options:?} {}", query.text())
+    }
+
     /// How long a sample stands for its series, in milliseconds.
     pub fn lookback_ms(&self) -> i64 {
         self.options.lookback_ms

@@ -176,6 +176,10 @@ fn each_series_may_tell_its_own_calendar() {
     let usual = asked("silence_seconds", r#""""#, &gauge(&counts)).0;
     assert_ne!(usual, expected);
     assert_eq!(asked("silence_seconds", r#""$zone", "$hours""#, &gauge(&counts)).0, usual);
+    // A rhythm may be told as well: the outage of four hours is longer than the one, and shorter than the other.
+    let rhythm = |text| asked("silence_seconds", r#""", "", "", "$rhythm""#, &named(&[("rhythm", text)])).0;
+    assert!(!rhythm("every 1h").is_empty() && rhythm("every 7h").is_empty());
+    assert_eq!(rhythm("hourly"), usual);
     let nonsense = named(&[("zone", "Europe/Atlantis")]);
     assert_eq!(asked("silence_seconds", r#""$zone""#, &nonsense).0, usual);
     let query = Query::parse(r#"silence_seconds(orders[28d], "$zone")"#, Grammar::default()).unwrap();

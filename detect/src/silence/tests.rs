@@ -148,6 +148,61 @@ fn what_is_declared_needs_no_history() {
 }
 
 #[test]
+fn who_is_declared_is_awaited_though_nothing_was_ever_heard() {
+    let declared = |text: &str| {
+        let settings = Settings { window_ms: 15 * MINUTE_MS, calendar: shop(), ..Settings::default() };
+        Reporter::new(Settings { declared: Some(text.parse().unwrap()), ..settings }).unwrap()
+    };
+    // It is open for five hours more, closed at night, and open again at nine.
+    let noon = ms("2026-02-16T12:00:00-05:00");
+    for (text, told_after) in [("every 6h", 22 * HOUR_MS + 15 * MINUTE_MS), ("4 per 1h", 21 * HOUR_MS + 30 * MINUTE_MS)]
+    {
+        let told = feed(&mut declared(text), noon, noon + 2 * DAY_MS, |_| 0);
+        assert_eq!(told, Some(noon + told_after), "{text}");
+    }
+    // Without a word nothing is known of it.
+    let mut learned = reporter(shop());
+    assert_eq!(feed(&mut learned, noon, noon + 2 * DAY_MS, |_| 0), None);
+    assert_eq!(learned.at(noon + 2 * DAY_MS), Verdict::Unknown(Unknown::NoEvents));
+}
+
+#[test]
+fn closed_hours_and_holidays_hold_for_what_is_declared_as_well() {
+    let mut calendar = shop();
+    calendar.holidays.insert("2026-02-16".parse().unwrap());
+    let friday = ms("2026-02-13T16:00:00-05:00");
+    for declared in [Declared::EveryMs(2 * HOUR_MS), Declared::PerHour(12.0)] {
+        let settings = Settings { window_ms: 5 * MINUTE_MS, declared: Some(declared), ..Settings::default() };
+        let mut reporter = Reporter::new(Settings { calendar: calendar.clone(), ..settings.clone() }).unwrap();
+        reporter.observe(friday - 5 * MINUTE_MS, 1).unwrap();
+        // An hour of Friday, a weekend, the holiday, and Tuesday from nine on.
+        let nine = ms("2026-02-17T09:00:00-05:00");
+        let told = feed(&mut reporter, friday, nine + 3 * HOUR_MS, |_| 0).unwrap();
+        assert!((nine + 30 * MINUTE_MS..=nine + 65 * MINUTE_MS).contains(&told), "{declared:?} {}", told - nine);
+        // Who does not know of the holiday tells it on Monday.
+        let mut unaware = Reporter::new(Settings { calendar: shop(), ..settings }).unwrap();
+        unaware.observe(friday - 5 * MINUTE_MS, 1).unwrap();
+        assert_eq!(feed(&mut unaware, friday, nine, |_| 0), Some(told - DAY_MS), "{declared:?}");
+    }
+}
+
+#[test]
+fn the_usual_count_is_told_beside_a_declared_gap() {
+    let declared = Some(Declared::EveryMs(3 * HOUR_MS));
+    let settings = Settings { window_ms: 5 * MINUTE_MS, calendar: shop(), declared, ..Settings::default() };
+    let mut reporter = Reporter::new(settings).unwrap();
+    let stop = ms("2026-02-18T11:00:00-05:00");
+    feed(&mut reporter, ms("2026-02-02T00:00:00-05:00"), stop, |at| busy(&shop(), at));
+    feed(&mut reporter, stop, stop + 4 * HOUR_MS, |_| 0);
+    let Verdict::Silent(numbers) = reporter.at(stop + 4 * HOUR_MS) else { panic!() };
+    assert_eq!((numbers.by, numbers.limit_ms, numbers.open_ms), (By::Declared, Some(3 * HOUR_MS), 4 * HOUR_MS));
+    assert!((38.0..=52.0).contains(&numbers.expected.unwrap()), "{numbers:?}");
+    let text = numbers.to_string();
+    assert!(text.starts_with("nothing for 4 h, usually ") && text.contains(", expected within 3 h"), "{text}");
+    assert!(matches!(reporter.at(stop + 3 * HOUR_MS), Verdict::Reporting(_)), "three hours are allowed");
+}
+
+#[test]
 fn unknown_windows_are_no_silence_and_a_stored_state_goes_on() {
     let mut reporter = reporter(Calendar::default());
     feed(&mut reporter, 0, 7 * DAY_MS, |at| u64::from(at % (10 * MINUTE_MS) == 0));

@@ -17,14 +17,13 @@
 //! A state that were carried along from step to step would be cheaper still, and differ from that of a range alone: what
 //! a detector has forgotten is not exactly what has left its range (`detect/src/lib.rs`, "State").
 
-use tidewatch_detect::calendar::Calendar;
 use tidewatch_detect::silence::{self, Reporter};
 use tidewatch_detect::spike::{self, Detector, UNKNOWN_MAX_MS};
 use tidewatch_detect::zone::{HOUR_MS, Zone};
 
 use crate::error::QueryError;
 use crate::parse::ast::{Expr, ExprKind};
-use crate::parse::detectors::{self, is_width};
+use crate::parse::detectors::{self, Awaited, is_width};
 use crate::parse::functions::Func;
 use crate::plan::Grid;
 
@@ -40,7 +39,7 @@ const LEFT_OUT_MAX: i64 = 28;
 impl Evaluator<'_> {
     /// The value of one of our own functions, as [`Func::is_own`] says.
     pub fn detect(&mut self, function: Func, args: &[Expr], grid: Grid) -> Result<Operand, QueryError> {
-        let (mut calendar, wrong) = detectors::calendar(args, None);
+        let (mut awaited, wrong) = detectors::awaited(args, None);
         if let Some((_, message)) = wrong.into_iter().next() {
             return Err(QueryError::BadData(message));
         }
@@ -59,8 +58,8 @@ impl Evaluator<'_> {
         for one in &ranges {
             self.check()?;
             if is_by_label {
-                let (of_labels, wrong) = detectors::calendar(args, Some(&one.labels));
-                calendar = of_labels;
+                let (of_labels, wrong) = detectors::awaited(args, Some(&one.labels));
+                awaited = of_labels;
                 for (span, message) in wrong {
                     self.annotations.calendar_of_label(&message, span);
                 }
@@ -68,9 +67,12 @@ impl Evaluator<'_> {
             let mut call = Call { function, windows: &windows, span: range.span, annotations: &mut self.annotations };
             let cells = match function {
                 Func::SilenceExpected | Func::SilenceSeconds => {
-                    over_windows(one, step_ms, &mut call, |width_ms| Silence::new(function, width_ms, &calendar))
+                    over_windows(one, step_ms, &mut call, |width_ms| Silence::new(function, width_ms, &awaited))
                 }
-                _ => over_windows(one, step_ms, &mut call, |width_ms| Spikes::new(function, width_ms, calendar.zone)),
+                _ => {
+                    let zone = awaited.calendar.zone;
+                    over_windows(one, step_ms, &mut call, |width_ms| Spikes::new(function, width_ms, zone))
+                }
             };
             if cells.is_all_absent() {
                 continue;
@@ -228,9 +230,9 @@ struct Silence {
 }
 
 impl Silence {
-    fn new(function: Func, width_ms: i64, calendar: &Calendar) -> Option<Silence> {
-        let settings =
-            silence::Settings { window_ms: width_ms, calendar: calendar.clone(), ..silence::Settings::default() };
+    fn new(function: Func, width_ms: i64, awaited: &Awaited) -> Option<Silence> {
+        let Awaited { calendar, declared } = awaited.clone();
+        let settings = silence::Settings { window_ms: width_ms, calendar, declared, ..silence::Settings::default() };
         Some(Silence { function, reporter: Reporter::new(settings).ok()?, width_ms, last_ms: None })
     }
 }

@@ -10,16 +10,18 @@
 //! | `spike_excess(v [, zone])` | while a spike is open, counted − expected from its start to now |
 //! | `spike_started(v [, zone])` | while a spike is open, when it started, in seconds since 1970 |
 //! | `spike_expected(v [, zone])` | what is expected of the newest step, spike or not, as soon as something is: the line beside the counts |
-//! | `silence_seconds(v [, zone [, hours [, holidays]]])` | while a source is silent, for how long it was, in open time |
-//! | `silence_expected(v [, zone [, hours [, holidays]]])` | while it is, how many events usually had come by now; nothing where gaps alone tell ([`tidewatch_detect::silence`]) |
+//! | `silence_seconds(v [, zone [, hours [, holidays [, rhythm]]]])` | while a source is silent, for how long it was, in open time |
+//! | `silence_expected(v [, zone [, hours [, holidays [, rhythm]]]])` | while it is, how many events usually had come by now; nothing where gaps alone tell ([`tidewatch_detect::silence`]) |
 //!
 //! The zone is a name such as `Europe/Berlin`, UTC without one; hours and holidays are as
-//! [`tidewatch_detect::calendar`] reads them, `"Mo-Fr 09:00-17:00"` and `"2026-12-25, 2026-12-26"`. Empty strings are
-//! as if left out, and `"$zone"` is what label `zone` of each series says: with
+//! [`tidewatch_detect::calendar`] reads them, `"Mo-Fr 09:00-17:00"` and `"2026-12-25, 2026-12-26"`. The rhythm is what
+//! somebody declared, as [`Declared`] reads it, `"every 3h"` or `"40 per 1h"`; without one it is learned. Empty strings
+//! are as if left out, and `"$zone"` is what label `zone` of each series says: with
 //! `label_replace(x, "zone", "Europe/Berlin", "shop_id", "17|23")` one expression serves shops of several zones. What a
 //! label says and cannot be read is a warning, and as if left out. `eval/detect.rs` says how samples become windows.
 
 use tidewatch_detect::calendar::Calendar;
+use tidewatch_detect::silence::Declared;
 use tidewatch_detect::zone::{HOUR_MS, Zone};
 
 use crate::duration;
@@ -51,7 +53,16 @@ impl Func {
 /// What a call cannot be, and where it says so.
 pub type Wrong = (Span, String);
 
-/// Refuses zones, hours, holidays and steps that are none.
+/// When events of a series are awaited, and how often.
+#[derive(Debug, Clone, Default)]
+pub struct Awaited {
+    /// Opening hours and holidays, by the clock of a zone.
+    pub calendar: Calendar,
+    /// What somebody declared instead of what would be learned.
+    pub declared: Option<Declared>,
+}
+
+/// Refuses zones, hours, holidays, rhythms and steps that are none.
 ///
 /// # Errors
 /// The first argument that is wrong, with a sentence.
@@ -67,7 +78,7 @@ pub fn check(function: &Function, args: &[Expr]) -> Result<(), Wrong> {
         let message = format!("expected a step that divides an hour in call to {name:?}, got {step}: take 1m or 5m");
         return Err((range.span, message));
     }
-    match calendar(args, None).1.into_iter().next() {
+    match awaited(args, None).1.into_iter().next() {
         Some(wrong) => Err(wrong),
         None => Ok(()),
     }
@@ -78,15 +89,15 @@ pub fn is_width(step_ms: i64) -> bool {
     step_ms > 0 && HOUR_MS % step_ms == 0
 }
 
-/// Whether zone, hours or holidays of a call are those that labels of each series tell.
+/// Whether zone, hours, holidays or rhythm of a call are those that labels of each series tell.
 pub fn is_by_label(args: &[Expr]) -> bool {
     args.iter().skip(1).any(|arg| text(arg).is_some_and(|text| text.starts_with(LABEL)))
 }
 
-/// The zone, opening hours and holidays of a call for the series with these labels; without labels, what all series
-/// have. What cannot be read is as if left out, and is told with a sentence.
-pub fn calendar(args: &[Expr], labels: Option<&Labels>) -> (Calendar, Vec<Wrong>) {
-    let mut calendar = Calendar::default();
+/// The zone, opening hours, holidays and rhythm of a call for the series with these labels; without labels, what all
+/// series have. What cannot be read is as if left out, and is told with a sentence.
+pub fn awaited(args: &[Expr], labels: Option<&Labels>) -> (Awaited, Vec<Wrong>) {
+    let Awaited { mut calendar, mut declared } = Awaited::default();
     let mut wrong = Vec::new();
     for (at, arg) in args.iter().enumerate().skip(1) {
         let Some(text) = text(arg) else { continue };
@@ -103,11 +114,12 @@ pub fn calendar(args: &[Expr], labels: Option<&Labels>) -> (Calendar, Vec<Wrong>
             _ if text.trim().is_empty() => Ok(()),
             1 => Zone::named(text).map(|zone| calendar.zone = zone).map_err(|error| error.to_string()),
             2 => calendar.set_hours(text).map_err(|error| error.to_string()),
-            _ => calendar.set_holidays(text).map_err(|error| error.to_string()),
+            3 => calendar.set_holidays(text).map_err(|error| error.to_string()),
+            _ => text.parse::<Declared>().map(|rhythm| declared = Some(rhythm)).map_err(|error| error.to_string()),
         };
         wrong.extend(read.err().map(|message| (arg.unwrapped().span, message)));
     }
-    (calendar, wrong)
+    (Awaited { calendar, declared }, wrong)
 }
 
 fn text(arg: &Expr) -> Option<&str> {

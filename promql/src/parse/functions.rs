@@ -105,8 +105,8 @@ functions! {
     Round "round" [Vector, Scalar] 1 Vector false;
     Scalar "scalar" [Vector] 0 Scalar false;
     Sgn "sgn" [Vector] 0 Vector false;
-    SilenceExpected "silence_expected" [Matrix, String] 3 Vector false;
-    SilenceSeconds "silence_seconds" [Matrix, String] 3 Vector false;
+    SilenceExpected "silence_expected" [Matrix, String] 4 Vector false;
+    SilenceSeconds "silence_seconds" [Matrix, String] 4 Vector false;
     Sin "sin" [Vector] 0 Vector false;
     Sinh "sinh" [Vector] 0 Vector false;
     Sort "sort" [Vector] 0 Vector false;

@@ -150,6 +150,10 @@ SOURCES = {
         "time_zone:s currency:s plan:s commission_rate:n",
     ),
     "baseline_set": ("reference.baseline.set.v1", "metric:s automation_type:s value:n"),
+    "rhythm_set": (
+        "reference.rhythm.set.v1",
+        "event_type:s shop_id:s time_zone:s opening_hours:s holidays:s rhythm:s",
+    ),
     "threshold_set": ("reference.threshold.set.v1", "parameter:s value:n"),
     "benchmark_set": ("reference.benchmark.set.v1", "metric:s scope:s value:n"),
 }

@@ -12,7 +12,7 @@ import random
 from datetime import datetime, timedelta
 
 from rare_orders import orders, products
-from rare_recent import calls, invoices, parameters, recent, rules
+from rare_recent import call, calls, invoices, parameters, recent, rules
 
 HOURS = 7 * 24
 TENANTS = [f"crt_{number:04}" for number in range(1, 9)]
@@ -167,6 +167,38 @@ def one_good_day(events, tenant):
     })
 
 
+def rhythms(events, tenant):
+    """When orders and webhooks are expected, of a shop and of all; said again, and taken back."""
+    number = int(tenant[-1])
+    orders, webhooks = "orders.order.created.v1", "apihealth.webhook.received.v1"
+    for hours, data in (
+        (10, {"event_type": orders, "rhythm": "every 3h", "opening_hours": "Mo-Fr 09:00-17:00"}),
+        (11, {"event_type": orders, "shop_id": "shp_1", "time_zone": "Asia/Tokyo", "holidays": "2026-12-25, 2026-12-26"}),
+        (12, {"event_type": orders, "rhythm": "" if number % 2 else "40 per 1h"}),
+        (13, {"event_type": webhooks, "shop_id": "shp_1", "rhythm": f"every {number}h"}),
+    ):
+        events.add("reference.rhythm.set.v1", tenant, hours, data)
+
+
+def last_minutes(events, tenant):
+    """Orders that are worked on just before the week ends, one of them not well, and calls that recover by then."""
+    for number in range(3):
+        at = HOURS - (9 - number) / 60
+        common = {"order_id": f"late_{number}", "shop_id": "shp_1", "priority_level": "standard", "impact_level": "AUTO"}
+        events.add("orders.order.created.v1", tenant, at, common | {
+            "total_minor": 100, "currency": "USD", "order_status": "pending", "payment_status": "pending", "fulfillment_stage": "received",
+        })
+        events.add("orders.order.processed.v1", tenant, at + 1 / 60, common | {
+            "outcome": "success", "attempt": 1, "processing_ms": 900, "is_automated": True, "manual_touches": 0,
+        })
+        if number == 0:
+            events.add("orders.order.exception_raised.v1", tenant, at + 2 / 60, {
+                "order_id": "late_0", "shop_id": "shp_1", "exception_code": "address", "exception_source": "order",
+            })
+        call(events, tenant, at, "late_provider", "orders", "timeout", 1, f"late_{number}")
+        call(events, tenant, at + (number + 1) / 100, "late_provider", "orders", "success", 2, f"late_{number}")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("start", type=datetime.fromisoformat)
@@ -180,6 +212,9 @@ def main():
         ):
             make(events, tenant)
     one_good_day(events, "crt_9001")
+    for tenant in TENANTS:
+        rhythms(events, tenant)
+        last_minutes(events, tenant)
     events.random.shuffle(events.lines)
     with open(args.out, "w", encoding="utf-8") as out:
         out.writelines(json.dumps(event, separators=(",", ":")) + "\n" for event in events.lines)

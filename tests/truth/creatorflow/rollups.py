@@ -415,6 +415,10 @@ PLATFORM = [
         )}),
     ),
     keyed(
+        "declared_rhythms", "event_type shop_id",
+        rows("rhythm_set", **{c: last(c) for c in ("time_zone", "opening_hours", "holidays", "rhythm")}),
+    ),
+    keyed(
         "reference_values", "kind metric scope",
         rows(
             "threshold_set", at={"kind": "'parameter'", "metric": "parameter", "scope": "NULL::VARCHAR"}, value=last("value"),

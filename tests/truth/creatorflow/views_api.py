@@ -104,6 +104,12 @@ VIEWS = [
         f"count(*) AS received FROM ({WEBHOOKS}) WHERE received_at <= {NOW} - INTERVAL 5 MINUTE GROUP BY ALL",
         {"received": EXACT}, value=FLOAT,
     ),
+    view(
+        "webhook_arrivals", "window_start tenant type",
+        f"SELECT {start_of(MINUTE, 'received_at')} AS window_start, tenant, type, count(*) AS received_total, "
+        f"count(processed_at) AS processed_total FROM ({WEBHOOKS}) WHERE received_at IS NOT NULL GROUP BY ALL",
+        {"received_total": EXACT, "processed_total": EXACT}, value=None,
+    ),
     counted("webhooks_received_total", "webhook_received", MINUTE, "type", at=TYPE),
     counted("webhooks_processed_total", "webhook_processed", MINUTE, "type status", at=TYPE),
     counted(

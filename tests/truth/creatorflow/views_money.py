@@ -16,6 +16,20 @@ TODAY = f"""
     FROM tenant_fact
 """
 
+# What was declared last of each shop, and the clocks of tenants. An empty text takes back what was said.
+EXPECTED = f"""
+    SELECT r.tenant, r.event_type, r.shop_id, coalesce(nullif(r.zone, ''), t.time_zone) AS zone, nullif(r.hours, '') AS hours,
+           nullif(r.holidays, '') AS holidays, nullif(r.rhythm, '') AS rhythm, 1 AS value
+    FROM (
+        SELECT tenant, event_type, shop_id, {newest('time_zone')} AS zone, {newest('opening_hours')} AS hours,
+               {newest('holidays')} AS holidays, {newest('rhythm')} AS rhythm
+        FROM rhythm_set GROUP BY ALL
+    ) r
+    LEFT JOIN tenant_fact t ON t.tenant = r.tenant
+    UNION ALL
+    SELECT tenant, NULL, NULL, time_zone, NULL, NULL, NULL, 1 FROM tenant_fact WHERE time_zone IS NOT NULL
+"""
+
 COMMISSION = f"""
     SELECT {start_of(DAY, 'f.time')} AS window_start, f.tenant, f.shop, f.currency, sum(f.amount * c.rate) AS value
     FROM flow_fact f
@@ -160,6 +174,7 @@ VIEWS = [
     view(
         "tenant_current", "tenant", "SELECT * FROM tenant_fact", {"time_zone": EXACT, "currency": EXACT, "plan": EXACT}, value=None,
     ),
+    view("expected_rhythm", "tenant event_type shop_id", EXPECTED, {c: EXACT for c in ("zone", "hours", "holidays", "rhythm")}),
     view("tenant_today", "tenant", TODAY, {"time_zone": EXACT, "starts_at": EXACT}, value=None),
     view("creator_commission_amount_total", "window_start tenant shop currency", COMMISSION, value=FLOAT),
     view("order_plan_limit_used_ratio", "tenant plan", PLAN, {"orders": EXACT, "order_limit": EXACT}, value=FLOAT),

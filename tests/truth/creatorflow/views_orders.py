@@ -2,7 +2,7 @@
 
 from compare import AGE, DISTINCT, EXACT, FINE_QUANTILE, FLOAT
 from rollup import order_statistic, start_of
-from views import DAY, HOUR, MINUTE, NOW, PROCESSING_MS, counted, newest, quantiles, view
+from views import DAY, HOUR, MINUTE, NOW, PROCESSING_MS, counted, newest, pane, quantiles, recent, view
 
 ORDER_LABELS = {"shop": "shop_id", "priority": "priority_level", "impact": "impact_level"}
 
@@ -134,6 +134,17 @@ EXCEPTION_RATIO = f"""
     FROM orders LEFT JOIN raised USING (window_start, tenant, shop)
 """
 
+RECENT_EXCEPTIONS = f"""
+    SELECT tenant, shop, count(DISTINCT order_id) FILTER (WHERE is_raised)::DOUBLE / count(DISTINCT order_id) AS value,
+           count(DISTINCT order_id) FILTER (WHERE is_raised) AS exception_orders, count(DISTINCT order_id) AS orders
+    FROM (
+        SELECT tenant, shop_id AS shop, order_id, time, false AS is_raised FROM order_processed
+        UNION ALL
+        SELECT tenant, shop_id, order_id, time, true FROM order_exception_raised
+    )
+    WHERE {recent('15 MINUTE', pane())} GROUP BY ALL
+"""
+
 # The steps of the catalogue (1.2); news without a change of the status are no step.
 ALLOWED = [
     *zip("pending confirmed processing ready_to_ship shipped delivered".split(),
@@ -161,6 +172,7 @@ VIEWS = [
     ),
     quantiles("order_processing_seconds", "order_processed", MINUTE, "shop is_automated priority", PROCESSING_MS, at=ORDER_LABELS),
     view("order_exception_ratio", "window_start tenant shop source", EXCEPTION_RATIO, {"exception_orders": EXACT, "orders": EXACT}, value=FLOAT),
+    view("order_exception_recent_ratio", "tenant shop", RECENT_EXCEPTIONS, {"exception_orders": EXACT, "orders": EXACT}, value=FLOAT),
     view(
         "order_exceptions_total", "window_start tenant source code resolved_by",
         f"SELECT {start_of(HOUR, 'raised_at')} AS window_start, tenant, source, code, resolved_by, count(*) AS value "

@@ -18,6 +18,13 @@ RECOVERY = """
     GROUP BY f.tenant, f.provider, f.logical_call_id, f.failed_at
 """
 
+RECENT_RECOVERY = f"""
+    SELECT tenant, provider, {order_statistic(95)('ms')}::DOUBLE / 1000 AS p95, count(ms) AS count FROM (
+        SELECT tenant, provider, (epoch_us(recovered_at) - epoch_us(failed_at)) // 1000 AS ms FROM ({RECOVERY})
+        WHERE {recent('1 HOUR', 'failed_at')} AND {recent('15 MINUTE', 'recovered_at')}
+    ) GROUP BY ALL
+"""
+
 WEBHOOKS = f"""
     SELECT *, ['nominal', 'warning', 'critical'][value + 1] AS status FROM (SELECT *, CASE
         WHEN failed_ratio > 0.05 OR backlog_age_seconds > 300 THEN 2 WHEN failed_ratio > 0.01 OR backlog_age_seconds > 60 THEN 1 ELSE 0 END AS value
@@ -146,6 +153,7 @@ VIEWS = [
     quantiles(
         "api_recovery_seconds", f"({RECOVERY})", HOUR, "provider", "(epoch_us(recovered_at) - epoch_us(failed_at)) // 1000", time="failed_at", fine=True,
     ),
+    view("api_recovery_recent_seconds", "tenant provider", RECENT_RECOVERY, {"p95": FINE_QUANTILE, "count": EXACT}, value=None),
     view("webhook_status", "tenant provider shop", WEBHOOKS, {"failed_ratio": FLOAT, "backlog_age_seconds": AGE, "status": EXACT}),
     view("shop_connection_status", "tenant shop", SHOPS, {part: EXACT for part in ("connection", "token", "webhook", "sync", "status")}),
     view("api_cost_amount_total", "window_start tenant provider currency", API_COST, value=FLOAT),
