@@ -12,6 +12,8 @@ mod default_templates;
 mod go_templates;
 #[path = "oracles/packs.rs"]
 mod packs;
+#[path = "oracles/routes.rs"]
+mod routes;
 #[path = "oracles/rule_files.rs"]
 mod rule_files;
 #[path = "oracles/rule_tests.rs"]

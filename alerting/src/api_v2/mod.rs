@@ -41,6 +41,10 @@ pub struct AlertStatus {
     pub inhibited_by: Vec<String>,
     #[serde(default)]
     pub muted_by: Vec<String>,
+    /// Whether it changes too often and is held as firing. Alertmanager has no such thing, and its clients pass over
+    /// fields that they do not know; left out when it is not so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub flapping: bool,
 }
 
 /// State of an alert for the API.

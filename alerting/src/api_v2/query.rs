@@ -11,7 +11,7 @@ use super::{
 use crate::inhibit::Sources;
 use crate::mute::calendar;
 use crate::route::alert::{Alert, Timestamp};
-use crate::route::labels::{Fingerprint, Labels};
+use crate::route::labels::Fingerprint;
 use crate::route::matcher::{Matcher, anchored};
 use crate::route::notifier::Notifier;
 use crate::silence::{Silence, SilenceError, SilenceState};
@@ -147,13 +147,15 @@ impl Filter {
 }
 
 /// What mutes an alert now. It is predicted, not remembered: the API says what a flush now would do.
-fn status(notifier: &Notifier, sources: &Sources<'_>, labels: &Labels, now: Timestamp) -> AlertStatus {
+fn status(notifier: &Notifier, sources: &Sources<'_>, alert: &Alert, now: Timestamp) -> AlertStatus {
+    let labels = &alert.labels;
     let silenced_by: Vec<String> =
         notifier.state.silences.muting(labels, now).iter().map(|silence| silence.id.clone()).collect();
     let inhibited_by: Vec<String> = sources.muting(labels).iter().map(|found| found.source.to_string()).collect();
     let muted = !silenced_by.is_empty() || !inhibited_by.is_empty();
     let state = if muted { AlertState::Suppressed } else { AlertState::Active };
-    AlertStatus { state, silenced_by, inhibited_by, muted_by: Vec::new() }
+    let flapping = notifier.is_flapping(alert.fingerprint(), now);
+    AlertStatus { state, silenced_by, inhibited_by, muted_by: Vec::new(), flapping }
 }
 
 fn gettable(alert: &Alert, status: AlertStatus, receivers: Vec<String>) -> GettableAlert {
@@ -183,7 +185,7 @@ pub fn alerts(notifier: &Notifier, query: &AlertsQuery, now: Timestamp) -> Resul
         if !filter.takes_any(notifier, &receivers) {
             continue;
         }
-        let status = status(notifier, &sources, &alert.labels, now);
+        let status = status(notifier, &sources, alert, now);
         if filter.takes(alert, &status, now) {
             found.push(gettable(alert, status, receivers.into_iter().map(String::from).collect()));
         }
@@ -207,7 +209,7 @@ pub fn groups(notifier: &Notifier, query: &GroupsQuery, now: Timestamp) -> Resul
         if !filter.takes_receiver(notifier, receiver) {
             continue;
         }
-        let taken = |alert: &&Alert| filter.takes(alert, &status(notifier, &sources, &alert.labels, now), now);
+        let taken = |alert: &&Alert| filter.takes(alert, &status(notifier, &sources, alert, now), now);
         let mut alerts: Vec<Alert> = group.alerts.values().filter(taken).cloned().collect();
         if alerts.is_empty() {
             continue;
@@ -230,7 +232,7 @@ pub fn groups(notifier: &Notifier, query: &GroupsQuery, now: Timestamp) -> Resul
         group.alerts = alerts
             .iter()
             .map(|alert| {
-                let mut status = status(notifier, &sources, &alert.labels, now);
+                let mut status = status(notifier, &sources, alert, now);
                 status.muted_by.clone_from(muted);
                 if !muted.is_empty() {
                     status.state = AlertState::Suppressed;

@@ -65,6 +65,38 @@ fn alerts_are_filtered_as_alertmanager_does() {
 }
 
 #[test]
+fn an_alert_that_flaps_says_so_and_others_say_nothing_of_it() {
+    let text = format!("{TEXT}tidewatch: {{flapping: {{changes: 4, within: 10m, stable_for: 5m}}}}\n");
+    let mut notifier = Notifier::new(config(&text), NotifierState::default(), at(0.0));
+    let post = |notifier: &mut Notifier, name: &str, now: f64, is_firing: bool| {
+        let labels = Labels::from([("alertname", name)]);
+        let ends_at = (!is_firing).then(|| at(now));
+        let posted = PostableAlert { labels, starts_at: Some(at(now - 1.0)), ends_at, ..PostableAlert::default() };
+        query::post_alerts(notifier, vec![posted], at(now)).unwrap();
+    };
+    let shown = |notifier: &Notifier, now: f64| {
+        let found = query::alerts(notifier, &AlertsQuery::default(), at(now)).unwrap();
+        let status = |alert: &GettableAlert| (alert.labels.value("alertname").to_string(), alert.status.clone());
+        found.iter().map(status).collect::<BTreeMap<String, AlertStatus>>()
+    };
+    post(&mut notifier, "Calm", 0.0, true);
+    for (now, is_firing) in [(0.0, true), (30.0, false), (60.0, true), (90.0, false)] {
+        assert!(!shown(&notifier, now).values().any(|status| status.flapping), "not before it has changed four times");
+        post(&mut notifier, "F", now, is_firing);
+    }
+    post(&mut notifier, "F", 120.0, true);
+    let found = shown(&notifier, 121.0);
+    assert_eq!((found["F"].flapping, found["F"].state), (true, AlertState::Active));
+    let json = |status: &AlertStatus| serde_json::to_value(status).unwrap().as_object().unwrap().clone();
+    assert_eq!(json(&found["F"])["flapping"], true);
+    let fields = json(&found["Calm"]);
+    let fields: Vec<&str> = fields.keys().map(String::as_str).collect();
+    assert_eq!(fields.len(), 4, "those of Alertmanager: {fields:?}");
+    post(&mut notifier, "F", 400.0, true);
+    assert!(shown(&notifier, 419.0)["F"].flapping && !shown(&notifier, 420.0)["F"].flapping, "stable for 5 minutes");
+}
+
+#[test]
 fn groups_say_who_hears_and_what_is_muted() {
     let notifier = notifier();
     let groups = query::groups(&notifier, &GroupsQuery::default(), at(1.0)).unwrap();

@@ -3,31 +3,28 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use tidewatch_promql::{Labels, MatrixSeries, STALE};
+use tidewatch_promql::plan::Grid;
+use tidewatch_promql::{Labels, MatrixSeries, STALE, VectorSample};
 
 use super::BacktestOptions;
+use super::instants::Block;
 use super::report::{Interval, Message, NoiseMeter, RuleReport};
-use crate::rules::{AlertingRule, Group, Threshold, Verdict, group, verdict as verdict_of};
+use crate::rules::group::{self, Settings};
+use crate::rules::{AlertingRule, Group, Threshold, Verdict, verdict as verdict_of};
 use crate::state::series::{ALERTS_FOR_STATE, alerts_labels};
 use crate::state::{Completeness, Instant, Life, Phase, Policy, expand, step};
 use crate::template::alert::{AlertFacts, Surroundings};
 
-/// Evenly spaced instants.
-#[derive(Debug, Clone, Copy)]
-pub struct Block {
-    /// The first, milliseconds since the Unix epoch.
-    pub start_ms: i64,
-    /// Between two of them.
-    pub step_ms: i64,
-    /// How many.
-    pub len: usize,
-}
+/// Answers a template's query at a time of the data, milliseconds since the Unix epoch.
+pub type Ask<'a> = &'a dyn Fn(&str, i64) -> Result<Vec<VectorSample>, String>;
 
-impl Block {
-    /// Instant number `at`.
-    pub fn time(&self, at: usize) -> i64 {
-        self.start_ms + self.step_ms * at as i64
-    }
+/// What templates see at any instant.
+#[derive(Clone, Copy)]
+pub struct Around<'a> {
+    /// What the server sets.
+    pub settings: &'a Settings,
+    /// Answers `query`.
+    pub ask: Ask<'a>,
 }
 
 /// Runs of samples by labels.
@@ -129,7 +126,7 @@ impl Machine {
 
     /// Goes through the instants of a block. `rows` hold the samples of the rule's query, whose times are `offset_ms`
     /// before the instants. What the alerts write is returned if it is wanted.
-    pub fn feed(&mut self, rows: &[MatrixSeries], block: &Block, offset_ms: i64, around: &Surroundings<'_>) -> Runs {
+    pub fn feed(&mut self, rows: &[MatrixSeries], block: &Block, offset_ms: i64, around: &Around<'_>) -> Runs {
         let level = self.rule.level.clone();
         let fixed = self.threshold;
         let mut rows: Vec<Row<'_>> = rows
@@ -145,7 +142,13 @@ impl Machine {
         let mut runs = HashMap::new();
         for at in 0..block.len {
             let now_ms = block.time(at);
-            let around = Surroundings { now_ms, ..*around };
+            let ask = |text: &str| (around.ask)(text, now_ms - offset_ms);
+            let around = Surroundings {
+                external_labels: &around.settings.external_labels,
+                external_url: &around.settings.external_url,
+                now_ms,
+                ask: &ask,
+            };
             self.instant += 1;
             let mut is_ambiguous = false;
             for (place, row) in rows.iter_mut().enumerate() {
@@ -320,9 +323,13 @@ impl Machine {
         let Some(row) = rows.get(slot.row) else { return };
         let threshold = row.threshold.map(|threshold| threshold.fire);
         let facts = AlertFacts { labels: &row.series.labels, value: slot.value, threshold };
+        // What leaves this server has its labels, too; those of the alert come first.
+        let own = slot.labels.iter().map(|label| (label.name.clone(), label.value.clone()));
+        let text = |text: &String| Arc::<str>::from(text.as_str());
+        let external = around.external_labels.iter().map(|(name, value)| (text(name), text(value)));
         self.messages.push(Message {
             time_ms: now_ms,
-            labels: slot.labels.clone(),
+            labels: Labels::new(external.chain(own)),
             annotations: expand::annotations(&self.rule, facts, around),
             value: slot.value,
         });
@@ -363,10 +370,11 @@ impl Machine {
         &self.intervals
     }
 
-    /// What was found; `range_ms` is the length of all blocks.
-    pub fn report(mut self, range_ms: i64, options: &BacktestOptions) -> RuleReport {
-        let firing_ms = i64::try_from(self.firing_instants).unwrap_or(i64::MAX).saturating_mul(options.step_ms);
-        let end_ms = options.start_ms + range_ms;
+    /// What was found, when it was fed the instants of `grid`.
+    pub fn report(mut self, grid: &Grid) -> RuleReport {
+        let firing_ms = i64::try_from(self.firing_instants).unwrap_or(i64::MAX).saturating_mul(grid.step_ms);
+        let range_ms = i64::try_from(grid.len).unwrap_or(i64::MAX).saturating_mul(grid.step_ms);
+        let end_ms = grid.start_ms.saturating_add(range_ms);
         for (place, slot) in self.slots.iter().enumerate() {
             if let Some(fired_at_ms) = slot.open {
                 self.noise.alert(place, fired_at_ms, None, end_ms, self.flap_ms);
@@ -376,6 +384,8 @@ impl Machine {
         RuleReport {
             group: self.group.to_string(),
             rule: self.rule.name.to_string(),
+            step_ms: grid.step_ms,
+            instants: grid.len,
             noise,
             intervals: self.intervals,
             intervals_dropped: self.intervals_dropped,

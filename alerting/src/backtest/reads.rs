@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 
 use tidewatch_promql::parse::ast::{At, Expr, ExprKind, Selector};
 use tidewatch_promql::parse::functions::Func;
-use tidewatch_promql::{MatchOp, Query};
+use tidewatch_promql::{Grammar, MatchOp, Query};
 
-use super::BacktestOptions;
 use crate::rules::{Group, Rule};
 use crate::state::series::{ALERTS, ALERTS_FOR_STATE};
 
@@ -14,10 +13,21 @@ use crate::state::series::{ALERTS, ALERTS_FOR_STATE};
 pub struct Reads {
     /// For each rule, whether its results are read by a rule.
     is_read: Vec<bool>,
-    /// Whether rules must be evaluated instant by instant.
+    /// Who reads what which rule writes.
+    pairs: Vec<(usize, usize)>,
+    /// For each rule, how far back it reads, in milliseconds, beyond the lookback.
+    back_ms: Vec<i64>,
+}
+
+/// Rules that are run side by side, block by block.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Together {
+    /// Their places, in order.
+    pub places: Vec<usize>,
+    /// Whether they must be evaluated instant by instant.
     pub needs_instants: bool,
     /// How far back what is written may be read, in milliseconds, beyond the lookback.
-    range_ms: i64,
+    pub range_ms: i64,
 }
 
 /// Names of series that a query reads; `None` where it is not one name.
@@ -28,9 +38,9 @@ struct Selected {
 }
 
 impl Reads {
-    /// Of rules in the order in which they are evaluated.
-    pub fn of(rules: &[(&Group, &Rule)]) -> Reads {
-        let selected: Vec<Selected> = rules.iter().map(|(_, rule)| select(rule.query())).collect();
+    /// Of rules in the order in which they are evaluated; templates are asked in `grammar`.
+    pub fn of(rules: &[(&Group, &Rule)], grammar: Grammar) -> Reads {
+        let selected: Vec<Selected> = rules.iter().map(|(_, rule)| select_of(rule, grammar)).collect();
         let writes = |rule: &Rule, name: &str| match rule {
             Rule::Recording(rule) => *rule.name == *name,
             Rule::Alerting(_) => name == ALERTS || name == ALERTS_FOR_STATE,
@@ -40,31 +50,49 @@ impl Reads {
         };
         let all = 0..rules.len();
         let mut is_read = vec![false; rules.len()];
-        let (mut needs_instants, mut range_ms) = (false, 0);
+        let mut pairs = Vec::new();
         for reader in all.clone() {
             for writer in all.clone().filter(|writer| reads(reader, *writer)) {
                 is_read[writer] = true;
-                needs_instants |= writer >= reader;
-                range_ms = range_ms.max(selected[reader].back_ms);
+                pairs.push((reader, writer));
             }
         }
-        Reads { is_read, needs_instants, range_ms }
+        Reads { is_read, pairs, back_ms: selected.into_iter().map(|selected| selected.back_ms).collect() }
     }
 
-    /// Whether any rule reads the results of rule `place`.
+    /// Whether any rule reads the results, or the `ALERTS`, of rule `place`.
     pub fn is_read(&self, place: usize) -> bool {
         self.is_read[place]
     }
 
-    /// Whether any rule reads the `ALERTS` of rule `place`.
-    pub fn alerts_are_read(&self, place: usize) -> bool {
-        self.is_read[place]
+    /// The rules by who must be run beside whom: rules with the same step, and a rule and what it reads. `steps_ms` has
+    /// the step of each rule.
+    pub fn together(&self, steps_ms: &[i64]) -> Vec<Together> {
+        // Each rule has the number of the first rule that it goes with.
+        let first_of = |step_ms: &i64| steps_ms.iter().position(|other| other == step_ms).unwrap_or(0);
+        let mut first: Vec<usize> = steps_ms.iter().map(first_of).collect();
+        for (reader, writer) in &self.pairs {
+            let (one, other) = (first[*reader], first[*writer]);
+            let (low, high) = (one.min(other), one.max(other));
+            first.iter_mut().filter(|first| **first == high).for_each(|first| *first = low);
+        }
+        let firsts: BTreeSet<usize> = first.iter().copied().collect();
+        let of = |number: &usize| {
+            let within = || self.pairs.iter().filter(|(reader, _)| first[*reader] == *number);
+            Together {
+                places: (0..first.len()).filter(|place| first[*place] == *number).collect(),
+                needs_instants: within().any(|(reader, writer)| writer >= reader),
+                range_ms: within().map(|(reader, _)| self.back_ms[*reader]).max().unwrap_or(0),
+            }
+        };
+        firsts.iter().map(of).collect()
     }
+}
 
-    /// How far back before an instant what was written can still be read, in milliseconds.
-    pub fn reach_ms(&self, options: &BacktestOptions) -> i64 {
-        let block_ms = options.step_ms.saturating_mul(options.block_len as i64);
-        self.range_ms.saturating_add(options.lookback_ms).saturating_add(block_ms).min(i64::MAX / 4)
+impl Together {
+    /// How far back before a block of `block_ms` what was written can still be read, in milliseconds.
+    pub fn reach_ms(&self, block_ms: i64, lookback_ms: i64) -> i64 {
+        self.range_ms.saturating_add(lookback_ms).saturating_add(block_ms).min(i64::MAX / 4)
     }
 }
 
@@ -77,6 +105,21 @@ pub fn back_ms(query: &Query) -> i64 {
 fn select(query: &Query) -> Selected {
     let mut selected = Selected { names: BTreeSet::new(), back_ms: 0 };
     visit(query.expr(), 0, &mut selected);
+    selected
+}
+
+/// What a rule reads, what its templates ask for among it.
+fn select_of(rule: &Rule, grammar: Grammar) -> Selected {
+    let mut selected = select(rule.query());
+    if let Rule::Alerting(rule) = rule {
+        let templates = rule.labels.iter().chain(&rule.annotations);
+        for text in templates.flat_map(|(_, template)| template.asked()) {
+            // Not every text of a template is a query.
+            if let Ok(query) = Query::parse(&text, grammar) {
+                visit(query.expr(), 0, &mut selected);
+            }
+        }
+    }
     selected
 }
 

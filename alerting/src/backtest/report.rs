@@ -24,7 +24,7 @@ pub struct Interval {
 pub struct Message {
     /// When, milliseconds since the Unix epoch.
     pub time_ms: i64,
-    /// Labels of the alert.
+    /// Labels of the alert, with those that the server adds.
     #[serde(with = "crate::state::label_map")]
     pub labels: Labels,
     /// Annotations of the alert.
@@ -58,6 +58,10 @@ pub struct RuleReport {
     pub group: String,
     /// The rule's name.
     pub rule: String,
+    /// Between two instants, in milliseconds.
+    pub step_ms: i64,
+    /// Number of instants.
+    pub instants: usize,
     /// Measures of noise.
     pub noise: Noise,
     /// Alerts in the order in which they began.

@@ -3,9 +3,9 @@
 use serde::Serialize;
 use tidewatch_promql::{Limits, Matcher, Query, Storage, Value};
 
-use super::layered::Layered;
-use super::machine::{Block, Machine};
-use super::{BacktestOptions, rows, with_surroundings};
+use super::instants::Block;
+use super::machine::Machine;
+use super::{BacktestOptions, fed, rows};
 use crate::rules::{AlertingRule, Crossing, Group, Level, Rule, Threshold, Thresholds, split};
 use std::sync::Arc;
 
@@ -56,12 +56,13 @@ fn level_of(rule: &AlertingRule, options: &BacktestOptions) -> Result<(Query, Cr
         .ok_or_else(|| SuggestError::NoThreshold(rule.query.text().to_string()))
 }
 
-/// Runs the rule with each of `thresholds` in place of its own and holds what fires against `incidents`. Each value is
-/// evaluated once, whatever the number of thresholds; hysteresis is left out.
+/// Runs a rule of `group` with each of `thresholds` in place of its own and holds what fires against `incidents`. Each
+/// value is evaluated once, whatever the number of thresholds; hysteresis is left out.
 ///
 /// # Errors
 /// [`SuggestError`].
 pub fn suggest(
+    group: &Group,
     rule: &AlertingRule,
     thresholds: &[f64],
     incidents: &[Incident],
@@ -72,14 +73,7 @@ pub fn suggest(
     let placeholder = Thresholds::new(Threshold { fire: 0.0, resolve: None }, Vec::new());
     let level = Level { query: query.clone(), crossing, thresholds: placeholder };
     let rule = Arc::new(AlertingRule { level: Some(level), ..rule.clone() });
-    let group = Group {
-        name: "suggest".into(),
-        file: "".into(),
-        interval_ms: None,
-        limit: 0,
-        query_offset_ms: None,
-        rules: vec![Rule::Alerting(rule.clone())],
-    };
+    let group = Group { rules: vec![Rule::Alerting(rule.clone())], ..group.clone() };
     let quiet = BacktestOptions { messages_max: 0, ..options.clone() };
     let mut machines: Vec<Machine> = thresholds
         .iter()
@@ -89,26 +83,21 @@ pub fn suggest(
             machine
         })
         .collect();
-    let layers = Layered::new(storage);
-    let offset_ms = options.settings.query_offset_ms;
-    for block in blocks(options) {
-        let rows = rows(&query, &block, offset_ms, &layers, options).map_err(SuggestError::Evaluation)?;
-        with_surroundings(&layers, options, &block, |around| {
-            for machine in &mut machines {
-                machine.feed(&rows, &block, offset_ms, around);
-            }
-        });
+    let (grid, offset_ms) = (options.grid(&group), options.offset_ms(&group));
+    let block_ms = grid.step_ms.saturating_mul(i64::try_from(options.block_len).unwrap_or(i64::MAX).max(1));
+    let mut from_ms = Some(options.start_ms);
+    while let Some(begin_ms) = from_ms.filter(|from_ms| *from_ms <= options.end_ms) {
+        from_ms = begin_ms.checked_add(block_ms);
+        let block = Block::of(&grid, begin_ms, from_ms);
+        if block.len == 0 {
+            break;
+        }
+        let rows = rows(&query, &block, offset_ms, storage, options).map_err(SuggestError::Evaluation)?;
+        for machine in &mut machines {
+            fed(machine, &rows, &block, offset_ms, storage, options);
+        }
     }
     Ok(thresholds.iter().zip(&machines).map(|(threshold, machine)| judge(*threshold, machine, incidents)).collect())
-}
-
-fn blocks(options: &BacktestOptions) -> impl Iterator<Item = Block> {
-    let (total, most) = (options.len(), options.block_len.max(1));
-    let (start_ms, step_ms) = (options.start_ms, options.step_ms);
-    (0..total.div_ceil(most)).map(move |number| {
-        let done = number * most;
-        Block { start_ms: start_ms + done as i64 * step_ms, step_ms, len: most.min(total - done) }
-    })
 }
 
 fn judge(threshold: f64, machine: &Machine, incidents: &[Incident]) -> Candidate {
@@ -139,12 +128,13 @@ fn judge(threshold: f64, machine: &Machine, incidents: &[Incident]) -> Candidate
     }
 }
 
-/// Values of the rule's expression at `count` evenly spaced ranks, as thresholds to try; the instants looked at are at
-/// least one in `stride` apart.
+/// Values of the expression of a rule of `group` at `count` evenly spaced ranks, as thresholds to try; one in `stride`
+/// of the group's instants is looked at.
 ///
 /// # Errors
 /// [`SuggestError`].
 pub fn thresholds_seen(
+    group: &Group,
     rule: &AlertingRule,
     count: usize,
     stride: usize,
@@ -152,9 +142,9 @@ pub fn thresholds_seen(
     options: &BacktestOptions,
 ) -> Result<Vec<f64>, SuggestError> {
     let (query, _) = level_of(rule, options)?;
-    let step_ms = options.step_ms.saturating_mul(stride.max(1) as i64);
+    let step_ms = options.step_ms(group).saturating_mul(stride.max(1) as i64);
     let failed = |error: tidewatch_promql::QueryError| SuggestError::Evaluation(error.to_string());
-    let plan = query.range(options.start_ms, options.end_ms, step_ms, &options.query_options()).map_err(failed)?;
+    let plan = query.range(options.start_ms, options.end_ms, step_ms, &options.queries).map_err(failed)?;
     let mut values: Vec<f64> = match plan.run(storage, &Limits::none()).map_err(failed)?.value {
         Value::Matrix(rows) => rows.iter().flat_map(|row| row.floats.iter().map(|(_, value)| *value)).collect(),
         _ => Vec::new(),

@@ -2,12 +2,13 @@
 //!
 //! ```yaml
 //! tidewatch:
+//!   owners: {label: receivers, otherwise: [ops]}     # an alert with `receivers: "TA,SA"` is owned by TA and SA
 //!   escalation:                # who is told when nobody acknowledges
 //!     - name: E3
 //!       matchers: [severity="critical"]
-//!       manual_close: [class=~"security|payment"]   # such alerts stay open until a person closes them
+//!       manual_close: [class="security", alertname="payment_failure"]     # open until a person closes them
 //!       levels:
-//!         - {after: 5m, receivers: [second-contact]}
+//!         - {after: 5m, owners: true, receivers: [second-contact]}
 //!         - {after: 15m, receivers: [super-admin]}
 //!         - {after: 30m, receivers: [all-admins], overdue: true}
 //!         - {after: 1h, raise_to: E4}
@@ -41,6 +42,8 @@ use crate::route::matcher::{Matcher, Matchers};
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Extensions {
+    /// Who owns an alert; levels of escalation may tell them.
+    pub owners: Option<OwnersConfig>,
     /// Escalation policies; the first whose matchers fit an alert is its policy.
     #[serde(deserialize_with = "null_default")]
     pub escalation: Vec<PolicyConfig>,
@@ -61,6 +64,17 @@ pub struct Extensions {
     /// Requests of any form.
     #[serde(deserialize_with = "null_default")]
     pub generic: Vec<GenericConfig>,
+}
+
+/// Who owns an alert: the receivers that a label of it names.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OwnersConfig {
+    /// The label; its value is names of receivers, separated by commas. Names that no receiver has are passed over.
+    pub label: String,
+    /// Who owns an alert whose label names no receiver; at least one.
+    #[serde(deserialize_with = "null_default")]
+    pub otherwise: Vec<String>,
 }
 
 /// An escalation policy.
@@ -86,7 +100,9 @@ pub struct PolicyConfig {
 pub struct LevelConfig {
     /// Time since the alert came under this policy, without acknowledgement.
     pub after: PromDuration,
-    /// Who is told then.
+    /// Whether the alert's owners are told then.
+    pub owners: Flag,
+    /// Who else is told then.
     #[serde(deserialize_with = "null_default")]
     pub receivers: Vec<String>,
     /// The policy that takes over then, its time counted from there.
@@ -169,10 +185,13 @@ impl Extensions {
             }
             Err(Mistake::new(at, format!("undefined receiver {name:?}")).hint("add it under `receivers`"))
         };
+        if let Some(owners) = &self.owners {
+            owners.validate(&at.key("owners"), &known)?;
+        }
         let policies: BTreeSet<&str> = self.escalation.iter().map(|policy| policy.name.as_str()).collect();
         unique(&at.key("escalation"), "name", self.escalation.iter().map(|policy| &policy.name))?;
         for (index, policy) in self.escalation.iter().enumerate() {
-            policy.validate(&at.key("escalation").index(index), &policies, &known)?;
+            policy.validate(&at.key("escalation").index(index), &policies, self.owners.is_some(), &known)?;
         }
         unique(&at.key("digests"), "name", self.digests.iter().map(|digest| &digest.name))?;
         for (index, digest) in self.digests.iter().enumerate() {
@@ -226,11 +245,26 @@ fn unique<'a>(at: &Path, key: &str, names: impl Iterator<Item = &'a String>) -> 
     Ok(())
 }
 
+impl OwnersConfig {
+    fn validate(&self, at: &Path, known: &impl Fn(&str, &Path) -> Result<(), Mistake>) -> Result<(), Mistake> {
+        if self.label.is_empty() {
+            return Err(Mistake::new(&at.key("label"), "owners need the label that names them"));
+        }
+        if self.otherwise.is_empty() {
+            let message = "nobody would be told of an alert whose label names no receiver";
+            return Err(Mistake::new(&at.key("otherwise"), message).hint("name at least one receiver"));
+        }
+        let mut all = self.otherwise.iter().enumerate();
+        all.try_for_each(|(index, receiver)| known(receiver, &at.key("otherwise").index(index)))
+    }
+}
+
 impl PolicyConfig {
     fn validate(
         &self,
         at: &Path,
         policies: &BTreeSet<&str>,
+        has_owners: bool,
         known: &impl Fn(&str, &Path) -> Result<(), Mistake>,
     ) -> Result<(), Mistake> {
         check_matchers(&at.key("matchers"), &self.matchers)?;
@@ -245,9 +279,13 @@ impl PolicyConfig {
             for (index, receiver) in level.receivers.iter().enumerate() {
                 known(receiver, &at.key("receivers").index(index))?;
             }
+            if level.owners.0 && !has_owners {
+                return Err(Mistake::new(&at.key("owners"), "nothing says who owns an alert")
+                    .hint("add `owners:` with a `label` under `tidewatch`"));
+            }
             let Some(next) = &level.raise_to else {
-                if level.receivers.is_empty() && !level.overdue.0 {
-                    return Err(Mistake::new(&at, "a level needs receivers, raise_to or overdue"));
+                if level.receivers.is_empty() && !level.owners.0 && !level.overdue.0 {
+                    return Err(Mistake::new(&at, "a level needs receivers, owners, raise_to or overdue"));
                 }
                 continue;
             };

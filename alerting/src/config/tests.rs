@@ -161,13 +161,14 @@ const EXTENDED: &str = r#"
 route: {receiver: a}
 receivers: [{name: a, webhook_configs: [{url: 'http://x/'}]}, {name: b}]
 tidewatch:
+  owners: {label: team, otherwise: [b]}
   escalation:
     - name: E1
       matchers: [severity="warning"]
       levels: [{after: 30m, receivers: [b]}, {after: 4h, raise_to: E2}]
     - name: E2
       matchers: [severity="error"]
-      levels: [{after: 15m, receivers: [b]}]
+      levels: [{after: 15m, receivers: [b]}, {after: 20m, owners: true}]
   digests:
     - {name: daily, receiver: b, at: "08:00", location: Europe/Berlin}
   preferences:
@@ -192,7 +193,11 @@ fn extensions_are_read_and_cut_out() {
     Config::load(&theirs).unwrap();
     for (right, wrong) in [
         ("raise_to: E2", "raise_to: E9"),
-        ("receivers: [b]}]", "receivers: [c]}]"),
+        ("label: team, ", ""),
+        ("otherwise: [b]", "otherwise: []"),
+        ("otherwise: [b]", "otherwise: [c]"),
+        ("owners: {label: team, otherwise: [b]}", "owners: null"),
+        ("receivers: [b]}, ", "receivers: [c]}, "),
         ("changes: 4", "changes: 1"),
         ("at: \"08:00\"", "at: \"8\""),
         ("key: hush}]", "key: hush, key_file: x}]"),

@@ -56,17 +56,21 @@ impl Flapping {
     }
 
     /// Ends flapping that is over and forgets alerts that have not changed within the window; the bound of this memory
-    /// is the bound on alerts.
-    pub fn tidy(&mut self, config: &FlappingConfig, now: Timestamp) {
+    /// is the bound on alerts. Returns those that are stable now, each with the time of its last change.
+    pub fn tidy(&mut self, config: &FlappingConfig, now: Timestamp) -> Vec<(Fingerprint, Timestamp)> {
         let longest = config.within.delta().max(config.stable_for.delta());
-        for track in self.tracks.values_mut() {
-            if track.changes.back().is_some_and(|last| now - *last >= config.stable_for.delta()) && track.flapping {
+        let mut stable = Vec::new();
+        for (alert, track) in &mut self.tracks {
+            let Some(last) = track.changes.back().copied() else { continue };
+            if track.flapping && now - last >= config.stable_for.delta() {
                 track.flapping = false;
                 track.changes.clear();
+                stable.push((*alert, last));
             }
         }
         let recent = |track: &Track| track.changes.back().is_some_and(|last| now - *last < longest);
         self.tracks.retain(|_, track| track.flapping || recent(track) || track.firing);
+        stable
     }
 }
 

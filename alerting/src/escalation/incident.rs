@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
-use crate::config::extensions::PolicyConfig;
+use crate::config::extensions::{OwnersConfig, PolicyConfig};
 use crate::route::alert::{Alert, Timestamp};
 use crate::route::labels::{Fingerprint, Labels};
 use crate::route::matcher::{Matcher, Matchers};
@@ -91,6 +91,9 @@ pub struct Escalation {
 #[derive(Debug, Clone, Default)]
 pub struct Policies {
     policies: Vec<(PolicyConfig, Matchers, Vec<Matcher>)>,
+    owners: Option<OwnersConfig>,
+    /// Names of all receivers.
+    receivers: BTreeSet<String>,
 }
 
 impl Policies {
@@ -101,6 +104,8 @@ impl Policies {
             policies: policies
                 .map(|policy| (policy.clone(), policy.all_matchers(), policy.manual_close_matchers()))
                 .collect(),
+            owners: config.tidewatch.owners.clone(),
+            receivers: config.receivers.iter().map(|receiver| receiver.name.clone()).collect(),
         }
     }
 
@@ -112,8 +117,31 @@ impl Policies {
     pub fn of(&self, labels: &Labels) -> Option<(&PolicyConfig, bool)> {
         let fits = |matchers: &Matchers| !matchers.is_empty() && matchers.matches(labels);
         let (policy, _, manual) = self.policies.iter().find(|(_, matchers, _)| fits(matchers))?;
-        Some((policy, manual.iter().any(|matcher| matcher.matches(labels.value(matcher.name())))))
+        Some((policy, any_fits(manual, labels)))
     }
+
+    /// Whether the policy of that name keeps an alert with these labels open until a person closes it.
+    fn keeps_open(&self, name: &str, labels: &Labels) -> bool {
+        let found = self.policies.iter().find(|(policy, ..)| policy.name == name);
+        found.is_some_and(|(_, _, manual)| any_fits(manual, labels))
+    }
+
+    /// The receivers that own an alert with these labels, each once, in the order of its label; none where the
+    /// configuration does not say who owns alerts.
+    pub fn owners_of(&self, labels: &Labels) -> Vec<String> {
+        let Some(owners) = &self.owners else { return Vec::new() };
+        let mut found: Vec<String> = Vec::new();
+        for name in labels.value(&owners.label).split(',').map(str::trim) {
+            if self.receivers.contains(name) && !found.iter().any(|known| known == name) {
+                found.push(name.to_string());
+            }
+        }
+        if found.is_empty() { owners.otherwise.clone() } else { found }
+    }
+}
+
+fn any_fits(matchers: &[Matcher], labels: &Labels) -> bool {
+    matchers.iter().any(|matcher| matcher.matches(labels.value(matcher.name())))
 }
 
 impl Escalation {
@@ -228,6 +256,12 @@ fn advance(incident: &mut Incident, policies: &Policies, now: Timestamp) -> Opti
     incident.levels_reached += 1;
     incident.escalation_level += 1;
     incident.overdue |= level.overdue.0;
+    let mut receivers = if level.owners.0 { policies.owners_of(&incident.labels) } else { Vec::new() };
+    for receiver in &level.receivers {
+        if !receivers.contains(receiver) {
+            receivers.push(receiver.clone());
+        }
+    }
     let opened = incident.opened_at.timestamp_millis();
     let parts =
         [&incident.alert.to_string(), &opened.to_string(), &incident.escalation_level.to_string(), "escalation"];
@@ -236,7 +270,7 @@ fn advance(incident: &mut Incident, policies: &Policies, now: Timestamp) -> Opti
         policy: policy.name.clone(),
         level: incident.levels_reached,
         escalation_level: incident.escalation_level,
-        receivers: level.receivers.clone(),
+        receivers,
         overdue: level.overdue.0,
         due_at,
         idempotency_key: crate::receiver::idempotency_key(&parts),
@@ -245,6 +279,7 @@ fn advance(incident: &mut Incident, policies: &Policies, now: Timestamp) -> Opti
         incident.policy.clone_from(next);
         incident.policy_since = due_at;
         incident.levels_reached = 0;
+        incident.manual_close |= policies.keeps_open(next, &incident.labels);
     }
     Some(Reached(page))
 }

@@ -3,12 +3,14 @@
 //! With a token the first notification posts a message and the later ones of the series change it
 //! (`chat.update`, by the `ts` that the first reply gave); with a webhook each notification is a message of its own.
 //! Limits are those of Slack's reference: 50 blocks, 3000 characters in a text of a section, 150 in a header, 10
-//! elements in a context, 25 in actions, 75 in a button's text, 3000 in its address, 40,000 in the message's text.
+//! elements in a context, 25 in actions, 75 in a button's text, 3000 in its address, 100, 300 and 30 in the title, text and
+//! answers of the question that it asks, 40,000 in the message's text.
 
 use serde_json::{Map, Value, json};
 
 use super::text::{cut, escape_slack, headline, numbers, runbook};
 use super::{HttpMessage, Message, Templates};
+use crate::config::integrations::SlackConfirm;
 use crate::config::{Secret, SlackConfig};
 use crate::route::alert::Alert;
 
@@ -24,6 +26,12 @@ pub const TEXT_MAX: usize = 40_000;
 const BUTTON_MAX: usize = 75;
 /// Characters in an address.
 const ADDRESS_MAX: usize = 3000;
+/// Characters in the title of a question before a button acts.
+const QUESTION_MAX: usize = 100;
+/// Characters in its text.
+const EXPLANATION_MAX: usize = 300;
+/// Characters in its answers.
+const ANSWER_MAX: usize = 30;
 
 /// A message that is there already.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -236,9 +244,34 @@ fn buttons(
         if let Some(style @ ("primary" | "danger")) = action.style.as_deref() {
             button["style"] = json!(style);
         }
+        if let Some(asked) = &action.confirm {
+            button["confirm"] = confirm(message, asked, &text, templates, remarks);
+        }
         buttons.push(button);
     }
     buttons
+}
+
+/// The question before the button `button` acts. What is left out is as in Slack's older form of messages, which
+/// Alertmanager sends.
+fn confirm(
+    message: &Message<'_>,
+    asked: &SlackConfirm,
+    button: &str,
+    templates: &dyn Templates,
+    remarks: &mut Vec<String>,
+) -> Value {
+    let mut plain = |text: Option<&String>, characters_max: usize, otherwise: &str| {
+        let rendered = message.rendered(templates, text, remarks, || otherwise.to_string());
+        let said = if rendered.trim().is_empty() { otherwise } else { rendered.as_str() };
+        json!({ "type": "plain_text", "text": cut(said, characters_max) })
+    };
+    json!({
+        "title": plain(asked.title.as_ref(), QUESTION_MAX, "Are you sure?"),
+        "text": plain(asked.text.as_ref(), EXPLANATION_MAX, button),
+        "confirm": plain(asked.ok_text.as_ref(), ANSWER_MAX, "Okay"),
+        "deny": plain(asked.dismiss_text.as_ref(), ANSWER_MAX, "Cancel"),
+    })
 }
 
 /// Reads Slack's reply: the message for later changes, or why it was refused.

@@ -202,10 +202,30 @@ impl Notifier {
             let collection = self.state.digests.get_mut(&digest.name);
             ticked.digests.extend(collection.and_then(|collection| collection.due(digest, schedule, now)));
         }
-        if let Some(flapping) = &self.config.tidewatch.flapping {
-            self.state.flapping.tidy(flapping, now);
-        }
+        ticked.decisions.extend(self.end_flapping(now));
         ticked
+    }
+
+    /// Whether an alert changes too often at `now`, so that it is held as firing.
+    pub fn is_flapping(&self, alert: Fingerprint, now: Timestamp) -> bool {
+        let config = self.config.tidewatch.flapping.as_ref();
+        config.is_some_and(|config| self.state.flapping.is_flapping(config, alert, now))
+    }
+
+    /// Ends flapping that is over, and says so.
+    fn end_flapping(&mut self, now: Timestamp) -> Vec<(GroupId, Decision)> {
+        let Some(config) = &self.config.tidewatch.flapping else { return Vec::new() };
+        let stable = self.state.flapping.tidy(config, now);
+        let said = stable.into_iter().map(|(fingerprint, last)| {
+            let known = self.state.store.get(fingerprint);
+            let labels = known.map(|alert| alert.labels.clone()).unwrap_or_default();
+            let reason = format!("stable again: no change since {}", last.to_rfc3339());
+            let decision =
+                Decision { stage: Stage::Flapping, alert: Some(fingerprint), passed: true, reason, by: Vec::new() };
+            // Its groups may be gone with it.
+            (GroupId { route: "flapping".to_string(), labels }, decision)
+        });
+        said.collect()
     }
 
     /// Closes incidents whose alerts have ended without a flush to say so, then tells the levels that are due.

@@ -114,6 +114,11 @@ impl Thresholds {
         first.map_or(self.default, |place| self.table[place].1)
     }
 
+    /// The threshold of labels that no entry matches.
+    pub fn fallback(&self) -> Threshold {
+        self.default
+    }
+
     /// Number of entries of the table.
     pub fn len(&self) -> usize {
         self.table.len()

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::ast::{self, OperandKind};
 use super::builtin::{url_query, wrong_count};
 use super::error::TemplateError;
 use super::functions::{self, texts};
@@ -265,6 +266,21 @@ impl AlertTemplate {
             matches!(pair[0], b'.' | b'$') && matches!(pair[1], b' ' | b'\t' | b'\n' | b')' | b'}' | b'|')
         };
         self.is_plain() || !bytes.windows(2).any(whole) && !OTHERS.iter().any(|word| self.text.contains(word))
+    }
+
+    /// What the template may ask `query` for: every literal text of one that calls it. A text that is made from one, as
+    /// by `printf`, is not known before the alert is.
+    pub fn asked(&self) -> Vec<Arc<str>> {
+        let Some((templates, _)) = &self.parsed else { return Vec::new() };
+        let (mut asks, mut texts) = (false, Vec::new());
+        for template in templates.named.values() {
+            ast::each_operand(&template.body, &mut |operand| match &operand.kind {
+                OperandKind::Function(name) => asks |= &**name == "query",
+                OperandKind::Constant(Value::Text(text)) => texts.push(Arc::clone(text)),
+                _ => {}
+            });
+        }
+        if asks { texts } else { Vec::new() }
     }
 
     /// The text for one alert.

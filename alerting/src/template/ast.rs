@@ -94,6 +94,35 @@ pub enum OperandKind {
     Chain(Box<Pipeline>, Vec<Arc<str>>),
 }
 
+/// Visits every word of `nodes`, those in parentheses among them.
+pub fn each_operand<'n>(nodes: &'n [Node], visit: &mut impl FnMut(&'n Operand)) {
+    for node in nodes {
+        match node {
+            Node::Text(_) | Node::Break | Node::Continue => {}
+            Node::Action(pipeline) => each_of_pipeline(pipeline, visit),
+            Node::Branch { pipeline, body, otherwise, .. } | Node::Range { pipeline, body, otherwise } => {
+                each_of_pipeline(pipeline, visit);
+                each_operand(body, visit);
+                each_operand(otherwise, visit);
+            }
+            Node::Template { pipeline, .. } => {
+                if let Some(pipeline) = pipeline {
+                    each_of_pipeline(pipeline, visit);
+                }
+            }
+        }
+    }
+}
+
+fn each_of_pipeline<'n>(pipeline: &'n Pipeline, visit: &mut impl FnMut(&'n Operand)) {
+    for word in pipeline.commands.iter().flat_map(|command| &command.words) {
+        visit(word);
+        if let OperandKind::Chain(inner, _) = &word.kind {
+            each_of_pipeline(inner, visit);
+        }
+    }
+}
+
 impl std::fmt::Display for Operand {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let fields = |out: &mut std::fmt::Formatter<'_>, names: &[Arc<str>]| -> std::fmt::Result {

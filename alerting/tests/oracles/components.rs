@@ -25,6 +25,24 @@ pub fn promtool() -> Option<PathBuf> {
     found("promtool", "install Debian's package prometheus", runs.then(|| PathBuf::from("promtool")))
 }
 
+/// The same of version 3, which knows native histograms; Debian stable has an older one.
+pub fn promtool_3() -> Option<PathBuf> {
+    let home = || PathBuf::from(std::env::var("HOME").unwrap_or_default()).join(".cache");
+    let usual =
+        || std::env::var("XDG_CACHE_HOME").map_or_else(|_| home(), PathBuf::from).join("tidewatch/prometheus-3");
+    let folder = std::env::var("TIDEWATCH_PROMETHEUS").map_or_else(|_| usual(), PathBuf::from);
+    let how = "run tests/truth/prometheus.sh, or set TIDEWATCH_PROMETHEUS";
+    found("promtool 3", how, Some(folder.join("promtool")).filter(|path| path.is_file()))
+}
+
+/// Alertmanager's tool.
+pub fn amtool() -> Option<PathBuf> {
+    let named = std::env::var("TIDEWATCH_AMTOOL").map(PathBuf::from).ok();
+    let runs = || Command::new("amtool").arg("--version").output().is_ok_and(|output| output.status.success());
+    let found_here = named.or_else(|| runs().then(|| PathBuf::from("amtool")));
+    found("amtool", "install Debian's package prometheus-alertmanager, or set TIDEWATCH_AMTOOL", found_here)
+}
+
 /// The Go compiler.
 pub fn go() -> Option<PathBuf> {
     let usual = ["go", "/usr/local/go/bin/go"].into_iter();

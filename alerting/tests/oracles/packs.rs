@@ -8,7 +8,7 @@ use tidewatch_alerting::rules::load::without_extensions;
 use tidewatch_alerting::rules::{LoadOptions, Rule, load};
 use tidewatch_alerting::unit_tests::{RuleFiles, run};
 
-use super::components::{promtool, run_promtool};
+use super::components::{promtool, promtool_3, run_promtool};
 
 /// A folder with `rules.yaml` and its tests.
 struct Pack {
@@ -16,17 +16,20 @@ struct Pack {
     /// What promtool reads as well.
     tests: &'static [&'static str],
     /// What older versions of promtool cannot read.
-    histograms: Option<&'static str>,
+    histograms: &'static [&'static str],
 }
 
-const CREATORFLOW: Pack =
-    Pack { name: "creatorflow", tests: &["rules_test.yaml"], histograms: Some("rules_histograms_test.yaml") };
+const CREATORFLOW: Pack = Pack {
+    name: "creatorflow",
+    tests: &["rules_test.yaml", "rules_weeks_test.yaml"],
+    histograms: &["rules_histograms_test.yaml", "rules_histograms_weeks_test.yaml"],
+};
 const PLATFORM: Pack = Pack {
     name: "platform",
     tests: &["rules_test.yaml", "rules_weeks_test.yaml"],
-    histograms: Some("rules_histograms_test.yaml"),
+    histograms: &["rules_histograms_test.yaml"],
 };
-const ENGINE: Pack = Pack { name: "engine", tests: &["rules_test.yaml"], histograms: None };
+const ENGINE: Pack = Pack { name: "engine", tests: &["rules_test.yaml"], histograms: &[] };
 
 impl Pack {
     fn path(&self) -> PathBuf {
@@ -38,7 +41,7 @@ impl Pack {
     }
 
     fn all_tests(&self) -> Vec<&'static str> {
-        self.tests.iter().copied().chain(self.histograms).collect()
+        self.tests.iter().chain(self.histograms).copied().collect()
     }
 }
 
@@ -74,9 +77,12 @@ fn the_rules_of_engine_do_what_their_tests_say() {
 /// Functions of our own, which promtool does not know.
 #[test]
 fn the_detectors_do_what_their_tests_say() {
-    let report = run(&CREATORFLOW.text("rules_detectors_test.yaml"), &CREATORFLOW, LoadOptions::default());
-    assert!(report.is_success(), "{report}");
-    let (rules, tests) = (CREATORFLOW.text("detectors.yaml"), CREATORFLOW.text("rules_detectors_test.yaml"));
+    let tests = ["rules_detectors_test.yaml", "rules_silence_test.yaml"].map(|file| CREATORFLOW.text(file));
+    for text in &tests {
+        let report = run(text, &CREATORFLOW, LoadOptions::default());
+        assert!(report.is_success(), "{report}");
+    }
+    let (rules, tests) = (CREATORFLOW.text("detectors.yaml"), tests.concat());
     let alerts = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: "));
     for alert in alerts {
         assert!(tests.contains(&format!("alertname: {alert}\n")), "{alert} never fires in a test");
@@ -99,6 +105,44 @@ fn promtool_agrees() {
             let (succeeds, said) = run_promtool(&promtool, folder.path(), arguments);
             assert!(succeeds, "{}: {arguments:?}: {said}", pack.name);
         }
+    }
+}
+
+/// The tests of a file but for those of alerts with thresholds by series, which are ours alone; how many are left.
+fn without_thresholds_by_series(pack: &Pack, file: &str) -> (String, usize) {
+    let rules: Value = serde_yaml_ng::from_str(&pack.text("rules.yaml")).unwrap();
+    let rules = rules["groups"].as_sequence().unwrap().iter().flat_map(|g| g["rules"].as_sequence().unwrap());
+    let has_table = |rule: &&Value| {
+        let thresholds = rule.get("tidewatch").and_then(|extension| extension.get("thresholds"));
+        thresholds.is_some_and(|thresholds| thresholds.get("table").is_some())
+    };
+    let ours: BTreeSet<String> = rules.filter(has_table).map(|rule| of(rule, "alert")).collect();
+    let mut tests: Value = serde_yaml_ng::from_str(&pack.text(file)).unwrap();
+    let all = tests.get_mut("tests").and_then(Value::as_sequence_mut).unwrap();
+    all.retain(|test| {
+        let cases = test["alert_rule_test"].as_sequence().unwrap();
+        cases.iter().all(|case| !ours.contains(&of(case, "alertname")))
+    });
+    let left = all.len();
+    (serde_yaml_ng::to_string(&tests).unwrap(), left)
+}
+
+#[test]
+fn promtool_3_agrees_about_histograms() {
+    let Some(promtool) = promtool_3() else { return };
+    for pack in [CREATORFLOW, PLATFORM] {
+        let folder = tempfile::tempdir().unwrap();
+        let rules = without_extensions(&pack.text("rules.yaml")).unwrap();
+        std::fs::write(folder.path().join("rules.yaml"), rules).unwrap();
+        let mut all = 0;
+        for &file in pack.histograms {
+            let (tests, left) = without_thresholds_by_series(&pack, file);
+            all += left;
+            std::fs::write(folder.path().join(file), tests).unwrap();
+            let (succeeds, said) = run_promtool(&promtool, folder.path(), &["test", "rules", file]);
+            assert!(succeeds, "{}/{file}: {said}", pack.name);
+        }
+        assert!(all >= 3, "{}: {all} tests", pack.name);
     }
 }
 

@@ -26,7 +26,9 @@ fn too_many_changes_make_it_flap_until_it_is_stable() {
     drive(&mut flapping, &[(129.0, true)]);
     assert!(flapping.is_flapping(&CONFIG, fingerprint, at(228.0)), "every change begins the wait anew");
     assert!(!flapping.is_flapping(&CONFIG, fingerprint, at(229.0)));
-    flapping.tidy(&CONFIG, at(229.0));
+    assert!(flapping.tidy(&CONFIG, at(228.0)).is_empty());
+    assert_eq!(flapping.tidy(&CONFIG, at(229.0)), [(fingerprint, at(129.0))]);
+    assert!(flapping.tidy(&CONFIG, at(229.0)).is_empty(), "it is said once");
     drive(&mut flapping, &[(230.0, false)]);
     assert!(!flapping.is_flapping(&CONFIG, fingerprint, at(230.0)), "it is judged anew");
 }

@@ -14,13 +14,17 @@ tidewatch:
       levels: [{after: 15m, receivers: [super]}, {after: 30m, raise_to: E3}]
     - name: E3
       matchers: [severity="critical"]
-      manual_close: [class=~"security|payment"]
+      manual_close: [class="security", alertname="payment_failure"]
       levels: [{after: 5m, receivers: [second]}, {after: 15m, receivers: [super]}, {after: 30m, receivers: [all], overdue: true}]
 "#;
 
 fn told(severity: &str, class: &str) -> (Policies, Escalation, Fingerprint) {
+    told_as("some", severity, class)
+}
+
+fn told_as(name: &str, severity: &str, class: &str) -> (Policies, Escalation, Fingerprint) {
     let (policies, mut escalation) = (Policies::new(&config(POLICIES)), Escalation::default());
-    let alert = alert([("severity", severity), ("class", class)], 0.0);
+    let alert = alert([("alertname", name), ("severity", severity), ("class", class)], 0.0);
     escalation.told(&policies, &alert, at(0.0));
     (policies, escalation, alert.fingerprint())
 }
@@ -64,7 +68,7 @@ fn a_policy_raises_to_the_next() {
 
 #[test]
 fn suppressed_alerts_wait_and_closing_may_need_a_person() {
-    let (policies, mut escalation, fingerprint) = told("critical", "payment");
+    let (policies, mut escalation, fingerprint) = told_as("payment_failure", "critical", "business");
     let suppressed = BTreeSet::from([fingerprint]);
     assert!(escalation.due(&policies, &suppressed, minutes(10.0)).is_empty());
     assert_eq!(escalation.due(&policies, &BTreeSet::new(), minutes(11.0)).len(), 1);
@@ -78,4 +82,47 @@ fn suppressed_alerts_wait_and_closing_may_need_a_person() {
     assert_eq!(other.resolved(fingerprint, minutes(1.0)), Closing::Unknown);
     let (_, none, _) = told("info", "system");
     assert_eq!(none.iter().count(), 0);
+}
+
+const OWNED: &str = r#"
+route: {receiver: a}
+receivers: [{name: a}, {name: TA}, {name: SA}, {name: SEC}]
+tidewatch:
+  owners: {label: receivers, otherwise: [a]}
+  escalation:
+    - name: E2
+      matchers: [policy="E2"]
+      levels: [{after: 15m, owners: true, receivers: [SA]}, {after: 30m, receivers: [SA], raise_to: E3}]
+    - {name: E3, matchers: [policy="E3"], manual_close: [class="security"]}
+"#;
+
+#[test]
+fn owners_are_those_whom_the_label_names() {
+    let policies = Policies::new(&config(OWNED));
+    let cases = [
+        ("SEC,TA", vec!["SEC", "TA", "SA"]),
+        ("SA, nobody, SA", vec!["SA"]),
+        ("nobody", vec!["a", "SA"]),
+        ("", vec!["a", "SA"]),
+    ];
+    for (named, expected) in cases {
+        let mut escalation = Escalation::default();
+        escalation.told(&policies, &alert([("policy", "E2"), ("receivers", named)], 0.0), at(0.0));
+        let pages = escalation.due(&policies, &BTreeSet::new(), minutes(15.0));
+        assert_eq!(pages[0].receivers, expected, "{named:?}");
+    }
+}
+
+#[test]
+fn what_was_raised_is_closed_as_its_new_policy_says() {
+    let policies = Policies::new(&config(OWNED));
+    for (class, expected) in [("security", Closing::WaitsForPerson), ("system", Closing::Closed)] {
+        let mut escalation = Escalation::default();
+        let alert = alert([("policy", "E2"), ("class", class)], 0.0);
+        escalation.told(&policies, &alert, at(0.0));
+        let mut early = escalation.clone();
+        assert_eq!(early.resolved(alert.fingerprint(), minutes(29.0)), Closing::Closed, "{class}");
+        assert_eq!(escalation.due(&policies, &BTreeSet::new(), minutes(30.0)).len(), 2, "{class}");
+        assert_eq!(escalation.resolved(alert.fingerprint(), minutes(31.0)), expected, "{class}");
+    }
 }

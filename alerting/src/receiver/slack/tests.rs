@@ -1,7 +1,7 @@
 use super::super::PlainTexts;
 use super::super::tests::{message, notification, over, slow};
 use super::*;
-use crate::config::integrations::SlackAction;
+use crate::config::integrations::{SlackAction, SlackConfirm};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -56,6 +56,13 @@ fn the_validators_of_slacks_own_client_accept_what_is_sent() {
         style: Some("danger".into()),
         ..action("Hush".into(), None)
     };
+    with_buttons.actions[4].confirm = Some(SlackConfirm {
+        text: Some("ü".repeat(1000)),
+        title: Some("?".repeat(1000)),
+        ok_text: Some("yes".repeat(100)),
+        dismiss_text: Some(String::new()),
+    });
+    with_buttons.actions[5].confirm = Some(SlackConfirm { text: Some("Really?".into()), ..SlackConfirm::default() });
     let mut late = over(slow("1"));
     late.detail.amendment = Some("would not have fired".to_string());
     let many = (0..200).map(|at| {
@@ -79,6 +86,42 @@ fn the_validators_of_slacks_own_client_accept_what_is_sent() {
     let mut wrong = bodies[0].clone();
     wrong["attachments"][0]["blocks"][0]["text"]["text"] = "x".repeat(HEADER_MAX + 1).into();
     assert!(judged(&python, &[wrong]).contains("cannot exceed 150"), "they do look");
+    let mut wrong = bodies[1].clone();
+    let blocks = wrong["attachments"][0]["blocks"].as_array_mut().unwrap();
+    let actions = blocks.iter_mut().find(|block| block["type"] == "actions").unwrap();
+    actions["elements"][4]["confirm"]["deny"]["text"] = "n".repeat(ANSWER_MAX + 1).into();
+    assert!(judged(&python, &[wrong]).contains("deny attribute cannot exceed 30"), "at questions, too");
+}
+
+#[test]
+fn a_button_asks_first_where_the_configuration_says_so() {
+    let confirm = SlackConfirm {
+        text: Some("Restart all of it?".to_string()),
+        title: Some("{{ .Broken".to_string()),
+        ok_text: Some("Restart".to_string()),
+        ..SlackConfirm::default()
+    };
+    let action = |text: &str, confirm: Option<SlackConfirm>| SlackAction {
+        text: Some(text.to_string()),
+        url: Some("https://x/".to_string()),
+        confirm,
+        ..SlackAction::default()
+    };
+    let config = SlackConfig { actions: vec![action("Restart", Some(confirm)), action("Open", None)], ..token() };
+    let built = build(&message(&notification("slack", vec![slow("1")])), &config, None, &PlainTexts);
+    let body = sent(&built);
+    let blocks = body["attachments"][0]["blocks"].as_array().unwrap();
+    let buttons = &blocks.iter().find(|block| block["type"] == "actions").unwrap()["elements"];
+    let plain = |text: &str| json!({ "type": "plain_text", "text": text });
+    let asked = json!({
+        "title": plain("Are you sure?"),
+        "text": plain("Restart all of it?"),
+        "confirm": plain("Restart"),
+        "deny": plain("Cancel"),
+    });
+    assert_eq!(buttons[0]["confirm"], asked);
+    assert!(buttons[1].get("confirm").is_none(), "{buttons}");
+    assert!(built.remarks[0].contains("built-in text used"), "{:?}", built.remarks);
 }
 
 fn sent(message: &HttpMessage) -> Value {

@@ -77,18 +77,24 @@ fn a_restart_at_any_moment_changes_nothing() {
 #[test]
 fn what_flaps_is_told_once_and_then_held() {
     let mut notifier = notifier();
-    let mut reasons = Vec::new();
+    let (mut reasons, mut said) = (Vec::new(), Vec::new());
     for second in 0..1200 {
         let now = f64::from(second);
         if second % 30 == 0 && second <= 300 {
             let firing = alert([("alertname", "A")], now);
             post(&mut notifier, if second % 60 == 0 { firing } else { ended(firing, now) }, now);
         }
-        reasons.extend(notifier.tick(at(now)).notifications.into_iter().map(|it| (second, it.reason)));
+        let ticked = notifier.tick(at(now));
+        reasons.extend(ticked.notifications.into_iter().map(|it| (second, it.reason)));
+        let decisions = ticked.decisions.into_iter().map(|(_, decision)| decision);
+        said.extend(decisions.filter(|it| it.stage == Stage::Flapping).map(|it| (second, it.reason)));
     }
     let kinds: Vec<Reason> = reasons.iter().map(|(_, reason)| *reason).collect();
     assert_eq!(kinds.iter().filter(|reason| **reason == Reason::Flapping).count(), 1, "{reasons:?}");
     assert!(kinds.len() <= 5, "{reasons:?}");
+    assert!(said[0].1.starts_with("flapping: 4 changes within 10m"), "{said:?}");
+    let ends: Vec<_> = said.iter().filter(|(_, reason)| reason.starts_with("stable again")).collect();
+    assert_eq!(ends, [&(600, "stable again: no change since 2026-03-04T12:05:00+00:00".to_string())], "{said:?}");
 }
 
 #[test]
