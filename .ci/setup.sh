@@ -77,6 +77,8 @@ if ! command -v go >/dev/null; then
 fi
 (cd "$root/page" && PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --no-audit --no-fund)
 kafka_libs=$("$root/tests/kafka/start.sh" --jars)
+prometheus=$("$root/tests/truth/prometheus.sh")
 printf 'export TIDEWATCH_PYTHON=%q\n' "$python" >&3
 printf 'export TIDEWATCH_DEPLOY_PYTHON=%q\n' "$deploy_python" >&3
 printf 'export TIDEWATCH_KAFKA_LIBS=%q\n' "$kafka_libs" >&3
+printf 'export TIDEWATCH_PROMETHEUS=%q\n' "$prometheus" >&3

@@ -1,6 +1,7 @@
 //! Wiring: store, ingestion, readers and the HTTP server of one process.
 
-use crate::alerting::{self, EngineData, LateInbox, LedgerSlot};
+use crate::alerting::{self, EngineData, LateInbox, LedgerSlot, Rules};
+use crate::commands::Apart;
 use crate::ingestion::{Ingestion, Plant, has_samples};
 use crate::live::Workers;
 use crate::own_series::Keeper;
@@ -14,10 +15,12 @@ use crate::signals::{Hangup, Shutdown};
 use crate::telemetry::{TARGET, Telemetry, TraceLayer};
 use crate::wires::{Listeners, Wires};
 use anyhow::{Context, Result};
+use axum::Router;
 use prometheus::Registry;
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use tidewatch_engine::rollup::Catalog;
 use tidewatch_engine::samples::metadata::MetadataBook;
 use tidewatch_ingest::News;
@@ -33,10 +36,8 @@ use tidewatch_query::promql::PromEngine;
 use tidewatch_query::scrape::Scrape;
 use tidewatch_query::system::Surroundings;
 use tidewatch_query::{Now, Snapshots, SqlEngine};
-use tidewatch_ruler::Running;
 use tidewatch_storage::Store;
 use tokio::net::TcpListener;
-use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -51,12 +52,15 @@ pub struct App {
     pub(crate) engine: Arc<SqlEngine>,
     pub(crate) push: Push,
     pub(crate) wires: Wires,
-    pub(crate) rules: Option<Running>,
+    pub(crate) rules: Rules,
     own_series: Option<Keeper>,
     life: Life,
     server: JoinHandle<std::io::Result<()>>,
     stop_server: oneshot::Sender<()>,
 }
+
+/// How long what is being answered at a stop may take, after everything is committed.
+const ANSWERS_END: Duration = Duration::from_secs(5);
 
 /// What ended the work.
 #[derive(Debug, PartialEq, Eq)]
@@ -70,8 +74,8 @@ pub enum Ended {
 }
 
 impl App {
-    /// Starts everything; commits run on a runtime of their own. `until_end` makes Kafka a source with an end.
-    pub async fn start(settings: &Settings, packs: Packs, commits: &Handle, until_end: bool) -> Result<Self> {
+    /// Starts everything; commits and queries run on runtimes of their own. `until_end` makes Kafka a source with an end.
+    pub async fn start(settings: &Settings, packs: Packs, apart: &Apart, until_end: bool) -> Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         settings.check_packs(&packs.catalog)?;
         let (registry, began) = (Registry::new(), clock.monotonic());
@@ -92,7 +96,7 @@ impl App {
             news: News::default(),
             maintenance_metrics: MaintenanceMetrics::register(&registry)?,
             clock: Arc::clone(&clock),
-            commits: commits.clone(),
+            commits: apart.commits.clone(),
             until_end,
         };
         let process = ProcessMetrics::register(&registry)?;
@@ -104,7 +108,7 @@ impl App {
         let push = open_push(&plant, &catalog, PushMetrics::register(&registry)?);
         let live = Arc::new(Workers::default());
         live.set(ingestion.handles());
-        let snapshots = Snapshots::new(plant.store.clone(), Arc::clone(&live) as _);
+        let snapshots = Arc::new(Snapshots::new(plant.store.clone(), Arc::clone(&live) as _));
         snapshots.define(packs.definitions);
         let metadata = Arc::new(MetadataBook::default());
         let samples = open_samples(&plant, &catalog, &metadata, SampleMetrics::register(&registry)?);
@@ -114,17 +118,23 @@ impl App {
             limits: settings.named_limits(),
             ledger: Some(Arc::new(ledger.clone())),
         };
-        let engine = SqlEngine::new(snapshots, settings.sql_limits(), now(&clock))
-            .with_spill_folder(settings.spill_folder())
-            .with_metrics(&query_metrics)
-            .with_surroundings(surroundings);
+        let engine = || {
+            SqlEngine::new(Arc::clone(&snapshots), settings.sql_limits(), now(&clock))
+                .with_spill_folder(settings.spill_folder())
+        };
+        // Rules read on their own threads: they wait for nobody's query.
+        let engine_of_rules = Arc::new(engine());
+        let engine =
+            engine().with_runtime(apart.queries.clone()).with_metrics(&query_metrics).with_surroundings(surroundings);
         let engine = Arc::new(engine);
         let queries = QueryGate::new(settings.sql.concurrency_max, settings.sql.concurrency_per_client_max);
-        let wires = listeners.serve(settings, &engine, queries.turns(), &registry)?;
-        let promql = PromEngine::new(Arc::clone(&engine), settings.prom_limits()).with_metadata(Arc::clone(&metadata));
+        let wires = listeners.serve(settings, &engine, &queries, &registry)?;
+        let promql = PromEngine::new(Arc::clone(&engine), settings.prom_limits())
+            .with_metadata(Arc::clone(&metadata))
+            .with_metrics(&query_metrics);
         let late = LateInbox::default();
         let data = Arc::new(EngineData {
-            promql: promql.clone(),
+            promql: PromEngine::new(engine_of_rules, settings.prom_limits()).with_metadata(Arc::clone(&metadata)),
             samples: samples.clone(),
             news: plant.news.clone(),
             late: late.clone(),
@@ -133,10 +143,7 @@ impl App {
             lag: settings.watermark.disorder + settings.watermark.idle_after,
         });
         life.reach(Stage::LoadingRules);
-        let ruler = alerting::open(settings, packs.rules, data, &clock, &registry).await?;
-        if ruler.is_some() {
-            late.follow(plant.store.clone(), Arc::clone(&clock));
-        }
+        let rules = alerting::open(settings, packs.rules, data, &clock, &registry).await?;
         let own_series = Keeper::start(
             registry.clone(),
             samples.clone(),
@@ -151,20 +158,22 @@ impl App {
             scrape: Arc::new(scrape),
             metrics: query_metrics,
             queries,
-            probes: probes(&plant, &life, &live, ruler.is_some()),
+            probes: probes(&plant, &life, &live),
             started_ms: clock.now_us().div_euclid(1000),
         };
-        let rules = match &ruler {
-            Some(ruler) => ruler.routes(),
-            None => tidewatch_ruler::routes_without_rules(),
-        };
-        let routes = router(endpoints).merge(push::routes(push.clone())).merge(samples.routes()).merge(rules);
-        front.open(routes);
+        let others = push::routes(push.clone()).merge(samples.routes());
+        let routes = move |rules: Router| router(endpoints.clone()).merge(others.clone()).merge(rules);
+        front.open(routes(rules.routes()));
         let ingestion = Some(ingestion);
-        let rules = ruler.map(|ruler| {
-            ledger.fill(ruler.ledger());
-            ruler.start()
-        });
+        let (store, clock_of_late) = (plant.store.clone(), Arc::clone(&clock));
+        let rules = Rules::start(
+            rules,
+            Box::new(move |ruler| {
+                late.follow(store, clock_of_late);
+                ledger.fill(ruler.ledger());
+                front.open(routes(ruler.routes()));
+            }),
+        );
         life.reach(Stage::Serving);
         process.started(clock.monotonic().saturating_sub(began));
         Ok(Self {
@@ -192,8 +201,9 @@ impl App {
         hangup: &mut Hangup,
         stop_when_finished: bool,
     ) -> Result<Ended> {
+        let Self { ingestion, rules, .. } = self;
         let ended = async {
-            if let Some(ingestion) = &mut self.ingestion {
+            if let Some(ingestion) = ingestion {
                 ingestion.ended().await?;
             }
             if !stop_when_finished {
@@ -205,6 +215,7 @@ impl App {
         tokio::select! {
             () = shutdown.requested() => Ok(Ended::Requested),
             () = hangup.requested() => Ok(Ended::Reload),
+            error = rules.failed() => Err(error),
             ended = ended => ended,
         }
     }
@@ -215,17 +226,19 @@ impl App {
         // What comes now would be kept in the log only.
         self.own_series.take();
         // Rules first: what they see at the end is whole, and messages on their way have their time.
-        if let Some(rules) = self.rules.take() {
-            rules.stop().await?;
-        }
+        self.rules.stop().await?;
         let result = match self.ingestion.take() {
             Some(ingestion) => ingestion.drain().await,
             None => Ok(()),
         };
         // Readers may have gone already.
         let _ = self.stop_server.send(());
-        self.wires.stop().await?;
-        self.server.await??;
+        let (wires, http) = tokio::join!(self.wires.stop(ANSWERS_END), tokio::time::timeout(ANSWERS_END, self.server));
+        wires?;
+        // Whoever still waits for an answer then is not answered.
+        if let Ok(ended) = http {
+            ended??;
+        }
         Ok(result?)
     }
 }
@@ -275,11 +288,12 @@ fn serve(listener: TcpListener, front: &Front) -> (oneshot::Sender<()>, JoinHand
 }
 
 /// What the probes ask.
-fn probes(plant: &Plant, life: &Life, workers: &Arc<Workers>, has_rules: bool) -> Probes {
+fn probes(plant: &Plant, life: &Life, workers: &Arc<Workers>) -> Probes {
     let settings = &plant.settings;
     let store = plant.store.folder().map(|folder| ("the tables", folder));
     let log = plant.log.log().and_then(|_| push_folder(settings).ok()).map(|folder| ("pushed events", folder));
-    let alerts = alerting::folder(settings).filter(|_| has_rules).map(|folder| ("states of alerts", folder));
+    let alerts =
+        alerting::folder(settings).filter(|_| settings.alerting.enabled).map(|folder| ("states of alerts", folder));
     let sources = Sources {
         life: life.clone(),
         workers: Arc::clone(workers),

@@ -77,9 +77,8 @@ impl App {
 
     /// Rules and routes as their files are now. What is wrong with them is logged, and they stay as they were.
     async fn redefine_rules(&mut self, packs: Vec<Group>) {
-        let Some(rules) = &mut self.rules else { return };
         let redefined = match alerting::definition(&self.plant.settings, packs) {
-            Ok(definition) => rules.redefine(definition).await.map_err(anyhow::Error::from),
+            Ok(definition) => self.rules.redefine(definition).await,
             Err(error) => Err(error),
         };
         if let Err(error) = redefined {

@@ -388,6 +388,7 @@ impl Settings {
             timeout: own.timeout,
             points_max: i64::try_from(own.points_max).unwrap_or(i64::MAX),
             options: tidewatch_query::promql::Options { lookback_ms, ..Default::default() },
+            cache_bytes_max: own.cache_bytes_max,
         }
     }
 

@@ -5,12 +5,14 @@ use anyhow::{Context, Result};
 use prometheus::Registry;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use tidewatch_query::SqlEngine;
+use tidewatch_query::gate::QueryGate;
 use tidewatch_wire::catalogue::{Catalogue, Listing};
 use tidewatch_wire::postgres::PostgresServer;
 use tidewatch_wire::{Running, WireMetrics, flight};
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 /// Ports that are taken and wait for the engine.
@@ -36,12 +38,12 @@ impl Listeners {
         Ok(Self { postgres, flight: bind("flight.listen", settings.flight.listen).await? })
     }
 
-    /// Serves what `engine` answers; queries take their turns from `turns`.
+    /// Serves what `engine` answers to queries that `gate` lets in.
     pub fn serve(
         self,
         settings: &Settings,
         engine: &Arc<SqlEngine>,
-        turns: &Arc<Semaphore>,
+        gate: &Arc<QueryGate>,
         registry: &Registry,
     ) -> Result<Wires> {
         let metrics = WireMetrics::register(registry)?;
@@ -51,7 +53,7 @@ impl Listeners {
         let mut servers = JoinSet::new();
         if postgres.is_some() || flight.is_some() {
             let catalogue = Catalogue::new(Arc::new(Listing::new(Arc::clone(engine))))?;
-            let running = |protocol| Running::new(Arc::clone(engine), Arc::clone(turns), metrics.clone(), protocol);
+            let running = |protocol| Running::new(Arc::clone(engine), Arc::clone(gate), metrics.clone(), protocol);
             let until = |mut stopped: watch::Receiver<bool>| async move {
                 // A sender that is gone stops as well.
                 let _ = stopped.wait_for(|stopped| *stopped).await;
@@ -78,13 +80,16 @@ async fn bind(key: &str, address: Option<SocketAddr>) -> Result<Option<TcpListen
 }
 
 impl Wires {
-    /// Tells clients, and waits for those that end.
-    pub async fn stop(mut self) -> Result<()> {
+    /// Tells clients, and waits for those that end in time.
+    pub async fn stop(mut self, timeout: Duration) -> Result<()> {
         // Servers may have ended already.
         let _ = self.stop.send(true);
-        while let Some(ended) = self.servers.join_next().await {
-            ended??;
-        }
-        Ok(())
+        let all_ended = async {
+            while let Some(ended) = self.servers.join_next().await {
+                ended??;
+            }
+            Ok(())
+        };
+        tokio::time::timeout(timeout, all_ended).await.unwrap_or(Ok(()))
     }
 }

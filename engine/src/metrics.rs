@@ -70,6 +70,7 @@ metrics! {
     POSITION = Gauge "tidewatch_ingest_committed_offset" ["topic", "partition"] "Last offset that every table has committed.";
     WATERMARK = Gauge "tidewatch_ingest_watermark_timestamp_seconds" ["topic", "partition"] "Watermark of the partition.";
     LAST_COMMIT = Gauge "tidewatch_commit_last_timestamp_seconds" [] "When the last flush was committed to all tables.";
+    STALENESS = Gauge "tidewatch_commit_staleness_intervals" [] "How long the oldest counted row has waited for its commit, in flush intervals of its worker; the most of all workers. 1 is usual, 0 is all committed.";
 }
 
 metrics! {
@@ -85,9 +86,11 @@ metrics! {
 metrics! {
     /// All metrics of the query path.
     QUERY;
-    SQL_QUERIES = Counter "tidewatch_sql_queries_total" ["outcome"] "Queries over HTTP by outcome: ok, or the code of the error.";
+    SQL_QUERIES = Counter "tidewatch_sql_queries_total" ["outcome"] "Queries over HTTP by outcome: ok, canceled (their client went away), or the code of the error.";
     SQL_CACHE = Counter "tidewatch_sql_cache_total" ["outcome"] "Queries at the cache of answers: hit; miss; not_kept for those that depend on open windows or the time.";
     SQL_CACHE_EVICTED = Counter "tidewatch_sql_cache_evicted_total" [] "Answers thrown out of the cache because of sql.cache_bytes_max.";
+    PROMQL_CACHE = Counter "tidewatch_promql_cache_total" ["outcome"] "Queries of PromQL at the cache of answers: hit; miss; not_kept for those that depend on open windows or on views.";
+    PROMQL_CACHE_EVICTED = Counter "tidewatch_promql_cache_evicted_total" [] "Answers to PromQL thrown out of the cache because of promql.cache_bytes_max.";
     SQL_SECONDS = Histogram "tidewatch_sql_query_duration_seconds" [] "Time from the text of a query to its last row.";
     SCRAPES_TRUNCATED = Counter "tidewatch_scrapes_truncated_total" ["rollup"] "Scrapes that left series of a rollup out because of scrape.series_max.";
 }

@@ -42,6 +42,7 @@ mod pipeline;
 pub mod push;
 pub mod samples;
 pub mod source;
+mod staleness;
 mod tables;
 pub mod worker;
 
@@ -49,4 +50,5 @@ pub use commit_health::{CommitHealth, Failing};
 pub use news::News;
 pub use piece::reads;
 pub use pipeline::{Pipeline, PipelineError, WorkerThread};
+pub use staleness::Staleness;
 pub use tables::prepare;

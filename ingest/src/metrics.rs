@@ -2,6 +2,7 @@
 
 use crate::commit_health::CommitHealth;
 use crate::personal::PersonalCounts;
+use crate::staleness::Staleness;
 use prometheus::core::Collector;
 use prometheus::{
     GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
@@ -43,6 +44,7 @@ pub struct IngestMetrics {
     pub position: IntGaugeVec,
     pub watermark: GaugeVec,
     pub last_commit: prometheus::Gauge,
+    pub staleness: Staleness,
     pub commit_health: CommitHealth,
 }
 
@@ -98,6 +100,7 @@ impl IngestMetrics {
             position: gauges(&catalogue::POSITION)?,
             watermark: add(registry, GaugeVec::new(opts(&catalogue::WATERMARK), catalogue::WATERMARK.labels))?,
             last_commit: add(registry, prometheus::Gauge::with_opts(opts(&catalogue::LAST_COMMIT)))?,
+            staleness: Staleness::new(add(registry, prometheus::Gauge::with_opts(opts(&catalogue::STALENESS)))?),
             commit_health: CommitHealth::default(),
         })
     }

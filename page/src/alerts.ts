@@ -28,7 +28,7 @@ export interface AlertRule {
 interface Told {
   labels: Record<string, string>;
   fingerprint: string;
-  status: { state: string; silencedBy: string[]; inhibitedBy: string[]; mutedBy: string[] };
+  status: { state: string; silencedBy: string[]; inhibitedBy: string[]; mutedBy: string[]; flapping?: boolean };
 }
 
 /** A rule's limit, when it ends with one: `… > 5`. */
@@ -93,6 +93,7 @@ class Card {
       h('span', { class: 'tag' }, alert.state === 'pending' ? 'pending' : severity === 'none' ? 'firing' : severity),
       h('h3', {}, rule.name),
       quiet && h('span', { class: 'tag plain-tag' }, quiet),
+      told?.status.flapping === true && h('span', { class: 'tag plain-tag', title: 'It comes and goes: held as firing until it is stable.' }, 'flapping'),
       h('span', { class: 'value' }, h('b', {}, short(Number(alert.value))), limit ? h('span', {}, ` ${limit.operator} ${short(limit.limit)}`) : null),
       h('time', { datetime: alert.activeAt, title: alert.activeAt }, `for ${duration(Math.max(0, Math.round((serverNowMs() - since) / 1000)))}, since ${moment(since, serverNowMs())}`),
     );

@@ -150,6 +150,20 @@ test('a firing alert is explained, and somebody takes it', async ({ page, reques
   expect(explained.data.incident.acknowledged.by).toBe('anna');
 });
 
+test('an alert that comes and goes says so', async ({ page }) => {
+  await page.route('**/api/v2/alerts', async (route) => {
+    const response = await route.fetch();
+    const told = (await response.json()) as { labels: Record<string, string>; status: { flapping?: boolean } }[];
+    for (const one of told) if (one.labels.alertname === 'ProviderErrors') one.status.flapping = true;
+    await route.fulfill({ response, json: told });
+  });
+  await open(page, FULL);
+  const alert = page.getByRole('listitem').filter({ has: page.getByRole('heading', { name: 'ProviderErrors' }) });
+  await expect(alert.getByText('flapping', { exact: true })).toBeVisible();
+  await page.unroute('**/api/v2/alerts');
+  await expect(alert.getByText('flapping', { exact: true })).toHaveCount(0);
+});
+
 test('SQL: a table, a chart, a file, an address, and where the mistake is', async ({ page }) => {
   await open(page, FULL);
   const editor = page.getByLabel('Query', { exact: true });

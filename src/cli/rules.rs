@@ -39,9 +39,9 @@ pub struct Between {
     /// End, inclusive [default: now].
     #[arg(long, value_name = "TIME")]
     pub until: Option<String>,
-    /// Between two evaluations.
-    #[arg(long, default_value = "1m", value_parser = humantime_serde::re::humantime::parse_duration, value_name = "DURATION")]
-    pub step: std::time::Duration,
+    /// Least time between two evaluations; groups with a longer interval keep it [default: each group's interval].
+    #[arg(long, value_parser = humantime_serde::re::humantime::parse_duration, value_name = "DURATION")]
+    pub step: Option<std::time::Duration>,
     /// How the result is written.
     #[arg(long, value_enum, default_value_t = ReportFormat::Table)]
     pub format: ReportFormat,

@@ -1,5 +1,6 @@
 //! `tidewatch demo`: broker, generator, engine, storage and HTTP in one process.
 
+use super::Apart;
 use super::run::finish;
 use crate::app::{App, Ended, start_log};
 use crate::cli::Demo;
@@ -18,7 +19,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tidewatch_ingest::clock::{Clock, SystemClock};
 use tidewatch_simulate::{self as simulation, DemoBroker, Generator, KafkaTarget, Pace, Scenario, TOPICS, to_kafka};
-use tokio::runtime::Handle;
 
 /// The broker looks for an offset from the first batch that it keeps of a partition on, at each fetch of each of them: few
 /// partitions and large batches keep it from taking a processor for itself.
@@ -29,7 +29,7 @@ const FLIGHT_PORT: u16 = 9891;
 /// On a local disk a commit is cheap: fresh files are worth more than few ones.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(5);
 
-pub async fn demo(options: Demo, commits: Handle) -> Result<ExitCode> {
+pub async fn demo(options: Demo, apart: Apart) -> Result<ExitCode> {
     let clock = SystemClock::new();
     let data = match options.data.clone() {
         Some(folder) => folder,
@@ -42,7 +42,7 @@ pub async fn demo(options: Demo, commits: Handle) -> Result<ExitCode> {
     let settings = settings(&options, &data, broker.bootstrap_servers());
     start_log(&settings)?;
     let (mut shutdown, mut hangup) = (Shutdown::listen()?, Hangup::ignored());
-    let mut app = App::start(&settings, packs, &commits, false).await?;
+    let mut app = App::start(&settings, packs, &apart, false).await?;
     let producer = Producer::start(&options, broker.bootstrap_servers())?;
     print_welcome(&options, &settings, &app, &data);
     let status = tokio::spawn(Status::new(app.plant.metrics.clone(), app.plant.clock.clone()).run());

@@ -29,15 +29,15 @@ const COMMIT_THREADS: usize = 2;
 
 pub fn execute(cli: Cli) -> Result<ExitCode> {
     match cli.command {
-        Command::Demo(options) => block_on(|commits| demo::demo(options, commits)),
-        Command::Run(options) => block_on(|commits| run::run(options, commits)),
-        Command::Backfill(options) => block_on(|commits| backfill::backfill(options, commits)),
+        Command::Demo(options) => block_on(|apart| demo::demo(options, apart)),
+        Command::Run(options) => block_on(|apart| run::run(options, apart)),
+        Command::Backfill(options) => block_on(|apart| backfill::backfill(options, apart.commits)),
         Command::Check(options) => block_on(|_| check::check(options)),
         Command::Doctor(options) => block_on(|_| doctor::doctor(options)),
         Command::Test(options) => block_on(|_| test::test(options)),
         Command::Sql(options) => block_on(|_| sql::sql(options)),
-        Command::DeadLetters(command) => block_on(|commits| dead_letters::dead_letters(command, commits)),
-        Command::Verify(options) => block_on(|commits| verify::verify(options, commits)),
+        Command::DeadLetters(command) => block_on(|apart| dead_letters::dead_letters(command, apart.commits)),
+        Command::Verify(options) => block_on(|apart| verify::verify(options, apart.commits)),
         Command::Maintain(options) => block_on(|_| maintain::maintain(options)),
         Command::Backup(options) => block_on(|_| backup::backup(options)),
         Command::Restore(options) => block_on(|_| backup::restore(options)),
@@ -47,16 +47,29 @@ pub fn execute(cli: Cli) -> Result<ExitCode> {
     }
 }
 
-/// Runs a command; it is handed a second runtime for commits, which queries cannot starve.
-fn block_on<F: Future<Output = Result<ExitCode>>>(command: impl FnOnce(Handle) -> F) -> Result<ExitCode> {
+/// Runtimes beside the one that a command runs on, so that none of them starves another.
+#[derive(Debug, Clone)]
+pub struct Apart {
+    /// Of commits.
+    pub commits: Handle,
+    /// Of the operators of queries, as many threads as there are processors. Who waits for them, rules and whatever
+    /// answers at once stay on the command's own.
+    pub queries: Handle,
+}
+
+/// Runs a command.
+fn block_on<F: Future<Output = Result<ExitCode>>>(command: impl FnOnce(Apart) -> F) -> Result<ExitCode> {
     let runtime = Builder::new_multi_thread().enable_all().build()?;
+    let queries = Builder::new_multi_thread().thread_name("tidewatch-query").enable_all().build()?;
     let commits = Builder::new_multi_thread()
         .worker_threads(COMMIT_THREADS)
         .thread_name("tidewatch-commit")
         .enable_all()
         .build()?;
-    let result = runtime.block_on(command(commits.handle().clone()));
+    let apart = Apart { commits: commits.handle().clone(), queries: queries.handle().clone() };
+    let result = runtime.block_on(command(apart));
     runtime.shutdown_timeout(RUNTIME_END);
+    queries.shutdown_timeout(RUNTIME_END);
     commits.shutdown_timeout(RUNTIME_END);
     result
 }

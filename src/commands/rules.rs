@@ -10,10 +10,10 @@ use crate::cli::{Backtest, Between, DiffRules, RuleFiles, Rules, Suggest};
 use crate::packs;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use tidewatch_alerting::backtest::{self, BacktestOptions, Incident};
+use tidewatch_alerting::backtest::{self, BacktestOptions, Incident, Step};
 use tidewatch_alerting::rules::{Group, LoadOptions, Rule};
 use tidewatch_alerting::unit_tests::{self, RuleFiles as Finder};
 use tidewatch_ingest::clock::{Clock, SystemClock};
@@ -142,7 +142,11 @@ async fn suggest(options: Suggest) -> Result<ExitCode> {
         Rule::Alerting(rule) if *rule.name == *options.rule => Some(Arc::clone(rule)),
         _ => None,
     };
-    let Some(rule) = groups.iter().flat_map(|group| &group.rules).find_map(alerting) else {
+    let of_group = |group: Group| {
+        let rule = group.rules.iter().find_map(alerting)?;
+        Some((group, rule))
+    };
+    let Some((group, rule)) = groups.into_iter().find_map(of_group) else {
         bail!("{}: there is no alert {:?}", options.file, options.rule);
     };
     let incidents = incidents(&options.incidents)?;
@@ -151,8 +155,8 @@ async fn suggest(options: Suggest) -> Result<ExitCode> {
     let count = options.candidates;
     let (found, _) = past
         .work(move |past| {
-            let thresholds = backtest::thresholds_seen(&rule, count, STRIDE, past, &past.options)?;
-            backtest::suggest(&rule, &thresholds, &incidents, past, &past.options)
+            let thresholds = backtest::thresholds_seen(&group, &rule, count, STRIDE, past, &past.options)?;
+            backtest::suggest(&group, &rule, &thresholds, &incidents, past, &past.options)
         })
         .await?;
     report::candidates(&found?, format)?;
@@ -189,13 +193,17 @@ impl Past {
         if end_ms <= start_ms {
             bail!("--until lies before --since");
         }
-        let step_ms = i64::try_from(between.step.as_millis()).unwrap_or(i64::MAX);
-        if step_ms < 1 {
+        let least_ms = between.step.map(|step| i64::try_from(step.as_millis()).unwrap_or(i64::MAX));
+        if least_ms.is_some_and(|least_ms| least_ms < 1) {
             bail!("--step: expected at least 1ms");
         }
-        let mut options = BacktestOptions::new(start_ms, end_ms, step_ms);
-        options.settings.query_offset_ms = i64::try_from(settings.alerting.query_offset.as_millis()).unwrap_or(0);
-        options.lookback_ms = promql.limits().options.lookback_ms;
+        let options = BacktestOptions {
+            step: Step::AtLeast(least_ms.unwrap_or(1)),
+            // As a running process has them, so that labels and messages come out alike.
+            settings: settings.ruler(PathBuf::new()).groups,
+            queries: promql.limits().options.clone(),
+            ..BacktestOptions::new(start_ms, end_ms, 1)
+        };
         Ok(Self { promql, options, runtime: Handle::current() })
     }
 

@@ -1,5 +1,6 @@
 //! `tidewatch run`.
 
+use super::Apart;
 use crate::app::{App, Ended, start_log_and_traces};
 use crate::cli::Run;
 use crate::packs;
@@ -9,14 +10,13 @@ use crate::status::Status;
 use anyhow::Result;
 use std::net::SocketAddr;
 use std::process::ExitCode;
-use tokio::runtime::Handle;
 
-pub async fn run(options: Run, commits: Handle) -> Result<ExitCode> {
+pub async fn run(options: Run, apart: Apart) -> Result<ExitCode> {
     let settings = Settings::load(&options.config.config)?;
     let packs = packs::load(&settings.packs, tidewatch_query::Checking::Names).await?;
     let telemetry = start_log_and_traces(&settings)?;
     let (mut shutdown, mut hangup) = (Shutdown::listen()?, Hangup::listen()?);
-    let mut app = App::start(&settings, packs, &commits, options.until_caught_up).await?;
+    let mut app = App::start(&settings, packs, &apart, options.until_caught_up).await?;
     let shown = |address: Option<SocketAddr>| address.map(tracing::field::display);
     let (postgres, flight) = (shown(app.wires.postgres), shown(app.wires.flight));
     tracing::info!(address = %app.address, data = settings.storage.location, postgres, flight, "listening");

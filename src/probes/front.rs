@@ -7,7 +7,7 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use tidewatch_query::http::ApiError;
 use tower::ServiceExt;
 use tracing::field::Empty;
@@ -17,7 +17,7 @@ use tracing::{Instrument, Span};
 #[derive(Debug, Clone)]
 pub struct Front {
     life: Life,
-    behind: Arc<OnceLock<Router>>,
+    behind: Arc<RwLock<Option<Router>>>,
 }
 
 impl Front {
@@ -26,10 +26,13 @@ impl Front {
         Self { life, behind: Arc::default() }
     }
 
-    /// Lets requests through to these endpoints from now on.
+    /// Lets requests through to these endpoints from now on, instead of those before.
     pub fn open(&self, routes: Router) {
-        // It is opened once; a second time would change nothing.
-        let _ = self.behind.set(routes);
+        *self.behind.write().unwrap_or_else(PoisonError::into_inner) = Some(routes);
+    }
+
+    fn behind(&self) -> Option<Router> {
+        self.behind.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The door as a server sees it.
@@ -39,10 +42,10 @@ impl Front {
 }
 
 async fn pass(State(front): State<Front>, request: Request) -> Response {
-    match front.behind.get() {
+    match front.behind() {
         Some(routes) => {
             let span = traced(&request);
-            let Ok(response) = routes.clone().oneshot(request).instrument(span.clone()).await;
+            let Ok(response) = routes.oneshot(request).instrument(span.clone()).await;
             let status = response.status();
             span.record("http.response.status_code", status.as_u16());
             if status.is_server_error() {

@@ -108,6 +108,15 @@ impl Settings {
             of("time of a PromQL query", "promql.timeout", ms(self.promql.timeout), "ms"),
             of("steps of a PromQL query", "promql.points_max", count(self.promql.points_max), "points"),
             counted(
+                of(
+                    "bytes of kept answers to PromQL",
+                    "promql.cache_bytes_max",
+                    long(self.promql.cache_bytes_max),
+                    "bytes",
+                ),
+                catalogue::PROMQL_CACHE_EVICTED.name,
+            ),
+            counted(
                 of("series on /metrics", "scrape.series_max", count(self.scrape.series_max), "series"),
                 catalogue::SCRAPES_TRUNCATED.name,
             ),

@@ -186,6 +186,7 @@ pub struct Promql {
     pub points_max: usize,
     #[serde(with = "humantime_serde")]
     pub lookback: Duration,
+    pub cache_bytes_max: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -359,7 +360,7 @@ impl Default for Sql {
 impl Default for Promql {
     fn default() -> Self {
         let (timeout, lookback) = (Duration::from_secs(120), Duration::from_secs(300));
-        Self { samples_max: 50_000_000, timeout, points_max: 11_000, lookback }
+        Self { samples_max: 50_000_000, timeout, points_max: 11_000, lookback, cache_bytes_max: 64 * MIB as u64 }
     }
 }
 

@@ -1,8 +1,12 @@
 //! From an event to the message on the phone, through kills: rules over what is counted, routes, a webhook, and the
 //! answer to "why was I not paged".
 
+mod backtests;
 mod late;
 mod latency;
+mod packs;
+mod states;
+mod takeover;
 
 use crate::support::{
     Sink, Tidewatch, get, post, program, run_tool, sql, tidewatch, tidewatch_fails, wait_until, write_settings,

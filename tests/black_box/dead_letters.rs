@@ -83,6 +83,13 @@ fn repaired_letters_count_in_their_windows_once() {
     // Looking.
     let listed = shop.letters(&["list"]);
     assert!(listed.contains("file:calls.ndjson/0/3") && listed.contains("wrong_type"), "{listed}");
+    let counted = "SELECT reason, topic, disposition, letters, first_arrival <= last_arrival AND last_arrival <= now() AS past \
+                   FROM system.dead_letters ORDER BY reason";
+    let expected = "reason,topic,disposition,letters,past\n\
+                    broken_json,file:calls.ndjson,rejected,1,true\n\
+                    string_too_long,file:calls.ndjson,rejected,1,true\n\
+                    wrong_type,file:calls.ndjson,rejected,2,true\n";
+    assert_eq!(shop.sql(counted), expected);
     let csv = Csv::parse(&shop.letters(&[
         "list",
         "--format",
@@ -220,6 +227,8 @@ fn two_redrives_and_a_run_at_the_same_time_count_each_event_once() {
         process.wait(RUN);
     });
     wait_until("everything is counted", RUN, || run.sql("SELECT sum(requests) AS n FROM api_calls") == "n\n60\n");
+    let letters = run.sql("SELECT reason, sum(letters) AS letters FROM system.dead_letters GROUP BY reason");
+    assert_eq!(letters, "reason,letters\nwrong_type,24\n", "a letter that was put back stays one");
     run.stop();
     let expected: String = (0..3).map(|m| format!("2026-03-14T12:0{m}:00.000000Z,20,20\n")).collect();
     assert_eq!(shop.sql(MINUTES), format!("minute,n,h\n{expected}"));

@@ -18,9 +18,11 @@
 //! | maintenance changes no answer | `maintain` |
 //! | promtool asks in PromQL and gets the numbers of SQL | `prometheus_api` |
 //! | the same of views | `views` |
+//! | functions of histograms have the numbers of SQL and of the events | `histograms` |
+//! | `increase` of an old window is SQL's sum, before and after late events, restarts and kills | `late` |
 //! | generated requests get no 5xx and no answer outside of Prometheus' OpenAPI | `openapi` |
-//! | vmalert evaluates rules through it | `vmalert` |
-//! | from an event to a webhook, through kills; silences by amtool, explanations, backtests | `alerts` |
+//! | vmalert evaluates rules through it, writes back what it records, and restores its state | `vmalert` |
+//! | from an event to a webhook, through kills; silences by amtool, inhibition, flapping, explanations, backtests | `alerts` |
 //! | Prometheus, its Go client and OpenTelemetry push samples; PromQL answers as Prometheus | `remote_write` |
 //! | psql, JDBC, psycopg, SQLAlchemy, ADBC, DuckDB, Grafana's statements get the numbers of HTTP | `postgres` |
 //! | ADBC's driver for Flight SQL gets them too | `flight` |
@@ -55,6 +57,8 @@ mod deployment;
 mod duplicates;
 mod export;
 mod flight;
+mod histograms;
+mod late;
 mod live;
 mod maintain;
 mod nezha;

@@ -211,3 +211,48 @@ fn doors_have_locks_and_rooms_have_limits() {
     assert!(with("secret", "disable", "SELECT 1").contains("(1 row)"), "there is room again");
     process.stop();
 }
+
+#[test]
+fn one_user_leaves_turns_to_others() {
+    let Some(program) = psql() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let rest = format!("{LISTEN}[sql]\ntimeout = \"5m\"\nconcurrency_max = 2\nconcurrency_per_client_max = 1\n");
+    let mut process = Tidewatch::run(&empty(folder.path(), &rest));
+    process.address();
+    let address = process.named_address("postgres");
+    let endless =
+        "SELECT count(*) FROM generate_series(1, 10000000) a(x), generate_series(1, 1000000) b(y) WHERE x + y = -1";
+    let mut busy = Command::new(&program)
+        .args(["-X", &format!("postgresql://anna@{address}/tidewatch?sslmode=disable"), "-c", endless])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let ask = |user: &str, timeout: &str| {
+        said(&psql_says(&program, &address, user, &[&format!("SET statement_timeout = '{timeout}'"), "SELECT 1 AS n"]))
+    };
+    let mut refused = String::new();
+    wait_until("the first query to run", Duration::from_secs(60), || {
+        refused = ask("anna", "500ms");
+        refused.contains("53300")
+    });
+    assert!(refused.contains("sql.concurrency_per_client_max") && refused.contains("try again"), "{refused}");
+    let other = ask("ben", "1min");
+    assert!(other.contains("(1 row)"), "{other}");
+    assert!(process.metric("tidewatch_wire_queries_total{outcome=\"client_busy\",protocol=\"postgres\"}") >= 1.0);
+    // Who hangs up leaves its turn to its next query.
+    busy.kill().unwrap();
+    busy.wait().unwrap();
+    let next = ask("anna", "30s");
+    assert!(next.contains("(1 row)"), "{next}");
+    // And a stop waits for no query.
+    let mut busy = Command::new(&program)
+        .args(["-X", &format!("postgresql://anna@{address}/tidewatch?sslmode=disable"), "-c", endless])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_until("the query to run again", Duration::from_secs(60), || ask("anna", "500ms").contains("53300"));
+    process.stop();
+    busy.wait().unwrap();
+}

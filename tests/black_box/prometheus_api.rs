@@ -1,6 +1,6 @@
 //! Prometheus' own tool asks for what was counted, and gets the numbers that SQL gives.
 
-use crate::support::{Csv, Tidewatch, program, sql, tidewatch, write_settings};
+use crate::support::{Csv, Tidewatch, get, program, sql, tidewatch, write_settings};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
@@ -13,15 +13,20 @@ pub const LATER: &str = "2026-03-14T13:00:00Z";
 
 /// A server over twenty simulated minutes, all committed.
 pub fn served(folder: &Path) -> Tidewatch {
+    served_with(folder, "packs = [\"builtin:creatorflow\"]\n")
+}
+
+/// The same, with settings of its own: those that stand before all sections, with the packs.
+pub fn served_with(folder: &Path, first: &str) -> Tidewatch {
     let events = folder.join("events.ndjson").display().to_string();
     let what = ["--start", START, "--duration", "20m", "--rate", "20", "--seed", "3"];
     tidewatch(&[&["simulate", "--to", "file", "--path", &events], &what[..]].concat());
     // What is older than its retention is not to go away between two questions about it.
-    let text = "packs = [\"builtin:creatorflow\"]\n[storage]\nlocation = \"data\"\n[files]\npaths = [\"events.ndjson\"]\n\
-                [http]\nlisten = \"127.0.0.1:0\"\n[maintenance]\nenabled = false\n";
-    let settings = write_settings(folder, text);
+    let sections = "[storage]\nlocation = \"data\"\n[files]\npaths = [\"events.ndjson\"]\n\
+                    [http]\nlisten = \"127.0.0.1:0\"\n[maintenance]\nenabled = false\n";
+    let settings = write_settings(folder, &format!("packs = [\"builtin:creatorflow\"]\n{sections}"));
     Tidewatch::start(&["run", "-c", settings.to_str().unwrap(), "--until-caught-up"]).wait(Duration::from_secs(300));
-    Tidewatch::run(&settings)
+    Tidewatch::run(&write_settings(folder, &format!("{first}{sections}")))
 }
 
 #[test]
@@ -84,6 +89,19 @@ fn promtool_gets_the_numbers_of_sql() {
     );
     assert!(series.contains("__name__=\"api_calls_requests_total\"") && series.contains("provider="), "{series}");
     server.stop();
+}
+
+/// What an instant query gives at a time, or now if that is empty: numbers by the value of a label.
+pub fn numbers(address: &str, query: &str, time: &str, label: &str) -> BTreeMap<String, f64> {
+    let encoded: String = query.bytes().map(|b| format!("%{b:02X}")).collect();
+    let answer = get(address, &format!("/api/v1/query?query={encoded}&time={time}"), &[]).unwrap();
+    let answer: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+    assert_eq!(answer["status"], "success", "{query}: {answer}");
+    let one = |series: &serde_json::Value| {
+        let name = series["metric"][label].as_str().unwrap_or_default().to_owned();
+        (name, series["value"][1].as_str().unwrap().parse().unwrap())
+    };
+    answer["data"]["result"].as_array().unwrap().iter().map(one).collect()
 }
 
 /// The series of an answer.

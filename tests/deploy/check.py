@@ -187,7 +187,7 @@ def settings_of(tidewatch, name, documents):
         folder = pathlib.Path(folder)
         for kind in ("rules", "routes"):
             (folder / kind).mkdir()
-        shutil.copy(DEPLOY / "alertmanager/alertmanager.yml", folder / "routes")
+        shutil.copy(DEPLOY / "routes/alertmanager.yml", folder / "routes")
         for document in (d for d in documents if d["kind"] == "ConfigMap"):
             for key, text in document["data"].items():
                 is_rules = document["metadata"]["name"].endswith("-rules")
@@ -265,6 +265,11 @@ def rules():
     said("promtool", "check", "config", "--lint=all", "--lint-fatal", DEPLOY / "prometheus/prometheus.yml")
     said("promtool", "test", "rules", DEPLOY / "prometheus/rules_test.yml")
     said("amtool", "check-config", DEPLOY / "alertmanager/alertmanager.yml")
+    with tempfile.TemporaryDirectory() as folder:
+        # What an Alertmanager is given of it.
+        theirs = pathlib.Path(folder) / "alertmanager.yml"
+        theirs.write_text(re.split(r"^tidewatch:", (DEPLOY / "routes/alertmanager.yml").read_text(), flags=re.M)[0])
+        said("amtool", "check-config", theirs)
     tested = (DEPLOY / "prometheus/rules_test.yml").read_text()
     names = re.findall(r"- alert: (\w+)", (DEPLOY / "prometheus/rules.yml").read_text())
     for name in names:

@@ -20,6 +20,7 @@ use crate::news::News;
 use crate::personal::HashKey;
 use crate::piece::WorkerPiece;
 use crate::source::{Polled, Source, SourceError, SourceEvent};
+use crate::staleness::Uncommitted;
 use counting::Counting;
 use handle::{Recent, ViewRequest};
 use heartbeat::Heartbeat;
@@ -127,6 +128,8 @@ pub struct Worker {
     stop: Arc<AtomicBool>,
     heartbeat: Arc<Heartbeat>,
     shown: Shown,
+    /// How long what was counted waits for its commit.
+    uncommitted: Uncommitted,
 }
 
 /// What this worker has added to gauges that all workers of the process share.
@@ -180,6 +183,7 @@ impl Worker {
             source,
             settings,
             counting: Counting::new(catalog, &settings, metrics.clone()),
+            uncommitted: metrics.staleness.worker(settings.flush_interval),
             clock,
             metrics,
             news: News::default(),
@@ -389,6 +393,7 @@ impl Worker {
             Answer::Committed => {
                 let positions = self.counting.committed(&self.in_flight);
                 self.in_flight.clear();
+                self.uncommitted.committed(self.last_flush);
                 self.source.publish_progress(&positions);
                 Ok(())
             }
@@ -411,6 +416,7 @@ impl Worker {
         }
         self.in_flight.clear();
         self.pending.clear();
+        self.uncommitted.forget();
         self.open_bytes = 0;
         let partitions = self.counting.partitions();
         let positions = self.look_up(partitions)?;
@@ -485,7 +491,9 @@ impl Worker {
         let frozen_rows: usize = frozen().map(|p| p.row_count()).sum();
         let frozen_bytes: usize = frozen().map(|p| p.size_bytes()).sum();
         show(&self.metrics.open_bytes, &mut self.shown.open_bytes, (self.open_bytes + frozen_bytes) as i64);
-        show(&self.metrics.open_rows, &mut self.shown.open_rows, (self.counting.row_count() + frozen_rows) as i64);
+        let rows = self.counting.row_count() + frozen_rows;
+        show(&self.metrics.open_rows, &mut self.shown.open_rows, rows as i64);
+        self.uncommitted.seen(rows, now);
         let (remembered, remembered_bytes) = self.counting.remembered();
         show(&self.metrics.remembered, &mut self.shown.remembered, remembered as i64);
         show(&self.metrics.remembered_bytes, &mut self.shown.remembered_bytes, remembered_bytes as i64);

@@ -191,6 +191,7 @@ fn settings() -> WorkerSettings {
 /// The worker on its thread, and the committer's ends of its channels.
 struct Bench {
     script: Script,
+    metrics: IngestMetrics,
     handle: WorkerHandle,
     requests: mpsc::Receiver<Request>,
     answers: SyncSender<Answer>,
@@ -209,9 +210,10 @@ impl Bench {
         let link = CommitterLink { requests: request_sender, answers: answer_receiver };
         let script = Script::new(end);
         let clock = Arc::new(crate::clock::SystemClock::new());
-        let (worker, handle) = Worker::new(Box::new(script.clone()), &catalog, settings, link, metrics, clock);
+        let source = Box::new(script.clone());
+        let (worker, handle) = Worker::new(source, &catalog, settings, link, metrics.clone(), clock);
         let thread = std::thread::spawn(move || worker.run());
-        Self { script, handle, requests, answers, thread }
+        Self { script, metrics, handle, requests, answers, thread }
     }
 
     /// Answers the next request for positions: every table stands at `position`, but for those named.
@@ -393,6 +395,28 @@ fn reading_pauses_while_a_store_hangs_and_goes_on_when_it_answers() {
     bench.commit();
     bench.answers.send(Answer::Committed).unwrap();
     bench.script.wait_for(Call::Resume);
+    bench.handle.drain();
+    bench.thread.join().unwrap().unwrap();
+}
+
+#[test]
+fn what_waits_for_its_commit_grows_stale_until_it_is_committed() {
+    let mut bench = Bench::start(10, |s| s.flush_interval = Duration::from_millis(100));
+    bench.answer_positions(BEFORE_FIRST, &[]);
+    bench.commit();
+    let wait_for = |what: &str, condition: &dyn Fn(f64) -> bool| {
+        for _ in 0..1000 {
+            if condition(bench.metrics.staleness.intervals()) {
+                return;
+            }
+            std::thread::sleep(WAIT / 1000);
+        }
+        panic!("never {what}: {}", bench.metrics.staleness.intervals());
+    };
+    // It is measured every second: the second time ten intervals have passed.
+    wait_for("stale", &|intervals| intervals > 3.0);
+    bench.answers.send(Answer::Committed).unwrap();
+    wait_for("committed", &|intervals| intervals == 0.0);
     bench.handle.drain();
     bench.thread.join().unwrap().unwrap();
 }

@@ -26,33 +26,25 @@ pub fn backtest(found: &Backtest, options: &BacktestOptions, format: ReportForma
         return json(&json!({
             "start": rfc3339(options.start_ms),
             "end": rfc3339(options.end_ms),
-            "step_ms": options.step_ms,
-            "instants": found.instants,
             "rules": found.rules,
             "failed_recordings": failed,
         }));
     }
     let mut out = std::io::stdout().lock();
+    writeln!(out, "from {} to {}\n", rfc3339(options.start_ms), rfc3339(options.end_ms))?;
     writeln!(
         out,
-        "{} instants from {} to {}, every {}\n",
-        found.instants,
-        rfc3339(options.start_ms),
-        rfc3339(options.end_ms),
-        duration::format(options.step_ms)
-    )?;
-    writeln!(
-        out,
-        "{:<40} {:>6} {:>8} {:>6} {:>9} {:>9} {:>8}",
-        "rule", "fired", "pending", "flaps", "shortest", "longest", "firing"
+        "{:<40} {:>6} {:>6} {:>8} {:>6} {:>9} {:>9} {:>8}",
+        "rule", "every", "fired", "pending", "flaps", "shortest", "longest", "firing"
     )?;
     let length = |ms: Option<i64>| ms.map_or_else(|| "–".to_owned(), duration::format);
     for rule in &found.rules {
         let noise = &rule.noise;
         writeln!(
             out,
-            "{:<40} {:>6} {:>8} {:>6} {:>9} {:>9} {:>7.1}%",
+            "{:<40} {:>6} {:>6} {:>8} {:>6} {:>9} {:>9} {:>7.1}%",
             format!("{}/{}", rule.group, rule.rule),
+            duration::format(rule.step_ms),
             noise.fired,
             noise.pending_only,
             noise.flaps,
@@ -81,7 +73,7 @@ pub fn backtest(found: &Backtest, options: &BacktestOptions, format: ReportForma
         }
         for message in &rule.messages {
             let texts: Vec<String> = message.annotations.iter().map(|(name, text)| format!("{name}: {text}")).collect();
-            writeln!(out, "  message at {}: {}", rfc3339(message.time_ms), texts.join("; "))?;
+            writeln!(out, "  message at {}  {}  {}", rfc3339(message.time_ms), message.labels, texts.join("; "))?;
         }
     }
     for (rule, error) in &found.failed_recordings {

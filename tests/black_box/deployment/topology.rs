@@ -160,6 +160,7 @@ fn start_tidewatch(folder: &Path, bootstrap_servers: &str, alertmanager: &str) -
         .replace("/var/lib/tidewatch", &folder.display().to_string())
         .replace("kafka:9092", bootstrap_servers)
         .replace("alertmanager:9093", alertmanager)
+        .replace("../routes", &repository().join("deploy/routes").display().to_string())
         .replace("0.0.0.0:9890", "127.0.0.1:0")
         .replace("0.0.0.0:5433", "127.0.0.1:0")
         .replace("0.0.0.0:9891", "127.0.0.1:0")

@@ -37,6 +37,13 @@ pub fn program(name: &str, package: &str) -> Component<PathBuf> {
     found(name, &format!("install the package {package}; .ci/setup.sh does"), path)
 }
 
+/// The folder of `prometheus` and `promtool` of version 3; Debian stable has older ones.
+pub fn prometheus_3() -> Component<PathBuf> {
+    let named = std::env::var("TIDEWATCH_PROMETHEUS").map(PathBuf::from).ok();
+    let folder = Some(named.unwrap_or_else(|| cache().join("prometheus-3"))).filter(|f| f.join("prometheus").is_file());
+    found("Prometheus 3", "run tests/truth/prometheus.sh, or set TIDEWATCH_PROMETHEUS", folder)
+}
+
 /// Python with the packages of `tests/truth/requirements.txt`.
 pub fn python() -> Component<PathBuf> {
     let named = std::env::var("TIDEWATCH_PYTHON").map(PathBuf::from).ok();
