@@ -79,7 +79,7 @@ impl<'a> Envelope<'a> {
 
     pub fn read(payload: &'a [u8], headers: &'a dyn Headers, personal: &Personal) -> Result<Self, Box<Reject>> {
         let mode = Mode::of(headers)?;
-        let body = std::str::from_utf8(payload)
+        let body = simdutf8::compat::from_utf8(payload)
             .map_err(|e| Reject::new(Reason::BrokenJson, format!("not UTF-8 after {} bytes", e.valid_up_to())))?;
         if body.len() > DEPTH_FREE_BYTES && is_too_deep(payload) {
             return Err(Reject::new(Reason::BrokenJson, format!("nested deeper than {DEPTH_MAX} levels")));

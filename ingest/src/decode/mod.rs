@@ -17,8 +17,8 @@ pub use reject::{Notice, Reason, Reject};
 
 use crate::personal::{HashKey, Personal, PersonalCounts};
 use envelope::Envelope;
+use hashbrown::HashMap;
 use rows::{Event, SourceDecoder};
-use std::collections::HashMap;
 use std::sync::Arc;
 use tidewatch_engine::dedupe::event_hash;
 use tidewatch_engine::open::EventBatch;

@@ -6,9 +6,9 @@ use super::envelope::first_line;
 use super::reject::{Notice, Reason, Reject};
 use super::value::ValueSeed;
 use crate::personal::{Personal, PersonalCounts};
+use hashbrown::HashMap;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use sonic_rs::LazyValue;
-use std::collections::BTreeMap;
 use std::fmt;
 use tidewatch_engine::source::{FieldDef, PersonalAction};
 
@@ -20,7 +20,7 @@ pub(super) struct FieldTree {
     elements: Option<Elements>,
 }
 
-type Nodes = BTreeMap<String, Node>;
+type Nodes = HashMap<String, Node>;
 
 #[derive(Debug, Default)]
 pub(super) struct Node {

@@ -1,7 +1,8 @@
 //! Personal keys by name: cheap to deny, since almost every key of an event is not one of them.
 
 use super::PersonalCounts;
-use std::collections::HashMap;
+use hashbrown::HashMap;
+use std::borrow::Cow;
 use tidewatch_engine::source::{PersonalAction, PersonalKeys};
 
 /// See the module page.
@@ -38,7 +39,10 @@ impl KeyTable {
         if !self.firsts[usize::from(*first)] || self.lengths & (1 << key.len().min(63)) == 0 {
             return None;
         }
-        self.actions.get(key).or_else(|| self.actions.get(&key.to_lowercase())).copied()
+        // Most keys are in lower case already.
+        let is_lower = key.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase());
+        let lower = if is_lower { Cow::Borrowed(key) } else { Cow::Owned(key.to_lowercase()) };
+        self.actions.get(&*lower).copied()
     }
 
     /// Counts the values of personal keys in a JSON text that is well-formed, without reading it: a key is
