@@ -330,7 +330,7 @@ pub fn start_log_and_traces(settings: &Settings) -> Result<Option<Telemetry>> {
 }
 
 fn start_log_beside(settings: &Settings, traces: Option<TraceLayer>) -> Result<()> {
-    use tracing_subscriber::filter::{FilterExt, LevelFilter, filter_fn};
+    use tracing_subscriber::filter::{FilterExt, filter_fn};
     use tracing_subscriber::layer::{Layer, SubscriberExt};
     use tracing_subscriber::util::SubscriberInitExt;
     use tracing_subscriber::{EnvFilter, fmt, registry};
@@ -342,18 +342,16 @@ fn start_log_beside(settings: &Settings, traces: Option<TraceLayer>) -> Result<(
         LogFormat::Text => log.boxed(),
         LogFormat::Json => log.json().boxed(),
     };
-    // What is traced would stand before every line of the log. Filters that are functions say no level by themselves, and
-    // then libraries would ask about every trace of theirs: one for each record that is consumed.
-    let not_traced = filter_fn(|metadata| metadata.target() != TARGET).with_max_level_hint(LevelFilter::TRACE);
-    let log = log.with_filter(filter.and(not_traced));
-    let log = registry().with(log);
+    // What is traced would stand before every line of the log.
     match traces {
         Some(traces) => {
-            let traced = filter_fn(|metadata| metadata.target() == TARGET).with_max_level_hint(LevelFilter::INFO);
-            log.with(traces.with_filter(traced)).init();
+            let log = log.with_filter(filter.and(filter_fn(|metadata| metadata.target() != TARGET)));
+            let traces = traces.with_filter(filter_fn(|metadata| metadata.target() == TARGET));
+            registry().with(log).with(traces).init();
         }
-        // A layer that is `None` would hide events of the others.
-        None => log.init(),
+        // One filter for all: libraries then know the greatest level, and do not ask about a trace of theirs for each
+        // record that is consumed.
+        None => registry().with(log).with(filter.add_directive(format!("{TARGET}=off").parse()?)).init(),
     }
     Ok(())
 }
