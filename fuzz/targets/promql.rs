@@ -39,7 +39,7 @@ fn series() -> Vec<Series> {
         let le = ["0.1", "+Inf", "x"][at % 3].to_owned();
         let labels = Labels::new([("__name__", name), ("job", format!("j{at}")), ("le", le)]);
         let times: Vec<i64> = (0..20).map(|sample| sample * 30_000 + at as i64).collect();
-        let floats = (0..20).map(|sample| values[(sample + at) % values.len()]).collect();
+        let floats: Vec<f64> = (0..20).map(|sample| values[(sample + at) % values.len()]).collect();
         Series::floats(labels, times, floats)
     };
     (0..4).map(of).collect()
