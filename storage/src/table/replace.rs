@@ -76,7 +76,14 @@ impl Table {
                     self.note(version, retained).await?;
                     return Ok(ReplaceOutcome::Committed { version });
                 }
-                Err(error) if is_overtaken(&error) => self.refresh().await?,
+                Err(error) if is_overtaken(&error) => {
+                    self.refresh().await?;
+                    // By ourselves, perhaps: a client that tries again because the store's answer was an error finds
+                    // what its first request has written. The new files are live then, and must stay.
+                    if !adds.is_empty() && self.has_all(&adds)? {
+                        return Ok(ReplaceOutcome::Committed { version: self.version() });
+                    }
+                }
                 Err(error) => {
                     // The commit may have happened all the same.
                     self.refresh().await?;

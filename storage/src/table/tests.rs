@@ -7,6 +7,7 @@ use tidewatch_engine::rollup::{Dimension, DimensionType, Measure, MeasureKind};
 
 mod evolve;
 mod maintenance;
+mod retried;
 
 fn rollup() -> RollupSchema {
     RollupSchema {
