@@ -1,6 +1,7 @@
 //! The CloudEvents 1.0 envelope: structured mode (all in the JSON body) or binary mode (`ce_` headers
 //! and the data as body), as the Kafka protocol binding defines them.
 
+use super::plain::{Member, Members};
 use super::reject::{Reason, Reject};
 use crate::personal::{Personal, PersonalCounts};
 use serde::Deserialize;
@@ -46,6 +47,8 @@ pub(super) struct Envelope<'a> {
     pub sequence: Option<i64>,
     spec_version: Text<'a>,
     data: Option<Cow<'a, str>>,
+    /// Those of `data` within the body, when they are known.
+    members: Option<InBody<'a>>,
     /// Personal values outside of `data`.
     pub personal: PersonalCounts,
     has_data_base64: bool,
@@ -77,16 +80,30 @@ impl<'a> Envelope<'a> {
         }
     }
 
-    pub fn read(payload: &'a [u8], headers: &'a dyn Headers, personal: &Personal) -> Result<Self, Box<Reject>> {
+    /// Reads the attributes; `members` are room for those of the body.
+    pub fn read(
+        payload: &'a [u8],
+        headers: &'a dyn Headers,
+        personal: &Personal,
+        members: &'a mut Members,
+    ) -> Result<Self, Box<Reject>> {
         let mode = Mode::of(headers)?;
         let body = simdutf8::compat::from_utf8(payload)
             .map_err(|e| Reject::new(Reason::BrokenJson, format!("not UTF-8 after {} bytes", e.valid_up_to())))?;
-        if body.len() > DEPTH_FREE_BYTES && is_too_deep(payload) {
+        let is_read = match mode {
+            Mode::Binary => members.read_data(body),
+            Mode::Structured => members.read_event(body),
+        };
+        let members = is_read.then_some(&*members);
+        if members.is_none() && body.len() > DEPTH_FREE_BYTES && is_too_deep(payload) {
             return Err(Reject::new(Reason::BrokenJson, format!("nested deeper than {DEPTH_MAX} levels")));
         }
         let envelope = match mode {
-            Mode::Binary => Self::from_headers(headers, body)?,
-            Mode::Structured => Self::from_body(body, personal)?,
+            Mode::Binary => Self::from_headers(headers, body, members)?,
+            Mode::Structured => match members.and_then(|members| Self::from_members(body, members, personal)) {
+                Some(envelope) => envelope,
+                None => Self::from_body(body, personal)?,
+            },
         };
         let reject = match envelope.spec_version.as_deref() {
             Some("1.0") if envelope.has_data_base64 => {
@@ -106,6 +123,53 @@ impl<'a> Envelope<'a> {
         self.data.as_deref().unwrap_or("{}")
     }
 
+    /// Where the members of `data` stand, if that is known.
+    pub fn data_members(&self) -> Option<InBody<'a>> {
+        self.members
+    }
+
+    /// Reads a body whose members are known; what is wrong in it is left to others to say.
+    fn from_members(body: &'a str, members: &'a Members, personal: &Personal) -> Option<Self> {
+        let mut e = Self { members: Some(InBody { body, members: &members.data }), ..Self::default() };
+        for member in &members.attributes {
+            let json = member.value.of(body);
+            let slot = match member.key.of(body) {
+                "specversion" => &mut e.spec_version,
+                "id" => &mut e.id,
+                "source" => &mut e.source,
+                "type" => &mut e.event_type,
+                "subject" => &mut e.subject,
+                "time" => &mut e.time,
+                "tenantkind" => &mut e.tenant_kind,
+                "tenantid" => &mut e.tenant_id,
+                "sequence" => {
+                    e.sequence = parse_sequence(unquoted(json).unwrap_or(json));
+                    continue;
+                }
+                "data" => {
+                    e.data = Some(Cow::Borrowed(json));
+                    continue;
+                }
+                "data_base64" => {
+                    e.has_data_base64 = true;
+                    continue;
+                }
+                other if personal.names_keys() => {
+                    personal.count_skipped(personal.action(other), json, &mut e.personal);
+                    continue;
+                }
+                _ => continue,
+            };
+            *slot = match json {
+                "null" => None,
+                _ => Some(Cow::Borrowed(unquoted(json)?)),
+            };
+        }
+        // Another `data` than an object has no members to go by.
+        e.members = e.members.filter(|_| e.data.as_deref().is_none_or(|data| data.starts_with('{')));
+        Some(e)
+    }
+
     fn from_body(body: &'a str, personal: &Personal) -> Result<Self, Box<Reject>> {
         let mut deserializer = sonic_rs::Deserializer::from_str(body);
         let read =
@@ -120,7 +184,11 @@ impl<'a> Envelope<'a> {
         })
     }
 
-    fn from_headers(headers: &'a dyn Headers, body: &'a str) -> Result<Self, Box<Reject>> {
+    fn from_headers(
+        headers: &'a dyn Headers,
+        body: &'a str,
+        members: Option<&'a Members>,
+    ) -> Result<Self, Box<Reject>> {
         let get = |name: &str| -> Result<Text<'a>, Box<Reject>> {
             headers
                 .get(name)
@@ -139,10 +207,23 @@ impl<'a> Envelope<'a> {
             sequence: headers.get("ce_sequence").and_then(|v| parse_sequence(std::str::from_utf8(v).ok()?)),
             spec_version: get("ce_specversion")?,
             data: (!body.is_empty()).then_some(Cow::Borrowed(body)),
+            members: members.map(|members| InBody { body, members: &members.data }),
             has_data_base64: false,
             personal: PersonalCounts::default(),
         })
     }
+}
+
+/// Members of `data`, and the text in which they stand.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct InBody<'a> {
+    pub body: &'a str,
+    pub members: &'a [Member],
+}
+
+/// The text of a string without escapes.
+fn unquoted(json: &str) -> Option<&str> {
+    json.strip_prefix('"')?.strip_suffix('"')
 }
 
 /// Where the attributes are.

@@ -5,6 +5,7 @@
 
 mod columns;
 mod envelope;
+mod plain;
 mod reject;
 mod rows;
 mod samples;
@@ -18,6 +19,7 @@ pub use reject::{Notice, Reason, Reject};
 use crate::personal::{HashKey, Personal, PersonalCounts};
 use envelope::Envelope;
 use hashbrown::HashMap;
+use plain::Members;
 use rows::{Event, SourceDecoder};
 use std::sync::Arc;
 use tidewatch_engine::dedupe::event_hash;
@@ -90,7 +92,8 @@ pub struct SourceRows {
 pub(crate) fn event_time_us(record: &RawRecord<'_>) -> Option<i64> {
     // Only the time is kept, so that no value needs to be cleaned.
     let personal = Personal::new(&PersonalKeys::default(), HashKey::default());
-    let envelope = Envelope::read(record.payload, record.headers, &personal).ok()?;
+    let mut members = Members::default();
+    let envelope = Envelope::read(record.payload, record.headers, &personal, &mut members).ok()?;
     envelope.time.as_deref().and_then(parse_rfc3339).or(record.timestamp_us)
 }
 
@@ -104,6 +107,7 @@ pub struct Decoder {
     last: Vec<SourceRows>,
     tenant: String,
     scratch: Vec<u8>,
+    members: Members,
     personal: Arc<Personal>,
     /// The source of pushed samples.
     samples: Option<usize>,
@@ -137,6 +141,7 @@ impl Decoder {
             last: Vec::new(),
             tenant: String::new(),
             scratch: Vec::new(),
+            members: Members::default(),
             personal: Arc::new(Personal::new(&catalog.personal, HashKey::default())),
         }
     }
@@ -160,7 +165,7 @@ impl Decoder {
                 format!("{} bytes, the limit is {limit} (record_bytes_max)", record.payload.len()),
             ));
         }
-        let envelope = Envelope::read(record.payload, record.headers, &self.personal)?;
+        let envelope = Envelope::read(record.payload, record.headers, &self.personal, &mut self.members)?;
         let Some(event_type) = envelope.event_type.as_deref().filter(|t| !t.is_empty()) else {
             return Err(Reject::missing("type").of(envelope.id.as_deref(), None));
         };

@@ -3,7 +3,7 @@
 use super::columns::Column;
 use super::envelope::{Envelope, Identity};
 use super::reject::{Reason, Reject};
-use super::tree::{FieldTree, Rules};
+use super::tree::{Data, FieldTree, Rules};
 use super::{DecodeLimits, RawRecord, SourceRows};
 use crate::personal::{Personal, PersonalCounts};
 use arrow::error::ArrowError;
@@ -29,7 +29,6 @@ pub(super) struct SourceDecoder {
     pub(super) columns: Vec<Column>,
     /// Columns that are the same in every row of an event.
     shared: Vec<usize>,
-    fallbacks: usize,
     pub(super) event_time_us: Vec<i64>,
 }
 
@@ -54,11 +53,10 @@ impl SourceDecoder {
                 shared.push(index);
             }
         }
-        let fallbacks = plan.def.time_fallback.len();
         for (priority, name) in plan.def.time_fallback.iter().enumerate() {
             tree.insert_time_fallback(plan.def.path(name), priority);
         }
-        Self { tree, envelope, columns, shared, fallbacks, event_time_us: Vec::new(), plan }
+        Self { tree, envelope, columns, shared, event_time_us: Vec::new(), plan }
     }
 
     /// Rows since the last [`Self::take`].
@@ -87,9 +85,9 @@ impl SourceDecoder {
         personal: Option<&mut PersonalCounts>,
     ) -> Result<SourceRows, Box<Reject>> {
         let row = self.event_time_us.len();
-        let data = event.envelope.data();
+        let data = Data { json: event.envelope.data(), members: event.envelope.data_members() };
         let rules = Rules { limits: event.limits, personal: event.personal, is_first: personal.is_some() };
-        let found = self.tree.read(data, &mut self.columns, row, self.fallbacks, rules)?;
+        let found = self.tree.read(data, &mut self.columns, row, rules)?;
         personal.into_iter().for_each(|counts| *counts += found.personal);
         let (event_time_us, time_fallback) = event.time(found.time_fallback)?;
         for &(column, index) in &self.envelope {

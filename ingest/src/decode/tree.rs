@@ -2,13 +2,13 @@
 
 use super::DecodeLimits;
 use super::columns::Column;
-use super::envelope::first_line;
+use super::envelope::{InBody, first_line};
+use super::plain::{Raw, Unread, read_value};
 use super::reject::{Notice, Reason, Reject};
 use super::value::ValueSeed;
 use crate::personal::{Personal, PersonalCounts};
 use hashbrown::HashMap;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use sonic_rs::LazyValue;
 use std::fmt;
 use tidewatch_engine::source::{FieldDef, PersonalAction};
 
@@ -17,6 +17,8 @@ use tidewatch_engine::source::{FieldDef, PersonalAction};
 pub(super) struct FieldTree {
     nodes: Nodes,
     required: Vec<(String, usize)>,
+    /// How many fields may stand in for the time.
+    fallbacks: usize,
     elements: Option<Elements>,
 }
 
@@ -101,41 +103,24 @@ impl FieldTree {
 
     pub fn insert_time_fallback(&mut self, path: &str, priority: usize) {
         self.node(path).time_fallback = Some(priority);
+        self.fallbacks = self.fallbacks.max(priority + 1);
     }
 
     /// Reads the JSON of `data` into `columns`, from row number `row` of each. Columns of elements are
     /// complete afterwards, the others have a value in that row alone, or none.
     pub fn read(
         &self,
-        json: &str,
+        data: Data<'_>,
         columns: &mut [Column],
         row: usize,
-        fallbacks: usize,
         rules: Rules<'_>,
     ) -> Result<Found, Box<Reject>> {
-        let mut state = State {
-            columns,
-            row,
-            limits: rules.limits,
-            personal: rules.personal,
-            is_first: rules.is_first,
-            elements: self.elements.as_ref(),
-            element: None,
-            found: Found { rows: usize::from(self.elements.is_none()), ..Found::default() },
-            fallbacks: vec![None; fallbacks],
-            reject: None,
-        };
-        let mut deserializer = sonic_rs::Deserializer::from_str(json);
-        let read = ObjectSeed { nodes: &self.nodes, state: &mut state }
-            .deserialize(&mut deserializer)
-            .and_then(|()| deserializer.end());
-        if let Err(error) = read {
-            return Err(state.reject.unwrap_or_else(|| {
-                let message = first_line(&error.to_string());
-                // Syntax errors carry no type complaint.
-                let reason = if error.is_unmatched_type() { Reason::WrongType } else { Reason::BrokenJson };
-                Reject::new(reason, format!("data: {message}"))
-            }));
+        let mut state = self.state(columns, row, rules);
+        let is_read = data.members.is_some_and(|known| read_known(known, &self.nodes, &mut state).is_ok());
+        if !is_read {
+            state.columns.iter_mut().for_each(|column| column.truncate(row));
+            state = self.state(columns, row, rules);
+            self.read_json(data.json, &mut state)?;
         }
         let mut found = state.found;
         found.time_fallback = state.fallbacks.into_iter().flatten().next();
@@ -144,6 +129,44 @@ impl FieldTree {
             None => Ok(found),
         }
     }
+
+    fn state<'c>(&'c self, columns: &'c mut [Column], row: usize, rules: Rules<'c>) -> State<'c> {
+        State {
+            columns,
+            row,
+            limits: rules.limits,
+            personal: rules.personal,
+            is_first: rules.is_first,
+            elements: self.elements.as_ref(),
+            element: None,
+            found: Found { rows: usize::from(self.elements.is_none()), ..Found::default() },
+            fallbacks: vec![None; self.fallbacks],
+            reject: None,
+        }
+    }
+
+    fn read_json(&self, json: &str, state: &mut State<'_>) -> Result<(), Box<Reject>> {
+        let mut deserializer = sonic_rs::Deserializer::from_str(json);
+        let read = ObjectSeed { nodes: &self.nodes, state: &mut *state }
+            .deserialize(&mut deserializer)
+            .and_then(|()| deserializer.end());
+        read.map_err(|error| {
+            state.reject.take().unwrap_or_else(|| {
+                let message = first_line(&error.to_string());
+                // Syntax errors carry no type complaint.
+                let reason = if error.is_unmatched_type() { Reason::WrongType } else { Reason::BrokenJson };
+                Reject::new(reason, format!("data: {message}"))
+            })
+        })
+    }
+}
+
+/// The `data` of an event.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Data<'a> {
+    pub json: &'a str,
+    /// Where its members stand, if that is known.
+    pub members: Option<InBody<'a>>,
 }
 
 /// What reading has come to.
@@ -263,19 +286,49 @@ fn read_members<'de, A: MapAccess<'de>>(mut map: A, nodes: &Nodes, state: &mut S
                 map.next_value::<IgnoredAny>()?;
             }
             Known::Skipped(action) => {
-                let skipped: LazyValue<'de> = map.next_value()?;
-                state.count_skipped(action, skipped.as_raw_str());
+                let skipped: Raw<'de> = map.next_value()?;
+                state.count_skipped(action, skipped.as_str());
             }
-            Known::Wanted(node) if node.is_array => {
-                map.next_value_seed(ElementsSeed { node, part: Part::Array, state: &mut *state })?;
-            }
-            Known::Wanted(node) if !node.children.is_empty() => {
-                map.next_value_seed(ObjectSeed { nodes: &node.children, state: &mut *state })?;
-            }
-            Known::Wanted(node) => map.next_value_seed(ValueSeed { node, state: &mut *state })?,
+            Known::Wanted(node) => map.next_value_seed(NodeSeed { node, state: &mut *state })?,
         }
     }
     Ok(())
+}
+
+/// Reads members whose places are known: nothing of the others is looked at.
+fn read_known(known: InBody<'_>, nodes: &Nodes, state: &mut State<'_>) -> Result<(), Unread> {
+    for member in known.members {
+        let key = member.key.of(known.body);
+        match nodes.get(key) {
+            Some(node) => read_value(member.value.of(known.body), NodeSeed { node, state: &mut *state })?,
+            None if state.counts_personal() => {
+                state.count_skipped(state.personal.action(key), member.value.of(known.body));
+            }
+            None => {}
+        }
+    }
+    Ok(())
+}
+
+/// The value of a wanted key.
+struct NodeSeed<'t, 's, 'c> {
+    node: &'t Node,
+    state: &'s mut State<'c>,
+}
+
+impl<'de> DeserializeSeed<'de> for NodeSeed<'_, '_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        let Self { node, state } = self;
+        if node.is_array {
+            ElementsSeed { node, part: Part::Array, state }.deserialize(deserializer)
+        } else if !node.children.is_empty() {
+            ObjectSeed { nodes: &node.children, state }.deserialize(deserializer)
+        } else {
+            ValueSeed { node, state }.deserialize(deserializer)
+        }
+    }
 }
 
 /// Looks a key up without copying it.

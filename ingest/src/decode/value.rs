@@ -1,10 +1,10 @@
 //! One value of a declared field, read as its type or refused.
 
+use super::plain::Raw;
 use super::reject::{Notice, Reason};
 use super::tree::{Node, State};
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
-use sonic_rs::LazyValue;
 use std::fmt;
 use tidewatch_engine::source::{FieldDef, FieldType, OnUnknown};
 use tidewatch_engine::time::parse_rfc3339;
@@ -29,8 +29,8 @@ impl<'de> DeserializeSeed<'de> for ValueSeed<'_, '_, '_> {
         match &self.node.column {
             // Read from its digits: a float would have lost some of them.
             Some((index, FieldDef { field_type: FieldType::Decimal { scale }, .. })) => {
-                let raw = LazyValue::deserialize(deserializer)?;
-                self.visit_decimal(*index, *scale, raw.as_raw_str())
+                let raw = Raw::deserialize(deserializer)?;
+                self.visit_decimal(*index, *scale, raw.as_str())
             }
             _ => deserializer.deserialize_any(self),
         }
