@@ -42,6 +42,9 @@ for target in "${targets[@]}"; do
     rules) files packs/*/rules*.yaml "$data"/promtool-testdata/*.y*ml | seed rules ;;
     routes) files deploy/routes/*.yml "$data"/alertmanager/*.y*ml | seed routes ;;
     templates) grep -ohE '^ +(summary|description): .*\{\{.*' packs/*/rules*.yaml | tr '\n' '\0' | seed templates ;;
+    plain_json)
+        printf '%s\0' '{"a":1,"data":{"b":[-0.5e3,null,{"c":true}],"d":"é"},"e":{}}' '{ "data" : { } , "data" : 7 }' | seed plain_json
+        ;;
     events)
         printf '%s\0' '{"specversion":"1.0","id":"1","source":"/a","type":"order.paid","time":"2026-03-14T18:22:06Z","tenantkind":"shop","tenantid":"s","data":{"amount":12,"price":"3.25","ratio":1e-3,"is_gift":true,"paid_at":"2026-03-14T18:22:06Z","note":"\u00e9","currency":"usd","customer":{"tier":"gold"},"items":[{"sku":"a","quantity":2},{"sku":"b"}]}}' | seed events
         ;;

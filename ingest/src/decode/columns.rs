@@ -90,6 +90,9 @@ impl Column {
     /// Completes `rows` rows from row `row` on: a value that stands in the first is that of all, else all
     /// are null.
     pub fn spread(&mut self, row: usize, rows: usize) {
+        if rows == 1 {
+            return self.pad_to(row + 1);
+        }
         let repeated = rows.saturating_sub(1);
         if self.len() <= row || rows == 0 {
             self.truncate(row);

@@ -235,7 +235,12 @@ enum Mode {
 
 impl Mode {
     fn of(headers: &dyn Headers) -> Result<Self, Box<Reject>> {
-        let content_type = headers.get("content-type").map(|t| String::from_utf8_lossy(t).to_ascii_lowercase());
+        let content_type = headers.get("content-type");
+        // That of every event of most topics.
+        if content_type == Some(b"application/cloudevents+json") {
+            return Ok(Self::Structured);
+        }
+        let content_type = content_type.map(|t| String::from_utf8_lossy(t).to_ascii_lowercase());
         let media_type = content_type.as_deref().map(|t| t.split(';').next().unwrap_or_default().trim());
         let unsupported = |expected: &str, found: &str| {
             Err(Reject::new(Reason::UnsupportedFormat, format!("content-type: expected {expected}, found {found:?}")))

@@ -49,8 +49,8 @@ pub(super) struct Counting {
     admissions: Admissions,
     metrics: IngestMetrics,
     now_us: i64,
-    /// Labels and counts of this poll, added to the metrics once per poll.
-    late: BTreeMap<usize, u64>,
+    /// Late events of this poll by source, added to the metrics once per poll.
+    late: Vec<u64>,
     /// Event times that came late since the last freeze.
     late_notes: LateNotes,
     /// By source.
@@ -71,6 +71,8 @@ struct Partition {
     event_time_max_us: Option<i64>,
     records: u64,
     bytes: u64,
+    /// Events that no rollup reads: of types that are not declared, and of those that are.
+    ignored: [u64; 2],
     is_owned: bool,
     /// The ids of its events; `None` when none are remembered.
     seen: Option<SeenEvents>,
@@ -98,7 +100,7 @@ impl Counting {
             admissions: Admissions::new(settings.series_max),
             metrics,
             now_us: 0,
-            late: BTreeMap::new(),
+            late: vec![0; catalog.sources.len()],
             late_notes: LateNotes::default(),
             personal: vec![PersonalCounts::default(); catalog.sources.len()],
             personal_rejected: PersonalCounts::default(),
@@ -145,6 +147,7 @@ impl Counting {
                 event_time_max_us: None,
                 records: 0,
                 bytes: 0,
+                ignored: [0; 2],
                 is_owned: true,
                 name: name.clone(),
             };
@@ -242,7 +245,7 @@ impl Counting {
                     partition.event_time_max_us = partition.event_time_max_us.max(Some(rows.event_time_us));
                     let is_late = partition.watermark.is_some_and(|w| rows.event_time_us < w);
                     if is_late {
-                        *self.late.entry(rows.source).or_default() += 1;
+                        self.late[rows.source] += 1;
                     }
                     // Letters that are put back have no watermark: their time is over.
                     if is_late || *partition.name.topic == *JOURNAL_TOPIC {
@@ -263,10 +266,7 @@ impl Counting {
                     }
                 }
             }
-            Ok(Decoded::Ignored { declared }) => {
-                let labels = [&*record.partition.topic, if declared { "true" } else { "false" }];
-                self.metrics.events_ignored.with_label_values(&labels).inc();
-            }
+            Ok(Decoded::Ignored { declared }) => partition.ignored[usize::from(declared)] += 1,
             Err(reject) => {
                 self.metrics.dead_letters.with_label_values(&[reject.reason.as_str()]).inc();
                 if !is_noted {
@@ -322,8 +322,9 @@ impl Counting {
             self.metrics.count_personal(&states.plan().def.name, std::mem::take(counts));
         }
         self.metrics.count_personal(DEAD_LETTERS, std::mem::take(&mut self.personal_rejected));
-        for (source, count) in std::mem::take(&mut self.late) {
-            self.metrics.late_events.with_label_values(&[&self.states[source].plan().def.name]).inc_by(count);
+        for (count, states) in self.late.iter_mut().zip(&self.states).filter(|(count, _)| **count > 0) {
+            let name = states.plan().def.name.as_str();
+            self.metrics.late_events.with_label_values(&[name]).inc_by(std::mem::take(count));
         }
         for partition in &mut self.partitions {
             let records = std::mem::take(&mut partition.records);
@@ -331,6 +332,11 @@ impl Counting {
                 let topic = &*partition.name.topic;
                 self.metrics.records.with_label_values(&[topic]).inc_by(records);
                 self.metrics.record_bytes.with_label_values(&[topic]).inc_by(std::mem::take(&mut partition.bytes));
+            }
+            for (declared, ignored) in ["false", "true"].into_iter().zip(std::mem::take(&mut partition.ignored)) {
+                if ignored > 0 {
+                    self.metrics.events_ignored.with_label_values(&[&partition.name.topic, declared]).inc_by(ignored);
+                }
             }
             if let Some(event_time_max_us) = partition.event_time_max_us.take() {
                 self.watermarks.observe(&partition.name, event_time_max_us, self.now_us);

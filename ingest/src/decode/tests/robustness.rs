@@ -82,6 +82,15 @@ proptest! {
 }
 
 #[test]
+fn keys_that_are_ids_change_nothing() {
+    let mut decoder = decoder();
+    for number in 0..3000 {
+        let data = format!(r#"{{"id{number}":0,"amount":{number},"x{number}":{{"amount":1}},"note":"n{number}"}}"#);
+        assert_eq!(outcome(&mut decoder, event(&data).as_bytes()), format!("amount={number} note=n{number}"));
+    }
+}
+
+#[test]
 fn rows_keep_their_values_apart_however_many_columns_there_are() {
     let fields: String = (0..130).map(|i| format!("      f{i:03}: {{type: int64, required: true}}\n")).collect();
     let names: Vec<String> = (0..130).map(|i| format!("f{i:03}")).collect();
