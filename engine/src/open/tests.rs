@@ -109,6 +109,30 @@ const EVENTS: &str = "
      -0.1 rates  false 8   s1 x
 ";
 
+/// Bytes that a series and window take, of so many series with 20 events of different values each.
+fn bytes_per_row(measures: &str) -> usize {
+    const SERIES: usize = 5000;
+    let plan = plan(&format!(
+        "CREATE ROLLUP r AS SELECT api, shop, {measures} FROM call GROUP BY tumble(INTERVAL '10 seconds'), api, shop;"
+    ));
+    let mut open = OpenStates::new(Arc::clone(&plan));
+    for value in 0..20 {
+        let line = |series: usize| format!("1 /products/{} true {} shop-{series:06}\n", series % 40, 20 + 37 * value);
+        let lines: String = (0..SERIES).map(line).collect();
+        open.count(&batch(&plan, &lines), &mut Admissions::unlimited(), ALL).unwrap();
+    }
+    assert_eq!(open.row_count(), SERIES);
+    open.size_bytes() / SERIES
+}
+
+#[test]
+fn what_a_series_takes_of_memory_is_bounded() {
+    let plain = bytes_per_row("count(*) AS n, sum(ms) AS total, max(ms) AS longest");
+    assert!(plain <= 160, "{plain} bytes");
+    let with_quantiles = bytes_per_row("count(*) AS n, sum(ms) AS total, hdr(ms) AS ms");
+    assert!(with_quantiles <= 512, "{with_quantiles} bytes");
+}
+
 #[test]
 fn events_become_rows_by_window_and_dimensions() {
     let plan = plan(CALLS);

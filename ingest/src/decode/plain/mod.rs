@@ -16,7 +16,7 @@ pub(super) use value::{Raw, Unread, read_value};
 /// Deepest nesting of a value; what is deeper is left alone.
 const DEPTH_MAX: u32 = 100;
 
-#[cfg(any(test, fuzzing))]
-pub mod oracle;
+#[cfg(test)]
+mod oracle;
 #[cfg(test)]
 mod tests;
