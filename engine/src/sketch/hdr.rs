@@ -57,10 +57,17 @@ impl Layout {
     }
 }
 
+/// Bits of a count in the list; the index of its bucket is above them.
+const COUNT_BITS: u32 = 48;
+/// The greatest count in the list; with one beyond it the list goes over to the array.
+const LISTED_MAX: u64 = (1 << COUNT_BITS) - 1;
+
+const _: () = assert!(super::hdr_v2::BUCKETS_MAX <= 1 << (u64::BITS - COUNT_BITS));
+
 #[derive(Debug, Clone)]
 enum Counts {
-    /// Sorted by bucket index.
-    Sparse(Vec<(u32, u64)>),
+    /// Index of the bucket, which 16 bits hold, and count in one word; sorted.
+    Sparse(Vec<u64>),
     /// Indexed by bucket.
     Dense(Vec<u64>),
 }
@@ -115,28 +122,46 @@ impl HdrSketch {
                 }
                 array[index] = array[index].saturating_add(count);
             }
-            Counts::Sparse(list) => match list.binary_search_by_key(&(index as u32), |&(i, _)| i) {
-                Ok(at) => list[at].1 = list[at].1.saturating_add(count),
-                Err(at) => {
-                    list.insert(at, (index as u32, count));
-                    if list.len() >= DENSE_FROM_BUCKETS {
-                        self.make_dense();
+            Counts::Sparse(list) => {
+                let place = list.binary_search_by_key(&(index as u64), |&word| word >> COUNT_BITS);
+                let listed = place.map_or(0, |at| list[at] & LISTED_MAX);
+                let word = match listed.checked_add(count) {
+                    Some(sum) if sum <= LISTED_MAX => ((index as u64) << COUNT_BITS) | sum,
+                    _ => return self.add_to_array(index, count),
+                };
+                match place {
+                    Ok(at) => list[at] = word,
+                    Err(at) => {
+                        list.insert(at, word);
+                        if list.len() >= DENSE_FROM_BUCKETS {
+                            self.make_dense();
+                        }
                     }
                 }
-            },
+            }
         }
+    }
+
+    /// Adds a count that the list has no bits for.
+    #[cold]
+    fn add_to_array(&mut self, index: usize, count: u64) {
+        let length = self.buckets().last().map_or(0, |(last, _)| last).max(index) + 1;
+        let mut array = vec![0u64; length];
+        self.buckets().for_each(|(index, count)| array[index] = count);
+        array[index] = array[index].saturating_add(count);
+        self.counts = Counts::Dense(array);
     }
 
     /// Goes over to the array, unless the values lie so far apart that the list stays smaller.
     fn make_dense(&mut self) {
         let Counts::Sparse(list) = &self.counts else { return };
-        let Some(&(last, _)) = list.last() else { return };
-        if last as usize + 1 > list.len() * 16 {
+        let Some(last) = list.last().map(|&word| bucket(word).0) else { return };
+        if last + 1 > list.len() * 16 {
             return;
         }
-        let mut array = vec![0; last as usize + 1];
-        for &(index, count) in list {
-            array[index as usize] = count;
+        let mut array = vec![0; last + 1];
+        for (index, count) in list.iter().copied().map(bucket) {
+            array[index] = count;
         }
         self.counts = Counts::Dense(array);
     }
@@ -147,10 +172,7 @@ impl HdrSketch {
             Counts::Sparse(list) => (list.as_slice(), [].as_slice()),
             Counts::Dense(array) => ([].as_slice(), array.as_slice()),
         };
-        list.iter()
-            .map(|&(index, count)| (index as usize, count))
-            .chain(array.iter().copied().enumerate())
-            .filter(|&(_, count)| count > 0)
+        list.iter().copied().map(bucket).chain(array.iter().copied().enumerate()).filter(|&(_, count)| count > 0)
     }
 
     /// Lowest and highest value and count of every bucket with a count, by ascending value.
@@ -200,10 +222,15 @@ impl HdrSketch {
     pub fn size_bytes(&self) -> usize {
         size_of::<Self>()
             + match &self.counts {
-                Counts::Sparse(list) => list.capacity() * size_of::<(u32, u64)>(),
+                Counts::Sparse(list) => list.capacity() * size_of::<u64>(),
                 Counts::Dense(array) => array.capacity() * size_of::<u64>(),
             }
     }
+}
+
+/// Index and count of a word of the list.
+fn bucket(word: u64) -> (usize, u64) {
+    ((word >> COUNT_BITS) as usize, word & LISTED_MAX)
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ const COOKIE: u32 = 0x1c84_9303 | 0x10;
 const COOKIE_BASE: u32 = 0x1c84_9303;
 const HEADER_BYTES: usize = 40;
 /// More buckets than any layout has; a stored index beyond it is damage, not data.
-const BUCKETS_MAX: usize = 1 << 17;
+pub(super) const BUCKETS_MAX: usize = 1 << 16;
 
 impl HdrSketch {
     /// The canonical V2 bytes.

@@ -81,6 +81,24 @@ fn empty_answers_nothing_and_round_trips() {
 }
 
 #[test]
+fn counts_without_end_are_counted() {
+    let mut theirs = hdrhistogram::Histogram::<u64>::new(2).unwrap();
+    let mut ours = HdrSketch::new(2);
+    for (value, count) in [(5, LISTED_MAX), (900, 3), (5, 1), (70_000, 1 << 60), (900, LISTED_MAX)] {
+        theirs.record_n(value, count).unwrap();
+        ours.record_n(value, count);
+        assert_eq!(HdrSketch::from_v2(&ours.to_v2()).unwrap().to_v2(), ours.to_v2());
+        let buckets: Vec<(u64, u64)> = ours.bounded_buckets().map(|(_, highest, count)| (highest, count)).collect();
+        let expected: Vec<(u64, u64)> = theirs
+            .iter_recorded()
+            .map(|b| (theirs.highest_equivalent(b.value_iterated_to()), b.count_at_value()))
+            .collect();
+        assert_eq!(buckets, expected);
+    }
+    assert_eq!(ours.count(), theirs.len());
+}
+
+#[test]
 fn unlike_layouts_are_refused() {
     let mut two = HdrSketch::new(2);
     assert_eq!(two.merge(&HdrSketch::new(3)), Err(SketchError::Layout(2, 3)));
