@@ -15,7 +15,8 @@ use datafusion::physical_plan::execute_stream;
 use futures::StreamExt;
 use std::collections::BTreeMap;
 use thiserror::Error;
-use tidewatch_engine::rollup::{RollupSchema, WINDOW_START};
+use tidewatch_engine::life_cycle::tiers_of;
+use tidewatch_engine::rollup::{RollupSchema, Tier, WINDOW_START};
 use tidewatch_engine::time::format_rfc3339;
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -97,6 +98,19 @@ pub async fn compare(
         comparison.different.push(Difference { window_us, only_stored, only_replayed });
     }
     Ok(comparison)
+}
+
+/// Cuts the tiers of a replay where those of the store are cut: a window whose narrow rows were kept long enough is there
+/// in a wider one only, and is compared so.
+pub fn cut_alike(stored: &Snapshot, replayed: &mut Snapshot) {
+    for (name, table) in &mut replayed.tables {
+        let (Some(other), Some(rollup)) = (stored.tables.get(name), &table.rollup) else { continue };
+        let widths = other.rollup.as_ref().map(tiers_of).unwrap_or_default();
+        let cuts: BTreeMap<i64, Option<i64>> =
+            widths.iter().map(|t| t.pane_us).zip(other.boundaries.iter().copied()).collect();
+        let cut = |(tier, own): (Tier, &Option<i64>)| cuts.get(&tier.pane_us).copied().unwrap_or(*own);
+        table.boundaries = tiers_of(rollup).into_iter().zip(&table.boundaries).map(cut).collect();
+    }
 }
 
 /// Calls `each` with every batch of a table's merged rows and the starts of their windows.

@@ -52,16 +52,16 @@ fn settings_with(folder: &Path, sink: &Sink, rules: &str) -> PathBuf {
 }
 
 /// Sends calls of now, one after another; most are fine.
-struct Shop {
+pub struct Shop {
     next: AtomicU64,
 }
 
 impl Shop {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self { next: AtomicU64::new(0) }
     }
 
-    fn call(&self, address: &str, provider: &str, outcome: &str) -> bool {
+    pub fn call(&self, address: &str, provider: &str, outcome: &str) -> bool {
         self.call_at(address, provider, outcome, chrono::Utc::now())
     }
 
@@ -76,7 +76,7 @@ impl Shop {
 }
 
 /// Keeps time going: windows are complete when later events have come.
-fn with_traffic<T>(shop: &Shop, address: &str, work: impl FnOnce() -> T) -> T {
+pub fn with_traffic<T>(shop: &Shop, address: &str, work: impl FnOnce() -> T) -> T {
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -91,7 +91,7 @@ fn with_traffic<T>(shop: &Shop, address: &str, work: impl FnOnce() -> T) -> T {
     })
 }
 
-fn json(address: &str, path: &str) -> serde_json::Value {
+pub fn json(address: &str, path: &str) -> serde_json::Value {
     let response = get(address, path, &[]).unwrap();
     assert_eq!(response.status, 200, "{path}: {}", response.text());
     serde_json::from_slice(&response.body).unwrap()

@@ -38,6 +38,7 @@
 //! | rollups and measures that come later are filled, killed and resumed | `backfill` |
 //! | probes tell the truth, `doctor` finds what is broken, backups come back, workers are restarted in turn | `operations` |
 //! | `kill -9`, twenty times, through real Kafka | `crash` |
+//! | … at every phase of commits, maintenance and alerts; an object store in trouble | `faults` |
 //!
 //! A component that is missing makes its test say so and pass, except under `CI=true`.
 
@@ -56,6 +57,7 @@ mod dead_letters;
 mod deployment;
 mod duplicates;
 mod export;
+mod faults;
 mod flight;
 mod histograms;
 mod late;

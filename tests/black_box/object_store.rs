@@ -8,13 +8,14 @@ use std::time::Duration;
 
 const RUN: Duration = Duration::from_secs(180);
 
-struct S3 {
+/// A server with one empty bucket, named `bucket`.
+pub struct S3 {
     server: Child,
-    address: String,
+    pub address: String,
 }
 
 impl S3 {
-    fn start(python: &Path) -> Self {
+    pub fn start(python: &Path) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let server = Command::new(python)
             .args(["-m", "moto.server", "-H", "127.0.0.1", "-p", &port.to_string()])

@@ -4,7 +4,8 @@
 //! listing ─▶ next task ─▶ read its files ─▶ merge ─▶ one commit ─▶ … ─▶ checkpoint ─▶ vacuum
 //! ```
 //!
-//! One table after the other, one task at a time. Any number of processes may do it for one store: a task
+//! One table after the other, one task at a time, and in rounds: a table that gets files faster than they are merged
+//! leaves the others their turn, and has its log and its folder looked after. Any number of processes may do it for one store: a task
 //! whose files somebody else has replaced meanwhile is dropped and decided anew. Workers are not disturbed,
 //! and no offset is touched.
 
@@ -119,6 +120,15 @@ pub enum PassEnd {
     Failed(usize),
 }
 
+/// How a turn for every table ended.
+#[derive(Debug, Clone, Copy, Default)]
+struct Round {
+    /// Tables that could not be maintained.
+    failed: usize,
+    /// Some table has more to do.
+    is_left: bool,
+}
+
 impl Maintenance {
     /// Tables that are in no catalogue keep the retention they were created with.
     pub fn new(
@@ -136,10 +146,14 @@ impl Maintenance {
     /// Passes over all tables until `stop` turns true or its sender is gone.
     pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
         while !*stop.borrow() {
-            // Dropping a pass at any point leaves at most files that no commit refers to.
-            tokio::select! {
-                _ = self.pass(|_| ()) => {}
+            let mut unheard = |_: &Done| ();
+            // Dropping a round at any point leaves at most files that no commit refers to.
+            let round = tokio::select! {
+                round = self.round(&mut unheard) => round,
                 _ = stopped(&mut stop) => return,
+            };
+            if round.is_left && round.failed == 0 {
+                continue;
             }
             tokio::select! {
                 () = tokio::time::sleep(self.settings.interval) => {}
@@ -150,32 +164,52 @@ impl Maintenance {
 
     /// Does all there is to do, table by table.
     pub async fn pass(&mut self, mut progress: impl FnMut(&Done)) -> PassEnd {
+        loop {
+            match self.round(&mut progress).await {
+                Round { is_left: true, .. } => {}
+                Round { failed: 0, .. } => return PassEnd::Finished,
+                Round { failed, .. } => return PassEnd::Failed(failed),
+            }
+        }
+    }
+
+    /// A turn for every table.
+    async fn round(&mut self, progress: &mut impl FnMut(&Done)) -> Round {
         let names = match self.store.table_names().await {
             Ok(names) => names,
             Err(error) => {
                 tracing::error!(%error, "listing the tables failed; maintenance is tried again");
-                return PassEnd::Failed(1);
+                return Round { failed: 1, is_left: false };
             }
         };
-        let mut failed = 0;
+        let mut round = Round::default();
         for name in names {
-            if let Err(error) = self.maintain(&name, &mut progress).await {
-                tracing::error!(table = name, %error, "maintenance failed; it is tried again");
-                // What is remembered of the table may be the reason.
-                self.keepers.remove(&name);
-                failed += 1;
+            match self.turn(&name, progress).await {
+                Ok(is_left) => round.is_left |= is_left,
+                Err(error) => {
+                    tracing::error!(table = name, %error, "maintenance failed; it is tried again");
+                    // What is remembered of the table may be the reason.
+                    self.keepers.remove(&name);
+                    round.failed += 1;
+                }
             }
         }
-        if failed == 0 { PassEnd::Finished } else { PassEnd::Failed(failed) }
+        round
     }
 
     /// Does all there is to do for one table.
     pub async fn maintain(&mut self, name: &str, progress: &mut impl FnMut(&Done)) -> Result<(), MaintenanceError> {
+        while self.turn(name, progress).await? {}
+        Ok(())
+    }
+
+    /// Does something for one table; true when more is left to do.
+    async fn turn(&mut self, name: &str, progress: &mut impl FnMut(&Done)) -> Result<bool, MaintenanceError> {
         let mut keeper = match self.keepers.remove(name) {
             Some(keeper) => keeper,
             None => match self.store.table(name).await? {
                 Some(table) => TableKeeper::new(table, self.schemas.get(name), self.log_retention(name)),
-                None => return Ok(()),
+                None => return Ok(false),
             },
         };
         let result = keeper.maintain(&self.settings, &self.metrics, self.clock.as_ref(), progress).await;

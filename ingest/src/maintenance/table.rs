@@ -24,6 +24,10 @@ const IDS_BUCKET_US: i64 = 6 * HOUR_US;
 /// Conflicts in a row before a table is left to whoever else maintains it, until the next pass.
 const CONFLICTS_MAX: usize = 5;
 
+/// Tasks of one table before its log and its folder are looked after, and other tables have their turn. A table may get
+/// files faster than they are merged.
+pub(super) const TASKS_IN_A_ROW: usize = 8;
+
 /// A table and what is remembered of it between passes.
 #[derive(Debug)]
 pub(super) struct TableKeeper {
@@ -82,19 +86,19 @@ impl TableKeeper {
         self.tiers = self.schema.as_ref().map(tiers_of).unwrap_or_default();
     }
 
-    /// Does all there is to do.
+    /// Does some of what there is to do; true when more is left.
     pub(super) async fn maintain(
         &mut self,
         settings: &MaintenanceSettings,
         metrics: &MaintenanceMetrics,
         clock: &dyn Clock,
         progress: &mut impl FnMut(&Done),
-    ) -> Result<(), MaintenanceError> {
+    ) -> Result<bool, MaintenanceError> {
         self.table.refresh().await?;
         self.follow_definition();
-        let mut conflicts = 0;
+        let (mut tasks, mut conflicts) = (0, 0);
         let mut files = self.table.files(self.time_column)?;
-        while conflicts < CONFLICTS_MAX {
+        while tasks < TASKS_IN_A_ROW && conflicts < CONFLICTS_MAX {
             let infos: Vec<FileInfo> = files.iter().map(|f| self.info(f)).collect();
             let life = self.life().await?;
             let Some(task) = next_task(&life, &infos, clock.now_us(), &settings.limits) else { break };
@@ -113,7 +117,7 @@ impl TableKeeper {
             metrics.tasks.with_label_values(&[task.kind(), name]).inc();
             match outcome? {
                 ReplaceOutcome::Committed { version } => {
-                    conflicts = 0;
+                    (tasks, conflicts) = (tasks + 1, 0);
                     tracing::debug!(
                         table = self.table.name(),
                         version,
@@ -131,7 +135,8 @@ impl TableKeeper {
             tokio::task::yield_now().await;
         }
         self.measure(files, metrics);
-        self.keep_up(settings, metrics, clock, progress).await
+        self.keep_up(settings, metrics, clock, progress).await?;
+        Ok(tasks == TASKS_IN_A_ROW)
     }
 
     /// Checkpoint, old log entries, files that nobody needs.

@@ -278,6 +278,42 @@ async fn two_processes_may_maintain_one_store() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_table_with_much_to_do_leaves_the_others_their_turn() {
+    let now = 20_000 * DAY_US;
+    let World { _folder, store, clock: _, mut maintenance } = world(&schema(), now);
+    // A task for every file.
+    maintenance.settings.limits.task_rows = 1;
+    let other = RollupSchema { name: "other_calls".into(), ..schema() };
+    maintenance.schemas.insert(other.name.clone(), other.clone());
+    let days = 4 * table::TASKS_IN_A_ROW as i64;
+    for schema in [schema(), other] {
+        let mut worker = Table::open_rollup(&store, &schema).await.unwrap();
+        for commit in 0..days {
+            let start = now - (days - commit) * DAY_US;
+            let ranges = [(partition(), OffsetRange { from: commit - 1, to: commit })].into();
+            let batch = Some(batch(&schema, &[(start, "orders", 1)]));
+            worker.append(&Rows { batch, ranges, ..Rows::default() }).await.unwrap();
+        }
+    }
+    let mut done = Vec::new();
+    let end = maintenance.pass(|one| done.push((one.table.clone(), one.kind))).await;
+    assert_eq!(end, PassEnd::Finished);
+    let tasks: Vec<_> = done.iter().filter(|(_, kind)| !["checkpoint", "vacuum"].contains(kind)).collect();
+    let second = tasks.iter().position(|(table, _)| table == "other_calls");
+    assert_eq!(second, Some(table::TASKS_IN_A_ROW), "{tasks:?}");
+    let cared_for = done.iter().position(|one| *one == ("calls".to_owned(), "vacuum"));
+    assert!(cared_for < done.iter().position(|(table, _)| table == "other_calls"), "{done:?}");
+    for name in ["calls", "other_calls"] {
+        let files = store.table(name).await.unwrap().unwrap().files(None).unwrap();
+        let mut rows = 0;
+        for file in files.iter().filter(|file| !file.rolled_up) {
+            rows += file.rows;
+        }
+        assert_eq!(rows, days.unsigned_abs(), "{name}: every event is in one row that is not rolled up");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn keys_are_merged_and_forgotten() {
     let kind = MeasureKind::Max { value: ValueType::Timestamp };
     let schema = RollupSchema {

@@ -158,6 +158,11 @@ impl Tidewatch {
         super::run_tool(Path::new("/bin/kill"), &[&format!("-{name}"), &self.child.id().to_string()]);
     }
 
+    /// Of the process, for whoever kills it from elsewhere.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn has_ended(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()
     }
