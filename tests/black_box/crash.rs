@@ -1,19 +1,22 @@
 //! `kill -9` at random moments of a replay through real Apache Kafka: the final tables are those of a
 //! straight run, row for row, sketches byte for byte.
+//!
+//! `TIDEWATCH_KILLS=500 cargo test --test black_box crash` kills more often, `TIDEWATCH_SEED` at other moments.
 
 use crate::nezha::{nezha, nezha_settings};
 use crate::support::{RealKafka, Tidewatch, kafka, produce_lines, sql};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-const KILLS: u64 = 20;
+const KILLS: u64 = 30;
+const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
 /// Records after the spans that go to the dead letters.
 const BAD: usize = 1000;
 const RUN: Duration = Duration::from_secs(600);
 const TABLES: [&str; 3] = ["spans_by_service", "spans_by_operation", "dead_letters"];
 
 #[test]
-fn twenty_kills_change_no_row() {
+fn thirty_kills_change_no_row() {
     let (Some(nezha), Some(_)) = (nezha(), kafka()) else { return };
     let kafka = RealKafka::start();
     let sent = produce_lines(&kafka.bootstrap_servers, "spans", 4, &nezha.events());
@@ -32,26 +35,36 @@ fn twenty_kills_change_no_row() {
         format!("n\n{sent}\n")
     );
 
-    let crashed = tempfile::tempdir().unwrap();
-    let settings = self::settings(crashed.path(), &kafka, "crashed");
+    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
+    let (mut kills, mut random) =
+        (number("TIDEWATCH_KILLS").unwrap_or(KILLS), number("TIDEWATCH_SEED").unwrap_or(SEED));
     // The same sequence every time; what it meets differs by nature.
-    let mut random = 0x9e37_79b9_7f4a_7c15u64;
-    let mut progress = Vec::new();
-    for _ in 0..KILLS {
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let mut process = Tidewatch::run(&settings);
-        process.address();
-        std::thread::sleep(Duration::from_millis(100 + (random >> 33) % 1400));
-        process.kill();
-        progress.push(counted(crashed.path()));
+    eprintln!("{kills} kills, TIDEWATCH_SEED={random}");
+    let mut hits = 0;
+    for round in 0.. {
+        let crashed = tempfile::tempdir().unwrap();
+        let settings = self::settings(crashed.path(), &kafka, &format!("crashed-{round}"));
+        let mut progress = Vec::new();
+        while kills > 0 && progress.last().is_none_or(|&counted| counted < sent) {
+            kills -= 1;
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let mut process = Tidewatch::run(&settings);
+            process.address();
+            std::thread::sleep(Duration::from_millis(100 + (random >> 33) % 1400));
+            process.kill();
+            progress.push(counted(crashed.path()));
+        }
+        eprintln!("spans committed after each kill, of {sent}: {progress:?}");
+        hits += progress.iter().filter(|&&n| n > 0 && n < sent).count();
+        Tidewatch::start(&["run", "-c", settings.to_str().unwrap(), "--until-caught-up"]).wait(RUN);
+        for (table, (expected, found)) in TABLES.iter().zip(expected.iter().zip(tables(crashed.path()))) {
+            assert!(*expected == found, "{table} differs after {} kills", progress.len());
+        }
+        if kills == 0 {
+            break;
+        }
     }
-    eprintln!("spans committed after each kill, of {sent}: {progress:?}");
-    let partial = progress.iter().filter(|&&n| n > 0 && n < sent).count();
-    assert!(partial >= 5, "kills must hit the replay, not its ends: {progress:?}");
-    Tidewatch::start(&["run", "-c", settings.to_str().unwrap(), "--until-caught-up"]).wait(RUN);
-    for (table, (expected, found)) in TABLES.iter().zip(expected.iter().zip(tables(crashed.path()))) {
-        assert!(*expected == found, "{table} differs after {KILLS} kills");
-    }
+    assert!(hits >= 5, "kills must hit the replay, not its ends");
 }
 
 fn settings(folder: &Path, kafka: &RealKafka, group: &str) -> PathBuf {

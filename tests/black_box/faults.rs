@@ -5,10 +5,13 @@
 //! | the process, at every phase of a commit, of maintenance and of the beginning of a table | `phases` |
 //! | the object store: errors, lost and late answers, torn reads and writes, no store at all | `store` |
 //! | the process, between an event and the end of its alert's last message | `messages` |
+//! | brokers of Kafka, and the network before them | `brokers` |
 //!
 //! [`feed`] sends events all the while, [`oracle`] knows what must come of them, and [`proxy`] makes the trouble.
 
+mod brokers;
 mod feed;
+mod link;
 mod messages;
 mod oracle;
 mod phases;

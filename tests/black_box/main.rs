@@ -77,6 +77,7 @@ mod reload;
 mod remote_write;
 mod replay;
 mod retail;
+mod scale_out;
 mod scrape;
 mod support;
 mod transactions;

@@ -16,8 +16,13 @@ fn with_group(settings: std::path::PathBuf) -> std::path::PathBuf {
 /// Partitions of Kafka that a member has; of a topic each, two members get one half. The first process over a local
 /// store has two of what is pushed as well: events and samples.
 pub fn partitions(member: &mut Tidewatch) -> f64 {
+    kafka_partitions(member, 2.0)
+}
+
+/// Partitions of Kafka that a member has, beside so many of its log when it takes what is pushed.
+pub fn kafka_partitions(member: &mut Tidewatch, of_log: f64) -> f64 {
     let has_log = !member.log().contains("another process takes what is pushed");
-    member.metric("tidewatch_ingest_partitions") - if has_log { 2.0 } else { 0.0 }
+    member.metric("tidewatch_ingest_partitions") - if has_log { of_log } else { 0.0 }
 }
 
 #[test]

@@ -6,6 +6,9 @@
 #
 # DIR keeps the data: stopped (or killed) and started again, the broker goes on with what it had.
 # DIR/pid holds the process id, DIR/broker.log what it says.
+#
+#   TIDEWATCH_KAFKA_VIA   a port of a proxy: the broker listens on one more port, which DIR/via holds, and tells who
+#                         comes by it to come to that port
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -55,13 +58,19 @@ free_port() {
 }
 
 configure() {
-    local port=$1 controller_port=$2
+    local port=$1 controller_port=$2 via='' told_via=''
+    if [[ -n ${TIDEWATCH_KAFKA_VIA:-} ]]; then
+        [[ -f $dir/via ]] || free_port "$port" >"$dir/via"
+        via=,VIA://127.0.0.1:$(<"$dir/via")
+        told_via=,VIA://127.0.0.1:$TIDEWATCH_KAFKA_VIA
+    fi
     cat <<EOF
 process.roles=broker,controller
 node.id=1
-listeners=PLAINTEXT://127.0.0.1:$port,CONTROLLER://127.0.0.1:$controller_port
-advertised.listeners=PLAINTEXT://127.0.0.1:$port,CONTROLLER://127.0.0.1:$controller_port
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listeners=PLAINTEXT://127.0.0.1:$port,CONTROLLER://127.0.0.1:$controller_port$via
+advertised.listeners=PLAINTEXT://127.0.0.1:$port,CONTROLLER://127.0.0.1:$controller_port$told_via
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,VIA:PLAINTEXT
+inter.broker.listener.name=PLAINTEXT
 controller.listener.names=CONTROLLER
 controller.quorum.bootstrap.servers=127.0.0.1:$controller_port
 log.dirs=$dir/data

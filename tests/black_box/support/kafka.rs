@@ -1,4 +1,4 @@
-//! A real broker, and a producer of lines.
+//! Real brokers, and a producer of lines.
 
 use super::components::{repository, run_tool};
 use rdkafka::ClientConfig;
@@ -22,6 +22,74 @@ impl RealKafka {
         let output = run_tool(&repository().join("tests/kafka/start.sh"), &[folder.path().to_str().unwrap()]);
         let bootstrap_servers = output.lines().last().unwrap().trim().to_owned();
         Self { folder, bootstrap_servers }
+    }
+}
+
+impl RealKafka {
+    /// A broker that tells those who come by a second port, the one returned, to come to `proxy` from then on.
+    pub fn start_via(proxy: u16) -> (Self, u16) {
+        let folder = tempfile::tempdir().unwrap();
+        let script = repository().join("tests/kafka/start.sh");
+        let proxy = format!("TIDEWATCH_KAFKA_VIA={proxy}");
+        let arguments = [&proxy, script.to_str().unwrap(), folder.path().to_str().unwrap()];
+        let output = run_tool(Path::new("/usr/bin/env"), &arguments);
+        let bootstrap_servers = output.lines().last().unwrap().trim().to_owned();
+        let via = std::fs::read_to_string(folder.path().join("via")).unwrap().trim().parse().unwrap();
+        (Self { folder, bootstrap_servers }, via)
+    }
+
+    /// `kill -9`.
+    pub fn kill(&self) {
+        kill(self.folder.path());
+    }
+
+    /// Again, after [`Self::kill`], with what it had.
+    pub fn start_again(&self) {
+        run_tool(&repository().join("tests/kafka/start.sh"), &[self.folder.path().to_str().unwrap()]);
+    }
+}
+
+fn kill(folder: &Path) {
+    let process = std::fs::read_to_string(folder.join("pid")).unwrap();
+    run_tool(Path::new("/bin/kill"), &["-9", process.trim()]);
+}
+
+/// Three brokers that are one cluster; stopped when dropped.
+pub struct KafkaCluster {
+    folder: TempDir,
+    pub bootstrap_servers: String,
+}
+
+impl KafkaCluster {
+    pub const BROKERS: [&str; 3] = ["1", "2", "3"];
+
+    /// Starts `tests/kafka/cluster.sh`.
+    pub fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let output = run_tool(&repository().join("tests/kafka/cluster.sh"), &[folder.path().to_str().unwrap()]);
+        let bootstrap_servers = output.lines().last().unwrap().trim().to_owned();
+        Self { folder, bootstrap_servers }
+    }
+
+    /// `kill -9` of one broker.
+    pub fn kill(&self, broker: &str) {
+        kill(&self.folder.path().join(broker));
+    }
+
+    /// One broker again, with what it had.
+    pub fn start_again(&self, broker: &str) {
+        run_tool(&repository().join("tests/kafka/cluster.sh"), &[self.folder.path().to_str().unwrap(), broker]);
+    }
+}
+
+impl Drop for KafkaCluster {
+    fn drop(&mut self) {
+        for broker in Self::BROKERS {
+            let folder = self.folder.path().join(broker);
+            if folder.exists() {
+                run_tool(&repository().join("tests/kafka/stop.sh"), &[folder.to_str().unwrap()]);
+            }
+        }
     }
 }
 

@@ -13,7 +13,7 @@ pub use components::{
 };
 pub use csv::Csv;
 pub use http::{Response, get, post, put};
-pub use kafka::{RealKafka, produce_lines};
+pub use kafka::{KafkaCluster, RealKafka, produce_lines};
 pub use process::{PROGRAM, Tidewatch, sql, tidewatch, tidewatch_fails, tidewatch_finds, wait_until};
 pub use sink::{Received, Sink};
 
