@@ -59,6 +59,8 @@ need javac openjdk-17-jdk-headless
 need psql postgresql-client
 need systemd-analyze systemd
 [[ -e /usr/share/java/postgresql.jar ]] || missing[libpostgresql-jdbc-java]=1
+# Clocks that jump.
+compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' >/dev/null || missing[libfaketime]=1
 # The page in a browser, types of Grafana's dashboards. Debian's nodejs is too old for Playwright on bookworm: 20 or newer is needed.
 need chromium chromium
 need node nodejs

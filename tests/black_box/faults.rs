@@ -6,10 +6,12 @@
 //! | the object store: errors, lost and late answers, torn reads and writes, no store at all | `store` |
 //! | the process, between an event and the end of its alert's last message | `messages` |
 //! | brokers of Kafka, and the network before them | `brokers` |
+//! | the wall clock, which jumps | `clock` |
 //!
 //! [`feed`] sends events all the while, [`oracle`] knows what must come of them, and [`proxy`] makes the trouble.
 
 mod brokers;
+mod clock;
 mod feed;
 mod link;
 mod messages;

@@ -44,6 +44,13 @@ pub fn prometheus_3() -> Component<PathBuf> {
     found("Prometheus 3", "run tests/truth/prometheus.sh, or set TIDEWATCH_PROMETHEUS", folder)
 }
 
+/// The library that tells a process another time.
+pub fn faketime() -> Component<PathBuf> {
+    let folders = std::fs::read_dir("/usr/lib").into_iter().flatten().flatten();
+    let mut places = folders.map(|folder| folder.path().join("faketime/libfaketimeMT.so.1"));
+    found("libfaketime", "install the package libfaketime; .ci/setup.sh does", places.find(|place| place.is_file()))
+}
+
 /// Python with the packages of `tests/truth/requirements.txt`.
 pub fn python() -> Component<PathBuf> {
     let named = std::env::var("TIDEWATCH_PYTHON").map(PathBuf::from).ok();

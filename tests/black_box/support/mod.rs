@@ -8,8 +8,8 @@ mod process;
 mod sink;
 
 pub use components::{
-    browser, data, deploy_python, deploy_tool, jdbc, kafka, program, prometheus_3, psql, python, repository, run_tool,
-    skipped,
+    browser, data, deploy_python, deploy_tool, faketime, jdbc, kafka, program, prometheus_3, psql, python, repository,
+    run_tool, skipped,
 };
 pub use csv::Csv;
 pub use http::{Response, get, post, put};

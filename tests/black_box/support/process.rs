@@ -50,8 +50,14 @@ pub struct Tidewatch {
 impl Tidewatch {
     /// Starts the program.
     pub fn start(arguments: &[&str]) -> Self {
-        let mut child =
-            Command::new(PROGRAM).args(arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        Self::start_with(&[], arguments)
+    }
+
+    /// Starts the program with more in its environment.
+    pub fn start_with(environment: &[(&str, &str)], arguments: &[&str]) -> Self {
+        let mut command = Command::new(PROGRAM);
+        command.args(arguments).envs(environment.iter().copied()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let (sender, lines) = channel();
         std::thread::spawn(move || {
