@@ -52,16 +52,16 @@ fn settings_with(folder: &Path, sink: &Sink, rules: &str) -> PathBuf {
 }
 
 /// Sends calls of now, one after another; most are fine.
-pub struct Shop {
+struct Shop {
     next: AtomicU64,
 }
 
 impl Shop {
-    pub fn new() -> Self {
+    fn new() -> Self {
         Self { next: AtomicU64::new(0) }
     }
 
-    pub fn call(&self, address: &str, provider: &str, outcome: &str) -> bool {
+    fn call(&self, address: &str, provider: &str, outcome: &str) -> bool {
         self.call_at(address, provider, outcome, chrono::Utc::now())
     }
 
@@ -76,7 +76,7 @@ impl Shop {
 }
 
 /// Keeps time going: windows are complete when later events have come.
-pub fn with_traffic<T>(shop: &Shop, address: &str, work: impl FnOnce() -> T) -> T {
+fn with_traffic<T>(shop: &Shop, address: &str, work: impl FnOnce() -> T) -> T {
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {

@@ -28,7 +28,7 @@ use std::path::{Path, PathBuf};
 /// Where the tables are.
 const LOCATION: &str = "s3://bucket/tables";
 
-/// Tables in an object store behind the proxy, events over HTTP.
+/// Tables in an object store behind the proxy, events over HTTP; `rest` goes on with section `ingest`.
 fn settings(folder: &Path, name: &str, store: &str, rest: &str) -> PathBuf {
     let within = folder.join(name);
     std::fs::create_dir_all(&within).unwrap();
@@ -40,7 +40,7 @@ fn settings(folder: &Path, name: &str, store: &str, rest: &str) -> PathBuf {
              options = {{ aws_access_key_id = \"a\", aws_secret_access_key = \"b\", aws_region = \"us-east-1\", \
              aws_endpoint = \"http://{store}\", aws_allow_http = \"true\", timeout = \"2s\", connect_timeout = \"1s\" }}\n\
              [push]\npath = \"{}\"\n[http]\nlisten = \"127.0.0.1:0\"\n[alerting]\nenabled = false\n\
-             [ingest]\nflush_interval = \"500ms\"\n{rest}",
+             [ingest]\n{rest}",
             pack("shop"),
             log.display(),
         ),

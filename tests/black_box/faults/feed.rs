@@ -13,7 +13,7 @@ const BATCH: u64 = 20;
 /// Time between two events, by themselves: they pass faster than they are told, and do not reach the present.
 const SPACING_MS: i64 = 20;
 /// Between two requests.
-const PAUSE: Duration = Duration::from_millis(30);
+const PAUSE: Duration = Duration::from_millis(80);
 /// Before a request that was not answered is sent again.
 const AGAIN: Duration = Duration::from_millis(20);
 const PATH: &str = "/api/v1/events?on_error=dead_letter";

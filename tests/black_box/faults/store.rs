@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 const SOON: Duration = Duration::from_secs(120);
 /// How long each kind of trouble lasts.
-const EPISODE: Duration = Duration::from_secs(4);
+const EPISODE: Duration = Duration::from_secs(3);
 /// Requests that have trouble in each of them, and commits that come through all the same.
 const TROUBLES_MIN: u64 = 10;
 const COMMITS_MIN: usize = 2;
@@ -31,7 +31,7 @@ const EPISODES: &[Episode] = &[
     ("all of it", 4, &[Refused(503), Unheard, Denied(503), Slow(TOO_SLOW), TornRead, TornWrite]),
 ];
 
-const SETTINGS: &str = "[probes]\ncommit_failures_max = 1\n\
+const SETTINGS: &str = "flush_interval = \"300ms\"\n[probes]\ncommit_failures_max = 1\n\
                         [maintenance]\ninterval = \"500ms\"\nfresh_files = 2\ncheckpoint_commits = 4\n";
 
 const ORDERS: &str = "SELECT coalesce(sum(orders), 0) AS n FROM orders";
