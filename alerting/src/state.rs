@@ -155,6 +155,15 @@ impl RuleState {
         self.instances.iter().filter(|(_, instance)| instance.life.phase.is_active())
     }
 
+    /// After the clock was set back to `now_ms`: what happened later by the old clock has happened just now, so that no
+    /// duration waits for a time that was there already.
+    pub fn set_back(&mut self, now_ms: i64) {
+        for instance in self.instances.values_mut() {
+            instance.life = instance.life.set_back(now_ms);
+            instance.last_sent_at_ms = instance.last_sent_at_ms.map(|sent_ms| sent_ms.min(now_ms));
+        }
+    }
+
     /// The rule's state in Prometheus' words: that of its most advanced alert.
     pub fn as_str(&self) -> &'static str {
         let phases = || self.active().map(|(_, instance)| instance.life.phase);

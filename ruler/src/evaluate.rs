@@ -21,7 +21,7 @@ use tidewatch_alerting::contributions::links;
 use tidewatch_alerting::route::alert::{Alert, AlertDetail};
 use tidewatch_alerting::route::{Labels, Timestamp};
 use tidewatch_alerting::rules::group::{self, GroupState, RuleResult};
-use tidewatch_alerting::rules::schedule::{Due, due};
+use tidewatch_alerting::rules::schedule::{Due, due, is_set_back};
 use tidewatch_alerting::rules::{Group, Rule};
 use tidewatch_alerting::state::send::{self, SentAlert};
 use tidewatch_alerting::state::{Completeness, Fingerprint, RuleState};
@@ -52,6 +52,10 @@ pub(crate) async fn run(shared: Arc<Shared>, place: usize, mut stop: watch::Rece
     while !*stop.borrow() {
         let news = changes.changed();
         let now_ms = shared.clock.now_ms();
+        if is_set_back(interval_ms, last_ms, now_ms) {
+            tracing::warn!(group = %group.name, "the clock was set back");
+            (not_before_ms, resting_ms) = (i64::MIN, i64::MIN);
+        }
         let fresh = changes.stamp(metrics.as_ref());
         let scheduled = due(&group, interval_ms, last_ms, now_ms);
         let is_fresh = stamp != Some(fresh);
@@ -141,7 +145,9 @@ fn evaluate_now(shared: &Arc<Shared>, place: usize, at_ms: i64, runtime: &Handle
                 tracing::warn!(group = %group.name, "an alert was refused: {refused}");
             }
         }
-        let is_written = has_news || written_ms.is_none_or(|written_ms| at_ms >= written_ms.saturating_add(LAZY_MS));
+        // Before it, too: the clock may have been set back.
+        let is_fresh = |written_ms: i64| (written_ms..written_ms.saturating_add(LAZY_MS)).contains(&at_ms);
+        let is_written = has_news || !written_ms.is_some_and(is_fresh);
         if !is_written {
             Ok(())
         } else {

@@ -101,7 +101,7 @@ fn tidy(shared: &Shared, now_ms: i64) {
 pub(crate) fn tick(shared: &Shared, now_ms: i64) -> Result<(), String> {
     let now = timestamp(now_ms);
     let mut notifier = shared.notifier();
-    if notifier.next_due().is_none_or(|due| due > now) {
+    if !notifier.is_due(now) {
         return Ok(());
     }
     let before = notifier.state.clone();

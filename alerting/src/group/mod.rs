@@ -184,6 +184,15 @@ impl Groups {
         }
     }
 
+    /// Lets no group wait longer than its route says, which it would after the clock was set back.
+    pub fn bound_waits(&mut self, tree: &RouteTree, now: Timestamp) {
+        for (id, group) in &mut self.groups {
+            let Some(route) = tree.route(&id.route) else { continue };
+            let longest = route.settings.group_wait().max(route.settings.group_interval());
+            group.next_flush = group.next_flush.min(now + longest);
+        }
+    }
+
     /// When the next group is due.
     pub fn next_due(&self) -> Option<Timestamp> {
         self.groups.values().map(|group| group.next_flush).min()

@@ -28,6 +28,16 @@ fn a_new_group_waits_for_company_then_keeps_its_rhythm() {
 }
 
 #[test]
+fn a_clock_that_is_set_back_holds_no_group_up() {
+    let (tree, mut groups) = (tree(TIMERS), Groups::default());
+    groups.on_alert(&tree, &alert([("alertname", "A")], 7200.0), at(7200.0));
+    groups.bound_waits(&tree, at(7200.0));
+    assert_eq!(groups.next_due(), Some(at(7210.0)), "it waits as it did");
+    groups.bound_waits(&tree, at(0.0));
+    assert_eq!(groups.next_due(), Some(at(60.0)));
+}
+
+#[test]
 fn an_old_alert_is_flushed_at_once() {
     let (tree, mut groups) = (tree(TIMERS), Groups::default());
     groups.on_alert(&tree, &alert([("alertname", "A")], -60.0), at(0.0));

@@ -292,6 +292,12 @@ impl Notifier {
         alerts.iter().filter(muted).copied().collect()
     }
 
+    /// Is anything due at `now`? Groups that wait for longer than they may are brought forward: the clock was set back.
+    pub fn is_due(&mut self, now: Timestamp) -> bool {
+        self.state.groups.bound_waits(&self.tree, now);
+        self.next_due().is_some_and(|due| due <= now)
+    }
+
     /// When the next tick is needed, if no alert comes before.
     pub fn next_due(&self) -> Option<Timestamp> {
         let digests =

@@ -160,7 +160,8 @@ pub struct RuleResult {
     pub samples: Vec<VectorSample>,
 }
 
-/// Evaluates all rules of `group` for the instant `now_ms`, changing `state` and writing to `source`.
+/// Evaluates all rules of `group` for the instant `now_ms`, changing `state` and writing to `source`. An instant before
+/// the last one says that the clock was set back.
 pub fn evaluate(
     group: &Group,
     state: &mut GroupState,
@@ -169,6 +170,9 @@ pub fn evaluate(
     settings: &Settings,
 ) -> Vec<RuleResult> {
     let query_ms = now_ms - group.query_offset_ms.unwrap_or(settings.query_offset_ms);
+    if state.last_ms.is_some_and(|last_ms| last_ms > now_ms) {
+        state.rules.iter_mut().for_each(|saved| saved.state.set_back(now_ms));
+    }
     state.last_ms = Some(now_ms);
     let mut results = Vec::with_capacity(group.rules.len());
     let own = state.rules.iter().map(|saved| (Arc::clone(&saved.name), saved.completeness)).collect();

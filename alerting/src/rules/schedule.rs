@@ -39,12 +39,17 @@ pub fn instant_at(group: &Group, interval_ms: i64, now_ms: i64) -> i64 {
     (now_ms - offset_ms).div_euclid(interval_ms) * interval_ms + offset_ms
 }
 
-/// What is due at `now_ms`, when the last evaluation was for `last_ms`. An instant is evaluated at most once; of
-/// several that were missed only the last is caught up with, and the others are counted.
+/// Was the clock set back since the last evaluation, for `last_ms`? By less than an interval it is waited for.
+pub fn is_set_back(interval_ms: i64, last_ms: Option<i64>, now_ms: i64) -> bool {
+    last_ms.is_some_and(|last_ms| last_ms > now_ms.saturating_add(interval_ms.max(1)))
+}
+
+/// What is due at `now_ms`, when the last evaluation was for `last_ms`. An instant is evaluated at most once, unless the
+/// clock was set back; of several that were missed only the last is caught up with, and the others are counted.
 pub fn due(group: &Group, interval_ms: i64, last_ms: Option<i64>, now_ms: i64) -> Due {
     let interval_ms = interval_ms.max(1);
     let at_ms = instant_at(group, interval_ms, now_ms);
-    match last_ms {
+    match last_ms.filter(|_| !is_set_back(interval_ms, last_ms, now_ms)) {
         Some(last_ms) if last_ms >= at_ms => Due::Later { at_ms: at_ms + interval_ms },
         Some(last_ms) => {
             let passed = (at_ms - last_ms - 1).div_euclid(interval_ms);

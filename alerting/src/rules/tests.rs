@@ -86,6 +86,9 @@ fn an_instant_is_evaluated_once_and_missed_ones_are_counted() {
     assert_eq!(due(&group, 60_000, Some(first), first + 5), Due::Later { at_ms: first + 60_000 });
     assert_eq!(due(&group, 60_000, Some(first), first + 60_000), Due::Now { at_ms: first + 60_000, missed: 0 });
     assert_eq!(due(&group, 60_000, Some(first), first + 200_000), Due::Now { at_ms: first + 180_000, missed: 2 });
+    // The clock was set back: by less than an interval the next instant is waited for, by more nothing is.
+    assert_eq!(due(&group, 60_000, Some(first), first - 60_000), Due::Later { at_ms: first });
+    assert_eq!(due(&group, 60_000, Some(first), first - 120_000), Due::Now { at_ms: first - 120_000, missed: 0 });
     // Another group is evaluated at another time.
     let other = Group { name: "h".into(), ..group.clone() };
     assert_ne!(schedule::offset_ms(&other, 60_000), schedule::offset_ms(&group, 60_000));

@@ -46,6 +46,18 @@ impl Life {
         }
     }
 
+    /// The same life on a clock that was set back: nothing in it has happened later than now.
+    pub(super) fn set_back(self, now_ms: i64) -> Life {
+        let past = |time_ms: i64| time_ms.min(now_ms);
+        Life {
+            active_at_ms: past(self.active_at_ms),
+            fired_at_ms: self.fired_at_ms.map(past),
+            keep_firing_since_ms: self.keep_firing_since_ms.map(past),
+            resolved_at_ms: self.resolved_at_ms.map(past),
+            ..self
+        }
+    }
+
     /// The same life, resolved.
     pub(super) fn resolved(self, now_ms: i64) -> Life {
         Life { phase: Phase::Resolved, resolved_at_ms: Some(now_ms), is_unknown: false, ..self }
