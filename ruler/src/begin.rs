@@ -21,6 +21,7 @@ use prometheus::Registry;
 use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use tidewatch_alerting::config::Config;
 use tidewatch_alerting::route::{Alert, Notifier};
@@ -98,6 +99,8 @@ pub(crate) struct Shared {
     /// When this process began, milliseconds since the epoch.
     pub started_ms: i64,
     pub told: Mutex<Told>,
+    /// It was said that what rules record cannot be kept.
+    pub said_lost: AtomicBool,
     /// Alerts to explain.
     pub questions: contributions::Questions,
     groups: RwLock<Vec<GroupBook>>,
@@ -210,6 +213,7 @@ impl Ruler {
             poke: Notify::new(),
             started_ms: now_ms,
             told: Mutex::default(),
+            said_lost: AtomicBool::new(false),
             questions,
             groups: RwLock::default(),
             notifier: Mutex::new(notifier),

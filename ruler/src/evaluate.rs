@@ -16,6 +16,7 @@ use crate::store::Change;
 use chrono::DateTime;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tidewatch_alerting::contributions::links;
 use tidewatch_alerting::route::alert::{Alert, AlertDetail};
@@ -180,9 +181,14 @@ fn evaluate_now(shared: &Arc<Shared>, place: usize, at_ms: i64, runtime: &Handle
     if !source.written.is_empty() {
         let written = std::mem::take(&mut source.written);
         shared.metrics.samples_written.inc_by(written.len() as u64);
-        if let Err(error) = runtime.block_on(shared.data.keep(written)) {
+        let kept = runtime.block_on(shared.data.keep(written));
+        let was_said = shared.said_lost.swap(kept.is_err(), Ordering::Relaxed);
+        if let Err(error) = kept {
             shared.metrics.samples_lost.inc();
-            tracing::warn!(%error, group = %group.name, "what rules recorded could not be kept");
+            // Once until it is well again: groups are evaluated every few seconds.
+            if !was_said {
+                tracing::warn!(%error, group = %group.name, "what rules recorded could not be kept");
+            }
         }
     }
 }

@@ -5,6 +5,7 @@
 //! outbox knows. When the outbox takes none, the state stays as it was and the tick is tried again.
 
 use crate::begin::Shared;
+use crate::book::GroupBook;
 use crate::evaluate::timestamp;
 use crate::ledger::{Row, STAGE_MESSAGE};
 use crate::messages::{Around, digest, make};
@@ -25,6 +26,11 @@ const TIDY_MS: i64 = 60_000;
 const RETRY: Duration = Duration::from_secs(1);
 /// Longest sleep: a clock that is set back or forward is noticed after this.
 const SLEEP_MAX: Duration = Duration::from_secs(15);
+/// The wall clock may be ahead of the time that has passed by so much; by more, it was set, or the machine has slept.
+const AHEAD_MS: i64 = 60_000;
+/// So long messages wait at most for the rules to be evaluated at the new time: alerts that go on may look as if they
+/// were over until then.
+const HELD_MAX: Duration = Duration::from_secs(120);
 /// Decisions whose repetition is not written down again; beyond that all are forgotten.
 const DECISIONS_MAX: usize = 100_000;
 /// Attempts that wait to be written into the ledger.
@@ -49,11 +55,54 @@ impl Told {
     }
 }
 
+/// A time by both clocks.
+#[derive(Debug, Clone, Copy)]
+struct Moment {
+    wall_ms: i64,
+    monotonic: Duration,
+}
+
+impl Moment {
+    fn of(shared: &Shared) -> Self {
+        Self { wall_ms: shared.clock.now_ms(), monotonic: shared.clock.monotonic() }
+    }
+
+    fn is_ahead_of(self, last: Self) -> bool {
+        let passed_ms = i64::try_from((self.monotonic.saturating_sub(last.monotonic)).as_millis()).unwrap_or(i64::MAX);
+        self.wall_ms.saturating_sub(last.wall_ms) > passed_ms.saturating_add(AHEAD_MS)
+    }
+}
+
+/// Was every group evaluated since the clock went ahead, or has that been waited for long enough?
+fn is_over(shared: &Shared, since: Moment, now: Moment) -> bool {
+    let is_evaluated = |book: &GroupBook| {
+        // An instant may lie an interval back.
+        book.state.last_ms.is_some_and(|last_ms| last_ms > since.wall_ms.saturating_sub(book.interval_ms.min(AHEAD_MS)))
+    };
+    now.monotonic.saturating_sub(since.monotonic) > HELD_MAX
+        || shared.with_groups(|books| books.iter().all(is_evaluated))
+}
+
 /// Tells people until it is stopped.
 pub(crate) async fn run(shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
     let mut tidied_ms = shared.clock.now_ms();
+    let mut last = Moment::of(&shared);
+    let mut held: Option<Moment> = None;
     while !*stop.borrow() {
-        let now_ms = shared.clock.now_ms();
+        let now = Moment::of(&shared);
+        if now.is_ahead_of(last) {
+            tracing::warn!("the clock is ahead of the time that has passed; messages wait for the rules");
+            held = Some(now);
+        }
+        last = now;
+        held = held.filter(|since| !is_over(&shared, *since, now));
+        if held.is_some() {
+            tokio::select! {
+                () = tokio::time::sleep(RETRY) => continue,
+                changed = stop.changed() => if changed.is_err() { break } else { continue },
+            }
+        }
+        let now_ms = now.wall_ms;
         let working = Arc::clone(&shared);
         let tidies = now_ms >= tidied_ms.saturating_add(TIDY_MS);
         if tidies {

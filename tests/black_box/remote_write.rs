@@ -197,13 +197,19 @@ fn prometheus_pushes_through_a_kill_and_both_answer_alike() {
     };
     // Prometheus names all that its head holds, whatever span is asked for: here all of it, and what comes meanwhile.
     let span = format!("start={}&end={}", begun_ms / 1000 - 60, end_ms / 1000 + 600);
+    // Series come in the order in which Prometheus met them; their labels tell ports, which are others each time.
+    let sorted = |mut answer: Value| {
+        answer.as_array_mut().unwrap().sort_by_key(Value::to_string);
+        answer
+    };
     for path in [
         format!("/api/v1/labels?{span}"),
         format!("/api/v1/label/__name__/values?{span}"),
         format!("/api/v1/label/job/values?{span}"),
         format!("/api/v1/series?match[]=up&{span}"),
     ] {
-        wait_until(&path, Duration::from_secs(20), || data(&address, &path) == data(&prometheus.address, &path));
+        let is_same = || sorted(data(&address, &path)) == sorted(data(&prometheus.address, &path));
+        wait_until(&path, Duration::from_secs(20), is_same);
     }
     // The metadata of what Prometheus scraped from itself, in its own words.
     wait_until("metadata is pushed", Duration::from_secs(20), || {

@@ -34,7 +34,7 @@ use tokio::runtime::Runtime;
 use world::{Story, World};
 
 /// Seeds of a run, unless the environment says otherwise: about half a minute on two cores.
-const SEEDS: u64 = 100;
+const SEEDS: u64 = 60;
 /// One in so many of them is run twice.
 const TWICE: usize = 10;
 /// Simulations side by side, for each core: they wait now and then.
