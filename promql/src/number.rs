@@ -12,19 +12,24 @@ pub fn plain(value: f64) -> String {
 
 /// Writes the same behind a text.
 pub fn push_plain(text: &mut String, value: f64) {
-    // Up to here every whole number is one of its own.
+    // Up to here every whole number is one of its own; from here on no number lies halfway between two
+    // decimal texts of one length, so the standard library's choice is Go's.
     const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
     let magnitude = value.abs();
     let written = if let Some(special) = special(value) {
         text.push_str(&special);
         Ok(())
-    } else if magnitude > 0.0 && magnitude < WHOLE_MAX && value.fract() == 0.0 {
+    } else if magnitude >= WHOLE_MAX || magnitude == 0.0 {
+        write!(text, "{value}")
+    } else if value.fract() == 0.0 {
         write!(text, "{}", value as i64)
-    } else if (1e-4..1e15).contains(&magnitude) {
+    } else if magnitude >= 1e-4 {
         text.push_str(ryu::Buffer::new().format_finite(value));
         Ok(())
     } else {
-        write!(text, "{value}")
+        let (digits, exponent) = shortest(magnitude);
+        let sign = if value < 0.0 { "-" } else { "" };
+        write!(text, "{sign}0.{:0>width$}", digits, width = digits.len() + exponent.unsigned_abs() as usize - 1)
     };
     // A text takes everything.
     debug_assert!(written.is_ok());
@@ -35,15 +40,29 @@ pub fn general(value: f64) -> String {
     if let Some(text) = special(value) {
         return text;
     }
-    let scientific = format!("{value:e}");
-    let Some((mantissa, exponent)) = scientific.split_once('e') else { return scientific };
-    let power: i32 = exponent.parse().unwrap_or(0);
-    if !(-4..6).contains(&power) {
-        let sign = if power < 0 { '-' } else { '+' };
-        format!("{mantissa}e{sign}{:02}", power.abs())
-    } else {
-        format!("{value}")
+    if value == 0.0 || (1e-4..1e6).contains(&value.abs()) {
+        return plain(value);
     }
+    let (digits, power) = shortest(value.abs());
+    let (first, rest) = digits.split_at(1);
+    let point = if rest.is_empty() { "" } else { "." };
+    let minus = if value < 0.0 { "-" } else { "" };
+    let sign = if power < 0 { '-' } else { '+' };
+    format!("{minus}{first}{point}{rest}e{sign}{:02}", power.abs())
+}
+
+/// The fewest digits that read back as a positive number, the nearest to it of as many, the even one of two
+/// as near, which is Go's choice and not the standard library's (3407313496732.65625 is …6562, not …6563);
+/// and the power of ten of the first digit.
+fn shortest(value: f64) -> (String, i32) {
+    let mut buffer = ryu::Buffer::new();
+    let text = buffer.format_finite(value);
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((text, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let all = [whole, fraction].concat();
+    let zeros = all.len() - all.trim_start_matches('0').len();
+    let power = exponent.parse().unwrap_or(0) + whole.len() as i32 - 1 - zeros as i32;
+    (all.trim_matches('0').to_string(), power)
 }
 
 fn special(value: f64) -> Option<String> {
