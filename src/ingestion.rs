@@ -1,7 +1,7 @@
 //! What counts events by one catalogue: the workers of this process, and the maintenance of their tables.
 
 use crate::push::LocalLog;
-use crate::settings::{MissingRecords, Settings};
+use crate::settings::{self, MissingRecords, Settings};
 use anyhow::{Result, bail};
 use std::sync::Arc;
 use tidewatch_engine::rollup::{Catalog, SourcePlan};
@@ -10,7 +10,7 @@ use tidewatch_ingest::log::{EVENTS_TOPIC, EventLog, is_source_topic};
 use tidewatch_ingest::maintenance::{Maintenance, MaintenanceMetrics};
 use tidewatch_ingest::metrics::IngestMetrics;
 use tidewatch_ingest::samples::{LOG_TOPIC, SAMPLES_TOPIC};
-use tidewatch_ingest::source::{FileSource, KafkaSettings, KafkaSource, LogSource, Source};
+use tidewatch_ingest::source::{Fetch, FileSource, KafkaSettings, KafkaSource, LogSource, Source};
 use tidewatch_ingest::worker::{WorkerError, WorkerHandle};
 use tidewatch_ingest::{News, Pipeline, WorkerThread, prepare};
 use tidewatch_storage::{StorageError, Store};
@@ -180,7 +180,11 @@ pub fn kafka_settings(settings: &Settings, catalog: &Catalog, until_end: bool) -
     }
     let topics = kafka_topics(catalog).map(str::to_owned).collect();
     let skip_missing = settings.kafka.missing_records == MissingRecords::Skip;
-    Ok(KafkaSettings { topics, skip_missing, properties: settings.kafka.properties.clone(), until_end })
+    let fetch = match settings.kafka.fetch {
+        settings::Fetch::Auto => Fetch::Auto,
+        settings::Fetch::Librdkafka => Fetch::Librdkafka,
+    };
+    Ok(KafkaSettings { topics, skip_missing, properties: settings.kafka.properties.clone(), until_end, fetch })
 }
 
 fn sources(settings: &Settings, catalog: &Catalog, until_end: bool) -> Result<Vec<Box<dyn Source>>> {

@@ -21,6 +21,7 @@ pub struct Storage {
 pub struct Kafka {
     pub workers: usize,
     pub missing_records: MissingRecords,
+    pub fetch: Fetch,
     pub properties: BTreeMap<String, String>,
 }
 
@@ -219,6 +220,14 @@ pub enum MissingRecords {
     Skip,
 }
 
+/// Who fetches records from Kafka's brokers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fetch {
+    Auto,
+    Librdkafka,
+}
+
 impl Default for Storage {
     fn default() -> Self {
         Self { location: "tidewatch-data".to_owned(), options: HashMap::new() }
@@ -227,7 +236,7 @@ impl Default for Storage {
 
 impl Default for Kafka {
     fn default() -> Self {
-        Self { workers: 1, missing_records: MissingRecords::Fail, properties: BTreeMap::new() }
+        Self { workers: 1, missing_records: MissingRecords::Fail, fetch: Fetch::Auto, properties: BTreeMap::new() }
     }
 }
 

@@ -144,7 +144,7 @@ impl Store {
             return Ok(None);
         }
         let mut delta = DeltaTable::new(self.log_store(name)?);
-        delta.load().await.map_err(StorageError::delta(name))?;
+        load(&mut delta).await.map_err(StorageError::delta(name))?;
         Table::from_delta(self, name, delta).map(Some)
     }
 
@@ -161,6 +161,24 @@ impl Store {
         let url = self.url.join(&format!("{name}/")).map_err(|e| fail(e.to_string()))?;
         logstore_with(Arc::clone(&self.root), &url, self.config.clone()).map_err(|e| fail(e.to_string()))
     }
+}
+
+/// How often a table is loaded whose log is cleaned meanwhile, before that is an error.
+const LOADS_MAX: usize = 10;
+
+/// Loads the newest version. Between the listing of its log and the reading of it a checkpoint may take the place of
+/// the files that were listed: then it begins anew.
+pub(crate) async fn load(delta: &mut DeltaTable) -> DeltaResult<()> {
+    for _ in 1..LOADS_MAX {
+        match delta.load().await {
+            // The kernel's error says so in words alone.
+            Err(error) if error.to_string().contains("File not found") => {
+                tracing::debug!(%error, "the log was cleaned while it was read; loading the table anew");
+            }
+            other => return other,
+        }
+    }
+    delta.load().await
 }
 
 /// The URL of a location, ending with a slash; a local folder is made if it is missing.

@@ -1,34 +1,38 @@
 //! Kafka through librdkafka. Group membership is the library's; positions are ours.
 //!
+//! Records come by our own reader of whole batches, where the settings say nothing that only librdkafka does; it
+//! hands out one record at a time, which costs several times what reading it does.
+//!
 //! The library's rebalance callback only notes what it is asked for. The worker then drains and
 //! answers outside of it, which librdkafka allows: it waits until the assignment is confirmed.
 
+mod batches;
 mod by_hand;
 mod diagnose;
+mod group;
+mod patience;
 
 pub use diagnose::{KafkaReport, PartitionReport, TopicReport};
 
 use super::{Polled, Source, SourceError, SourceEvent, SourceRecord};
 use crate::decode::{Headers, RawRecord};
+use group::Context;
+use patience::{is_passing, with_patience};
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, RebalanceProtocol};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, RebalanceProtocol};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Headers as _, Message, Timestamp};
-use rdkafka::types::RDKafkaRespErr;
-use rdkafka::{ClientContext, Offset, Statistics, TopicPartitionList};
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use rdkafka::{Offset, TopicPartitionList};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tidewatch_engine::commit::TopicPartition;
+use tidewatch_kafka::{Partition, Reader};
 
 /// How long one question to the broker may take.
 const BROKER_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How often a question is repeated while brokers are away, and how long the pause is.
-const PATIENCE: u32 = 10;
-const PATIENCE_WAIT: Duration = Duration::from_secs(1);
 
 /// How to reach the cluster.
 #[derive(Debug, Clone, Default)]
@@ -42,17 +46,26 @@ pub struct KafkaSettings {
     pub skip_missing: bool,
     /// Finish once every partition was read to its end, instead of waiting for more.
     pub until_end: bool,
+    /// Who fetches records.
+    pub fetch: Fetch,
+}
+
+/// Who fetches records from brokers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Fetch {
+    /// Our reader of whole batches, where no property asks for what only librdkafka does.
+    #[default]
+    Auto,
+    /// Always librdkafka.
+    Librdkafka,
 }
 
 /// A member of a consumer group.
 pub struct KafkaSource {
-    consumer: BaseConsumer<Context>,
-    partitions: Vec<TopicPartition>,
-    slots: HashMap<(String, i32), usize>,
-    /// By slot: did a record come since the partition was last started?
-    handed_out: Vec<bool>,
-    /// Slot of the partition of the last record: neighbours usually share it.
-    last_slot: usize,
+    consumer: Arc<BaseConsumer<Context>>,
+    /// Reads batches past the library, which then fetches nothing.
+    reader: Option<Reader>,
+    slots: Slots,
     paused: bool,
     until_end: bool,
     skip_missing: bool,
@@ -65,7 +78,7 @@ pub struct KafkaSource {
 impl fmt::Debug for KafkaSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KafkaSource")
-            .field("partitions", &self.partitions)
+            .field("partitions", &self.slots.partitions)
             .field("paused", &self.paused)
             .finish_non_exhaustive()
     }
@@ -119,13 +132,21 @@ impl KafkaSource {
         if settings.until_end {
             config.set("enable.partition.eof", "true");
         }
-        let consumer: BaseConsumer<Context> = config.create_with_context(Context::default())?;
+        let fetch = match settings.fetch {
+            Fetch::Auto => batches::fetch_settings(&settings.properties),
+            Fetch::Librdkafka => None,
+        };
+        if fetch.is_some() && !settings.properties.contains_key("statistics.interval.ms") {
+            // They say where partitions end, which the reader of batches knows.
+            config.set("statistics.interval.ms", "0");
+        }
+        let consumer: Arc<BaseConsumer<Context>> = Arc::new(config.create_with_context(Context::default())?);
+        let cluster = || Arc::new(batches::Cluster(Arc::downgrade(&consumer)));
+        let reader = fetch.map(|settings| Reader::new(cluster(), settings)).transpose()?;
         Ok(Self {
             consumer,
-            partitions: Vec::new(),
-            slots: HashMap::new(),
-            handed_out: Vec::new(),
-            last_slot: 0,
+            reader,
+            slots: Slots::default(),
             paused: false,
             until_end: settings.until_end,
             skip_missing: settings.skip_missing,
@@ -186,6 +207,10 @@ impl KafkaSource {
     }
 
     fn is_at_end(&self) -> bool {
+        if let (true, Some(reader)) = (self.until_end, &self.reader) {
+            let mut read = (0..self.slots.partitions.len()).filter(|&slot| reader.is_reading(slot)).peekable();
+            return read.peek().is_some() && read.all(|slot| reader.is_at_end(slot));
+        }
         self.until_end
             && self.consumer.assignment().is_ok_and(|assigned| {
                 let assigned = assigned.elements();
@@ -194,56 +219,68 @@ impl KafkaSource {
             })
     }
 
-    /// Where to start: after `position`, unless that would leave a hole or belongs to another life of the topic.
-    fn start_offset(&self, partition: &TopicPartition, position: i64) -> Result<Offset, SourceError> {
+    /// Where to start: after `position`, unless that would leave a hole or belongs to another life of the topic. Below
+    /// 0 it is the first record that exists.
+    fn start_offset(&self, partition: &TopicPartition, position: i64) -> Result<i64, SourceError> {
         let (first, end) =
             with_patience(|| self.consumer.fetch_watermarks(&partition.topic, partition.partition, BROKER_TIMEOUT))?;
         let wanted = position + 1;
         let hint = if position >= 0 && wanted < first {
             if self.skip_missing {
                 tracing::error!(%partition, wanted, first, "records were deleted before they were read; going on without them");
-                return Ok(Offset::Offset(first));
+                return Ok(first);
             }
             "records were deleted before they were read; kafka.missing_records = \"skip\" goes on without them"
         } else if wanted > end {
             "the topic was deleted and made anew; give it another name, or start a new store"
         } else {
-            return Ok(if position < 0 { Offset::Beginning } else { Offset::Offset(wanted) });
+            return Ok(if position < 0 { first } else { wanted });
         };
         Err(SourceError::OffsetOutOfRange { partition: partition.clone(), wanted, first, last: end - 1, hint })
     }
 }
 
-/// Asks again while a broker is away: a rolling restart of the cluster must not end the process.
-fn with_patience<T>(mut question: impl FnMut() -> Result<T, KafkaError>) -> Result<T, KafkaError> {
-    for _ in 0..PATIENCE {
-        match question() {
-            Err(error) if is_passing(&error) => tracing::warn!(%error, "kafka client; asking again"),
-            other => return other,
-        }
-        std::thread::sleep(PATIENCE_WAIT);
+/// An error of the library: one that it mends by itself is only said.
+fn heed(error: KafkaError) -> Result<(), SourceError> {
+    match error {
+        error if is_passing(&error) => tracing::warn!(%error, "kafka client"),
+        // The next record was deleted while we were reading; a new start finds out and decides.
+        KafkaError::MessageConsumption(RDKafkaErrorCode::AutoOffsetReset) => return Err(SourceError::OffsetsMoved),
+        error => return Err(error.into()),
     }
-    question()
+    Ok(())
 }
 
-fn slot_of(
-    slots: &mut HashMap<(String, i32), usize>,
-    partitions: &mut Vec<TopicPartition>,
-    last: &mut usize,
-    message: &BorrowedMessage<'_>,
-) -> usize {
-    if let Some(p) = partitions.get(*last)
-        && p.partition == message.partition()
-        && *p.topic == *message.topic()
-    {
-        return *last;
+/// Numbers for partitions, which stay theirs as long as the source lives.
+#[derive(Debug, Default)]
+struct Slots {
+    partitions: Vec<TopicPartition>,
+    by_name: HashMap<(String, i32), usize>,
+    /// By slot: did a record come since the partition was last started?
+    handed_out: Vec<bool>,
+    /// That of the last record: neighbours usually share it.
+    last: usize,
+}
+
+impl Slots {
+    fn of(&mut self, topic: &str, number: i32) -> usize {
+        if let Some(p) = self.partitions.get(self.last)
+            && p.partition == number
+            && *p.topic == *topic
+        {
+            return self.last;
+        }
+        self.last = *self.by_name.entry((topic.to_owned(), number)).or_insert_with(|| {
+            self.partitions.push(TopicPartition::new(topic, number));
+            self.handed_out.push(false);
+            self.partitions.len() - 1
+        });
+        self.last
     }
-    let key = (message.topic().to_owned(), message.partition());
-    *last = *slots.entry(key).or_insert_with_key(|(topic, partition)| {
-        partitions.push(TopicPartition::new(topic.as_str(), *partition));
-        partitions.len() - 1
-    });
-    *last
+
+    fn has_come(&self, topic: &str, number: i32) -> bool {
+        self.by_name.get(&(topic.to_owned(), number)).is_some_and(|&slot| self.handed_out[slot])
+    }
 }
 
 impl Source for KafkaSource {
@@ -253,6 +290,9 @@ impl Source for KafkaSource {
         timeout: Duration,
         sink: &mut dyn FnMut(&SourceRecord<'_>),
     ) -> Result<Polled, SourceError> {
+        if self.reader.is_some() {
+            return self.poll_batches(records_max, timeout, sink);
+        }
         let mut count = 0;
         while count < records_max {
             let wait = if count == 0 { timeout } else { Duration::ZERO };
@@ -262,7 +302,7 @@ impl Source for KafkaSource {
                 !self.consumer.context().pending.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
             match message {
                 Some(Ok(message)) => {
-                    let slot = slot_of(&mut self.slots, &mut self.partitions, &mut self.last_slot, &message);
+                    let slot = self.slots.of(message.topic(), message.partition());
                     let headers = MessageHeaders(message.headers());
                     let raw = RawRecord {
                         topic: Some(message.topic()),
@@ -270,23 +310,13 @@ impl Source for KafkaSource {
                         timestamp_us: record_timestamp_us(&message),
                         headers: &headers,
                     };
-                    if slot >= self.handed_out.len() {
-                        self.handed_out.resize(slot + 1, false);
-                    }
-                    self.handed_out[slot] = true;
-                    let named = &self.partitions[slot];
+                    self.slots.handed_out[slot] = true;
+                    let named = &self.slots.partitions[slot];
                     sink(&SourceRecord { slot, partition: named, offset: message.offset(), raw });
                     count += 1;
                 }
                 Some(Err(KafkaError::PartitionEOF(number))) => self.note_ends(number),
-                Some(Err(error)) if is_passing(&error) => {
-                    tracing::warn!(%error, "kafka client");
-                }
-                Some(Err(KafkaError::MessageConsumption(RDKafkaErrorCode::AutoOffsetReset))) => {
-                    // The next record was deleted while we were reading; a new start finds out and decides.
-                    return Err(SourceError::OffsetsMoved);
-                }
-                Some(Err(error)) => return Err(error.into()),
+                Some(Err(error)) => heed(error)?,
                 None if !event_pending => break,
                 None => {}
             }
@@ -308,17 +338,21 @@ impl Source for KafkaSource {
         let assigned = self.consumer.assignment()?;
         let mut fresh = TopicPartitionList::new();
         for (partition, &position) in positions {
-            let offset = self.start_offset(partition, position)?;
-            let key = (partition.topic.to_string(), partition.partition);
-            self.ended.remove(&key);
-            if let Some(handed_out) = self.slots.get(&key).and_then(|&s| self.handed_out.get_mut(s)) {
-                *handed_out = false;
+            let first = self.start_offset(partition, position)?;
+            let (topic, number) = (&*partition.topic, partition.partition);
+            self.ended.remove(&(topic.to_owned(), number));
+            let slot = self.slots.of(topic, number);
+            self.slots.handed_out[slot] = false;
+            self.started.insert((topic.to_owned(), number), position + 1);
+            let offset = if position < 0 { Offset::Beginning } else { Offset::Offset(first) };
+            let is_fresh = assigned.find_partition(topic, number).is_none();
+            if is_fresh {
+                fresh.add_partition_offset(topic, number, offset)?;
             }
-            self.started.insert(key, position + 1);
-            if assigned.find_partition(&partition.topic, partition.partition).is_some() {
-                with_patience(|| self.consumer.seek(&partition.topic, partition.partition, offset, BROKER_TIMEOUT))?;
-            } else {
-                fresh.add_partition_offset(&partition.topic, partition.partition, offset)?;
+            if let Some(reader) = &mut self.reader {
+                reader.start(slot, &Partition { topic: Arc::clone(&partition.topic), number }, first);
+            } else if !is_fresh {
+                with_patience(|| self.consumer.seek(topic, number, offset, BROKER_TIMEOUT))?;
             }
         }
         if fresh.count() > 0 || positions.is_empty() {
@@ -327,13 +361,18 @@ impl Source for KafkaSource {
                 _ => self.consumer.incremental_assign(&fresh)?,
             }
         }
-        if self.paused {
-            self.pause()?;
+        if self.paused || self.reader.is_some() {
+            self.consumer.pause(&self.consumer.assignment()?)?;
         }
         Ok(())
     }
 
     fn release(&mut self, partitions: &[TopicPartition]) -> Result<(), SourceError> {
+        if let Some(reader) = &mut self.reader {
+            for partition in partitions {
+                reader.stop(self.slots.of(&partition.topic, partition.partition));
+            }
+        }
         match self.consumer.rebalance_protocol() {
             RebalanceProtocol::Eager => self.consumer.unassign()?,
             _ => self.consumer.incremental_unassign(&list(partitions))?,
@@ -343,11 +382,17 @@ impl Source for KafkaSource {
 
     fn pause(&mut self) -> Result<(), SourceError> {
         self.paused = true;
+        if self.reader.is_some() {
+            return Ok(());
+        }
         Ok(self.consumer.pause(&self.consumer.assignment()?)?)
     }
 
     fn resume(&mut self) -> Result<(), SourceError> {
         self.paused = false;
+        if self.reader.is_some() {
+            return Ok(());
+        }
         Ok(self.consumer.resume(&self.consumer.assignment()?)?)
     }
 
@@ -364,12 +409,14 @@ impl Source for KafkaSource {
     }
 
     fn covered(&self) -> BTreeMap<TopicPartition, i64> {
+        if let Some(reader) = &self.reader {
+            return self.before(|slot| reader.position(slot));
+        }
         let Ok(positions) = self.consumer.position() else { return BTreeMap::new() };
         let mut covered = BTreeMap::new();
         for element in positions.elements() {
             // Until a record has come, the position may be that of the partition's last stay with us.
-            let slot = self.slots.get(&(element.topic().to_owned(), element.partition()));
-            let has_come = slot.and_then(|&s| self.handed_out.get(s)).is_some_and(|&h| h);
+            let has_come = self.slots.has_come(element.topic(), element.partition());
             if let (Offset::Offset(next), true) = (element.offset(), has_come) {
                 covered.insert(TopicPartition::new(element.topic(), element.partition()), next - 1);
             }
@@ -378,6 +425,9 @@ impl Source for KafkaSource {
     }
 
     fn end_offsets(&self) -> BTreeMap<TopicPartition, i64> {
+        if let Some(reader) = &self.reader {
+            return self.before(|slot| reader.high_watermark(slot));
+        }
         self.consumer.context().end_offsets.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -386,37 +436,6 @@ impl Source for KafkaSource {
         self.consumer.context().closing.store(true, Ordering::Release);
         self.consumer.unsubscribe();
     }
-}
-
-/// Errors that librdkafka recovers from by itself.
-fn is_passing(error: &KafkaError) -> bool {
-    use RDKafkaErrorCode as C;
-    let code = match error {
-        KafkaError::MessageConsumption(code) | KafkaError::Global(code) | KafkaError::MetadataFetch(code) => *code,
-        // Its reason is only a text.
-        KafkaError::Seek(_) => return true,
-        _ => return false,
-    };
-    // A missing topic may still be made; the rest is the network or a broker that comes back.
-    matches!(
-        code,
-        C::BrokerTransportFailure
-            | C::AllBrokersDown
-            | C::Resolve
-            | C::OperationTimedOut
-            | C::NetworkException
-            | C::UnknownTopicOrPartition
-            | C::UnknownTopic
-            | C::UnknownPartition
-            | C::LeaderNotAvailable
-            | C::NotLeaderForPartition
-            | C::CoordinatorNotAvailable
-            | C::CoordinatorLoadInProgress
-            | C::NotCoordinator
-            | C::RebalanceInProgress
-            | C::RequestTimedOut
-            | C::PollExceeded
-    )
 }
 
 fn list(partitions: &[TopicPartition]) -> TopicPartitionList {
@@ -446,57 +465,5 @@ impl Headers for MessageHeaders<'_> {
     fn get(&self, name: &str) -> Option<&[u8]> {
         let headers = self.0?;
         (0..headers.count()).map(|i| headers.get(i)).find(|h| h.key.eq_ignore_ascii_case(name))?.value
-    }
-}
-
-/// Notes what the group asks for.
-#[derive(Debug, Default)]
-struct Context {
-    pending: Mutex<VecDeque<SourceEvent>>,
-    closing: AtomicBool,
-    /// Last offset of each partition, from the library's statistics.
-    end_offsets: Mutex<BTreeMap<TopicPartition, i64>>,
-}
-
-impl ClientContext for Context {
-    fn stats(&self, statistics: Statistics) {
-        let mut ends = self.end_offsets.lock().unwrap_or_else(PoisonError::into_inner);
-        for (topic, partitions) in &statistics.topics {
-            for (number, partition) in partitions.partitions.iter().filter(|(n, p)| **n >= 0 && p.hi_offset >= 0) {
-                ends.insert(TopicPartition::new(topic.as_str(), *number), partition.hi_offset - 1);
-            }
-        }
-    }
-
-    fn log(&self, _level: RDKafkaLogLevel, facility: &str, message: &str) {
-        tracing::warn!(facility, message, "librdkafka");
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        if matches!(error, KafkaError::Global(RDKafkaErrorCode::PartitionEOF)) {
-            return;
-        }
-        tracing::warn!(%error, reason, "kafka client");
-    }
-}
-
-impl ConsumerContext for Context {
-    fn rebalance(&self, consumer: &BaseConsumer<Self>, code: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
-        let named: Vec<_> =
-            partitions.elements().iter().map(|e| TopicPartition::new(e.topic(), e.partition())).collect();
-        let event = match code {
-            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => SourceEvent::Assigned(named),
-            _ if self.closing.load(Ordering::Acquire) => {
-                // The client is about to go; an error has nobody left to tell.
-                let _ = match consumer.rebalance_protocol() {
-                    RebalanceProtocol::Cooperative => consumer.incremental_unassign(partitions),
-                    _ => consumer.unassign(),
-                };
-                return;
-            }
-            _ if consumer.assignment_lost() => SourceEvent::Lost(named),
-            _ => SourceEvent::Revoked(named),
-        };
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner).push_back(event);
     }
 }

@@ -13,7 +13,7 @@ mod until;
 
 pub use files::{FILE_TOPIC, FileSource, FileSourceError};
 pub use journal::{JOURNAL_TOPIC, JournalSource, journal_partition};
-pub use kafka::{KafkaReport, KafkaSettings, KafkaSource, PartitionReport, TopicReport};
+pub use kafka::{Fetch, KafkaReport, KafkaSettings, KafkaSource, PartitionReport, TopicReport};
 pub use log::LogSource;
 pub use until::Until;
 
@@ -103,6 +103,12 @@ pub enum SourceError {
     /// The client library says so.
     #[error("kafka: {0}")]
     Kafka(#[from] rdkafka::error::KafkaError),
+    /// A broker, or what it sends, cannot be read.
+    #[error("kafka: {0}")]
+    Fetch(#[from] tidewatch_kafka::ReadError),
+    /// The system gives no thread to read with.
+    #[error("kafka: no thread to fetch with: {0}")]
+    NoThread(#[from] std::io::Error),
     /// A partition does not have the offsets that would come next.
     #[error("{partition}: offset {wanted} is not there; what exists is {first} to {last}\n  hint: {hint}")]
     OffsetOutOfRange {

@@ -2,6 +2,7 @@
 
 use super::{Table, read_definition};
 use crate::StorageError;
+use crate::store::load;
 use futures::future::join;
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
@@ -15,7 +16,7 @@ impl Table {
         if let Err(error) = self.delta.update_state().await {
             // What the loaded version was built from may be cleaned away by now: begin anew.
             tracing::debug!(table = self.name, %error, "loading the table anew");
-            self.delta.load().await.map_err(StorageError::delta(&self.name))?;
+            load(&mut self.delta).await.map_err(StorageError::delta(&self.name))?;
         }
         self.follow_schema()?;
         self.follow().await

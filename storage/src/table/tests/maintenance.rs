@@ -163,3 +163,24 @@ async fn files_of_a_commit_that_never_happened_are_deleted_after_a_grace() {
         table.read(&file.path, rollup().arrow_schema()).await.unwrap();
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_table_is_opened_while_its_log_is_cleaned() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(&dir);
+    let mut table = Table::open_rollup(&store, &rollup()).await.unwrap();
+    let writer = tokio::spawn(async move {
+        for version in 0..60 {
+            table.append(&rows(version - 1, version)).await.unwrap();
+            table.checkpoint(1, Duration::ZERO, i64::MAX / 2).await.unwrap();
+        }
+    });
+    let mut opened = 0;
+    while !writer.is_finished() {
+        let table = store.table("calls").await.unwrap();
+        assert!(table.is_some());
+        opened += 1;
+    }
+    writer.await.unwrap();
+    assert!(opened > 0);
+}
