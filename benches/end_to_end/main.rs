@@ -5,6 +5,7 @@
 //! ```text
 //! cargo bench --bench end_to_end                      real Apache Kafka (tests/kafka/start.sh)
 //! cargo bench --bench end_to_end -- --events 2000000 --rounds 5
+//! cargo bench --bench end_to_end -- --series          a thousand series beside a million, and a restart with them
 //! cargo bench --bench end_to_end -- --tiny            a few events through the broker in memory
 //! ```
 //!
@@ -19,6 +20,8 @@
     clippy::disallowed_methods,
     reason = "a bench measures, and fails by panicking"
 )]
+
+mod series;
 
 use nix::sys::resource::{UsageWho, getrusage};
 use rdkafka::ClientConfig;
@@ -63,6 +66,9 @@ fn main() {
     let is_tiny = arguments.iter().any(|a| a == "--tiny");
     let events = number("--events", if is_tiny { 3000 } else { 1_000_000 });
     let rounds = number("--rounds", if is_tiny { 1 } else { 5 });
+    if arguments.iter().any(|a| a == "--series") {
+        return series::run(number("--events", 2_000_000), number("--rounds", 3));
+    }
     let (empty, full) = (Broker::start(is_tiny), Broker::start(is_tiny));
     println!("{events} events over {} topics with {PARTITIONS} partitions each, {}", TOPICS.len(), full.name());
     let sent = fill(full.servers(), events);

@@ -2,15 +2,25 @@
 
 use crate::live::{broker, calls, events, send, settings};
 use crate::support::{Tidewatch, sql, wait_until};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(90);
 const GROUP: &str = "\"session.timeout.ms\" = \"6000\"\n\"heartbeat.interval.ms\" = \"500\"";
 
-fn with_group(settings: std::path::PathBuf) -> std::path::PathBuf {
+fn with_group(settings: PathBuf) -> PathBuf {
     let text = std::fs::read_to_string(&settings).unwrap();
     std::fs::write(&settings, text + GROUP).unwrap();
     settings
+}
+
+/// Settings of a member of the same group that leaves fetching to librdkafka.
+fn by_librdkafka(settings: &Path) -> PathBuf {
+    let text = std::fs::read_to_string(settings).unwrap();
+    let other = settings.with_file_name("librdkafka.toml");
+    std::fs::write(&other, text.replace("[kafka.properties]", "[kafka]\nfetch = \"librdkafka\"\n[kafka.properties]"))
+        .unwrap();
+    other
 }
 
 /// Partitions of Kafka that a member has; of a topic each, two members get one half. The first process over a local
@@ -37,7 +47,7 @@ fn members_come_and_go_and_every_event_counts_once() {
     send(&broker, parts[0]);
     wait_until("the first member has partitions", SOON, || partitions(&mut first) > 0.0);
     let everything = partitions(&mut first);
-    let mut second = Tidewatch::run(&settings);
+    let mut second = Tidewatch::run(&by_librdkafka(&settings));
     second.address();
     wait_until("both members have partitions", SOON, || {
         partitions(&mut first) == everything / 2.0 && partitions(&mut second) == everything / 2.0

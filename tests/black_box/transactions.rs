@@ -25,6 +25,15 @@ fn send(producer: &BaseProducer, ids: std::ops::Range<u32>, commit: bool) {
 
 #[test]
 fn markers_leave_no_lag_and_aborted_events_do_not_count() {
+    markers_and_aborted("auto");
+}
+
+#[test]
+fn markers_leave_no_lag_and_aborted_events_do_not_count_by_librdkafka() {
+    markers_and_aborted("librdkafka");
+}
+
+fn markers_and_aborted(fetch: &str) {
     if kafka().is_none() {
         return;
     }
@@ -40,7 +49,7 @@ fn markers_leave_no_lag_and_aborted_events_do_not_count() {
         folder.path(),
         &format!(
             "packs = [\"{}\"]\n[storage]\nlocation = \"data\"\n[http]\nlisten = \"127.0.0.1:0\"\n[ingest]\nflush_interval = \"200ms\"\n\
-             [kafka.properties]\n\"bootstrap.servers\" = \"{}\"\n\"isolation.level\" = \"read_committed\"\n",
+             [kafka]\nfetch = \"{fetch}\"\n[kafka.properties]\n\"bootstrap.servers\" = \"{}\"\n\"isolation.level\" = \"read_committed\"\n",
             crate::support::pack("nezha"),
             kafka.bootstrap_servers
         ),

@@ -22,7 +22,43 @@ pub(super) struct FieldTree {
     elements: Option<Elements>,
 }
 
-type Nodes = HashMap<String, Node>;
+/// Nodes by name. Most members of an event are not wanted: those are told without hashing them.
+#[derive(Debug, Default)]
+struct Nodes {
+    by_name: HashMap<String, Node>,
+    /// The [`mark`] of each name.
+    marks: u64,
+}
+
+impl Nodes {
+    #[inline]
+    fn get(&self, name: &str) -> Option<&Node> {
+        if self.marks & mark(name) == 0 {
+            return None;
+        }
+        self.by_name.get(name)
+    }
+
+    fn entry(&mut self, name: &str) -> &mut Node {
+        self.marks |= mark(name);
+        self.by_name.entry(name.to_owned()).or_default()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.by_name.is_empty()
+    }
+}
+
+/// One bit of 64, by the length and two letters of a name.
+#[inline]
+fn mark(name: &str) -> u64 {
+    let (first, last) = match name.as_bytes() {
+        [only] => (*only, *only),
+        [first, .., last] => (*first, *last),
+        [] => (0, 0),
+    };
+    1 << ((name.len() + 7 * usize::from(first) + 11 * usize::from(last)) % 64)
+}
 
 #[derive(Debug, Default)]
 pub(super) struct Node {
@@ -77,9 +113,9 @@ impl FieldTree {
     fn node(&mut self, path: &str) -> &mut Node {
         let mut parts = path.split('.');
         let first = parts.next().unwrap_or_default();
-        let mut node = self.nodes.entry(first.to_owned()).or_default();
+        let mut node = self.nodes.entry(first);
         for part in parts {
-            node = node.children.entry(part.to_owned()).or_default();
+            node = node.children.entry(part);
         }
         node.path = path.to_owned();
         node

@@ -91,6 +91,18 @@ fn records_read_back_in_every_codec() {
     }
 }
 
+/// For `fuzz/run.sh`.
+#[test]
+#[ignore = "writes seeds"]
+fn seeds() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus/record_batches");
+    std::fs::create_dir_all(&folder).unwrap();
+    for codec in [Codec::Plain, Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd] {
+        let batch = Written { codec, ..Written::new(40, &["a", "", "a value that repeats, a value that repeats"]) };
+        std::fs::write(folder.join(format!("{codec:?}")), batch.bytes()).unwrap();
+    }
+}
+
 #[test]
 fn headers_are_read_when_asked_for() {
     let bytes = Written::new(0, &["a"]).bytes();

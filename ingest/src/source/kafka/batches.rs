@@ -45,7 +45,7 @@ const KNOWN: [&str; 27] = [
 ];
 
 /// A response is not made larger than this, so that it is still in the processor's cache when it is read.
-const RESPONSE_BYTES: i64 = 2 << 20;
+const RESPONSE_BYTES: i64 = 1 << 20;
 /// Nor so small that asking costs more than reading.
 const RESPONSE_BYTES_MIN: i64 = 64 << 10;
 

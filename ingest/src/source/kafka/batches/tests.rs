@@ -38,7 +38,7 @@ fn a_response_is_a_share_of_the_queue_and_fits_the_cache() {
     let settings = fetch_settings(&properties(&[])).unwrap();
     assert_eq!(
         (settings.bytes_max, settings.wait, settings.read_committed),
-        (2 << 20, Duration::from_millis(50), true)
+        (1 << 20, Duration::from_millis(50), true)
     );
     let settings = fetch_settings(&properties(&[
         ("queued.max.messages.kbytes", "1024"),
