@@ -10,14 +10,14 @@ use crate::cardinality::{Admissions, OTHER};
 use crate::rollup::{RollupPlan, SourcePlan};
 use crate::series::{Interner, KeyTable};
 use crate::time::window_start;
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, new_null_array};
-use arrow::compute::{concat, filter};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, UInt32Array, new_null_array};
+use arrow::compute::{concat, filter, take};
 use arrow::datatypes::{Decimal128Type, Float64Type};
 use arrow::record_batch::RecordBatch;
 use datafusion::common::DataFusionError;
 use datafusion::physical_expr::PhysicalExpr;
 use gate::Gate;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use thiserror::Error;
 
 /// Decimals of one event are smaller than this, in units of their scale.
@@ -135,7 +135,9 @@ impl OpenStates {
 
     /// Takes the states counted so far, leaving empty ones behind.
     pub fn freeze(&mut self) -> FrozenStates {
-        FrozenStates { states: std::mem::replace(self, Self::new(Arc::clone(&self.plan))) }
+        let states = std::mem::replace(self, Self::new(Arc::clone(&self.plan)));
+        let places = states.interners.iter().map(|_| OnceLock::new()).collect();
+        FrozenStates { states, places }
     }
 }
 
@@ -270,6 +272,8 @@ impl OpenRollup {
 #[derive(Debug)]
 pub struct FrozenStates {
     states: OpenStates,
+    /// Of each interner, once somebody has asked.
+    places: Vec<OnceLock<Vec<u32>>>,
 }
 
 impl FrozenStates {
@@ -283,15 +287,19 @@ impl FrozenStates {
         self.states.row_count()
     }
 
-    /// The rows of one rollup in the schema of its table, in no particular order.
+    /// The rows of one rollup in the schema of its table, ordered by window and dimensions: better compression,
+    /// narrower file statistics.
     pub fn batch(&self, rollup: usize) -> Result<RecordBatch, AggregateError> {
         let (plan, open) = (&self.states.plan.rollups[rollup], &self.states.rollups[rollup]);
-        let mut columns: Vec<ArrayRef> = plan.schema.pane_us.map(|_| open.keys.window_column()).into_iter().collect();
-        for (lane, &dimension) in plan.dimensions.iter().enumerate() {
-            columns.push(self.states.interners[dimension].resolve(open.keys.lane(lane)));
-        }
+        let interners: Vec<&Interner> = plan.dimensions.iter().map(|&d| &self.states.interners[d]).collect();
+        let places = |d: usize| self.places[d].get_or_init(|| self.states.interners[d].places()).as_slice();
+        let places: Vec<&[u32]> = plan.dimensions.iter().map(|&d| places(d)).collect();
+        let (mut columns, order) = open.keys.columns(plan.schema.pane_us.is_some(), &interners, &places);
+        let order = UInt32Array::from(order);
         for measure in &open.measures {
-            columns.extend(measure.state(open.keys.len())?);
+            for column in measure.state(open.keys.len())? {
+                columns.push(take(&column, &order, None)?);
+            }
         }
         Ok(RecordBatch::try_new(plan.schema.arrow_schema(), columns)?)
     }

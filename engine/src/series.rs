@@ -3,6 +3,8 @@
 //! Each dimension value becomes a small number once per batch column, and a row's key becomes the
 //! number of its *slot*: the dense index under which every aggregate of a rollup keeps its state.
 
+mod order;
+
 use crate::rollup::DimensionType;
 use arrow::array::{Array, ArrayRef, AsArray, BooleanBuilder, Int64Builder, StringBuilder, TimestampMicrosecondArray};
 use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
@@ -283,12 +285,27 @@ impl KeyTable {
         slot
     }
 
-    /// Window starts by slot, as the first key column.
+    /// Window starts by slot.
+    #[cfg(test)]
     pub fn window_column(&self) -> ArrayRef {
         Arc::new(TimestampMicrosecondArray::from(self.windows.clone()).with_timezone("UTC"))
     }
 
+    /// The key columns in the order of the keys, the first one of windows if the keys have any, and that order: of
+    /// which slot each row is. `places` are those of the interners, which are those of the dimensions.
+    pub fn columns(&self, is_windowed: bool, interners: &[&Interner], places: &[&[u32]]) -> (Vec<ArrayRef>, Vec<u32>) {
+        let order = self.order(places);
+        let window = |&slot: &u32| self.windows[slot as usize];
+        let windows = || TimestampMicrosecondArray::from_iter_values(order.iter().map(window)).with_timezone("UTC");
+        let windows = is_windowed.then(|| Arc::new(windows()) as ArrayRef);
+        let number = |dimension: usize| move |&slot: &u32| self.lanes[slot as usize * self.dimensions + dimension];
+        let values = interners.iter().enumerate();
+        let values = values.map(|(dimension, interner)| interner.resolve(order.iter().map(number(dimension))));
+        (windows.into_iter().chain(values).collect(), order)
+    }
+
     /// The numbers of one dimension by slot.
+    #[cfg(test)]
     pub fn lane(&self, dimension: usize) -> impl Iterator<Item = u32> + '_ {
         self.lanes.iter().skip(dimension).step_by(self.dimensions.max(1)).copied()
     }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::cardinality::Admissions;
-use crate::rollup::{Catalog, merge_batches, sorted_by_key};
+use crate::rollup::{Catalog, merge_batches};
 use crate::sketch::{DistinctSketch, HdrSketch};
 use crate::time::SECOND_US;
 use arrow::array::{BooleanArray, Int64Array, StringArray, TimestampMicrosecondArray};
@@ -86,8 +86,7 @@ fn lines(batch: &RecordBatch) -> Vec<String> {
 
 /// The rows of one rollup, sorted by key.
 fn rows(frozen: &FrozenStates, rollup: usize) -> Vec<String> {
-    let schema = &frozen.plan().rollups[rollup].schema;
-    lines(&sorted_by_key(schema, &frozen.batch(rollup).unwrap()).unwrap())
+    lines(&frozen.batch(rollup).unwrap())
 }
 
 const ALL: fn(&RollupPlan) -> Option<BooleanArray> = |_| None;
@@ -254,7 +253,7 @@ fn series_beyond_a_tenants_budget_share_a_row_that_counts_them() {
         "1 a - - s x\n1 b - - s x\n1 c - - s x\n1 d - - s x\n1 c - - s x\n2 e - - s x\n1 e - - t x\n1 a - - s x",
     );
     let shown = |frozen: &FrozenStates| {
-        let batch = sorted_by_key(&plan.rollups[0].schema, &frozen.batch(0).unwrap()).unwrap();
+        let batch = frozen.batch(0).unwrap();
         let folded = batch.column_by_name("other_series").unwrap().as_binary::<i32>().clone();
         let count = |row| DistinctSketch::from_bytes(folded.value(row)).unwrap().estimate();
         rows(frozen, 0)
@@ -353,7 +352,7 @@ proptest! {
         parts.reverse();
         for (index, rollup) in plan.rollups.iter().enumerate() {
             let batches: Vec<_> = parts.iter().map(|p| p.batch(index).unwrap()).collect();
-            let one = sorted_by_key(&rollup.schema, &whole.batch(index).unwrap()).unwrap();
+            let one = whole.batch(index).unwrap();
             // In two steps as well: what was merged merges again.
             let (left, right) = batches.split_at(batches.len() / 2);
             let halves = [merge_batches(&rollup.schema, left), merge_batches(&rollup.schema, right)].map(Result::unwrap);

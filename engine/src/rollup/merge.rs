@@ -3,8 +3,8 @@
 use super::RollupSchema;
 use crate::aggregate::{AggregateError, Rows, new_states};
 use crate::series::{Interner, KeyTable};
-use arrow::array::{ArrayRef, AsArray};
-use arrow::compute::{SortColumn, lexsort_to_indices, take_record_batch};
+use arrow::array::{AsArray, UInt32Array};
+use arrow::compute::take;
 use arrow::datatypes::TimestampMicrosecondType;
 use arrow::record_batch::RecordBatch;
 
@@ -37,21 +37,16 @@ pub fn merge_batches(schema: &RollupSchema, batches: &[RecordBatch]) -> Result<R
             column += width;
         }
     }
-    let mut columns: Vec<ArrayRef> = schema.pane_us.map(|_| keys.window_column()).into_iter().collect();
-    columns.extend(interners.iter().enumerate().map(|(d, interner)| interner.resolve(keys.lane(d))));
+    let places: Vec<_> = interners.iter().map(Interner::places).collect();
+    let places: Vec<&[u32]> = places.iter().map(Vec::as_slice).collect();
+    let (mut columns, order) = keys.columns(windowed > 0, &interners.iter().collect::<Vec<_>>(), &places);
+    let order = UInt32Array::from(order);
     for states in &states {
-        columns.extend(states.state(keys.len())?);
+        for column in states.state(keys.len())? {
+            columns.push(take(&column, &order, None)?);
+        }
     }
-    sorted_by_key(schema, &RecordBatch::try_new(schema.arrow_schema(), columns)?)
-}
-
-/// The same rows ordered by window and dimensions: better compression, narrower file statistics.
-pub fn sorted_by_key(schema: &RollupSchema, batch: &RecordBatch) -> Result<RecordBatch, AggregateError> {
-    let keys: Vec<SortColumn> = batch.columns()[..schema.key_fields().len()]
-        .iter()
-        .map(|values| SortColumn { values: values.clone(), options: None })
-        .collect();
-    Ok(take_record_batch(batch, &lexsort_to_indices(&keys, None)?)?)
+    Ok(RecordBatch::try_new(schema.arrow_schema(), columns)?)
 }
 
 #[cfg(test)]

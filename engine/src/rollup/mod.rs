@@ -15,7 +15,7 @@ mod validate;
 pub use change::DefinitionChange;
 pub use digests::{DIGESTS, digests_schema};
 pub use error::DefinitionError;
-pub use merge::{merge_batches, sorted_by_key};
+pub use merge::merge_batches;
 pub use plan::{Catalog, Folding, MeasurePlan, RollupPlan, SourcePlan, TablePlan};
 pub use schema::{
     Dimension, DimensionType, Measure, MeasureKind, OTHER_SERIES, RollupSchema, SUM_PRECISION, Tier, UPDATED_AT,

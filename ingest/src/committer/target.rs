@@ -13,7 +13,7 @@ use std::sync::Arc;
 use tidewatch_engine::aggregate::AggregateError;
 use tidewatch_engine::commit::{OffsetRange, TopicPartition};
 use tidewatch_engine::live::Piece;
-use tidewatch_engine::rollup::{RollupSchema, TablePlan, merge_batches, sorted_by_key};
+use tidewatch_engine::rollup::{RollupSchema, TablePlan, merge_batches};
 use tidewatch_storage::{AppendOutcome, Rows, Table};
 use tracing::Instrument;
 
@@ -175,7 +175,7 @@ impl Target {
             pieces.iter().filter_map(|p| p.try_batch(name).transpose()).collect::<Result<_, _>>()?;
         Ok(match (&self.rollup, batches.as_slice()) {
             (_, []) => None,
-            (Some(schema), [one]) if !self.is_union => Some(sorted_by_key(schema, one)?),
+            (Some(_), [one]) if !self.is_union => Some(one.clone()),
             (Some(schema), many) => Some(merge_batches(schema, many)?),
             (None, many) => Some(concat_batches(&dead_letter_schema(), many)?),
         })

@@ -37,7 +37,7 @@ use tidewatch_engine::watermark::WatermarkSettings;
 use tokio::sync::mpsc;
 
 /// Records taken from the source between two looks at everything else.
-const POLL_RECORDS: usize = 1024;
+const POLL_RECORDS: usize = 4096;
 /// How long a poll waits for the first record, and so how long a view may wait.
 const POLL_WAIT: Duration = Duration::from_millis(5);
 const POLL_WAIT_BUSY: Duration = Duration::from_millis(2);

@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::rollup::{Dimension, DimensionType, Measure, MeasureKind};
-use arrow::array::{BinaryArray, BooleanArray, Decimal128Array, Int64Array, StringArray, TimestampMicrosecondArray};
+use arrow::array::{
+    ArrayRef, BinaryArray, BooleanArray, Decimal128Array, Int64Array, StringArray, TimestampMicrosecondArray,
+};
 use arrow::util::display::array_value_to_string;
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -95,7 +97,6 @@ fn rows_of_equal_key_become_one_and_keys_are_sorted_nulls_first() {
         merged,
         "merging again changes nothing"
     );
-    assert_eq!(sorted_by_key(&schema(), &merged).unwrap(), merged);
 }
 
 #[test]
@@ -110,7 +111,7 @@ fn nothing_merges_to_nothing() {
 fn sorting_moves_whole_rows() {
     let rows = batch(&[(3, Some("c"), None, None, 33), (1, Some("a"), None, None, 11), (2, Some("b"), None, None, 22)]);
     assert_eq!(
-        lines(&sorted_by_key(&schema(), &rows).unwrap()),
+        lines(&merge_batches(&schema(), &[rows]).unwrap()),
         ["1Z a - - 11 11 1 -", "2Z b - - 22 22 1 -", "3Z c - - 33 33 1 -"]
     );
 }
