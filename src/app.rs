@@ -10,6 +10,7 @@ use crate::probes::decide::Stage;
 use crate::probes::{Front, Life, Sources};
 use crate::push::{LocalLog, folder as push_folder};
 use crate::reload::ProcessMetrics;
+use crate::server::HttpServer;
 use crate::settings::{LogFormat, Settings};
 use crate::signals::{Hangup, Shutdown};
 use crate::telemetry::{TARGET, Telemetry, TraceLayer};
@@ -37,6 +38,7 @@ use tidewatch_query::scrape::Scrape;
 use tidewatch_query::system::Surroundings;
 use tidewatch_query::{Now, Snapshots, SqlEngine};
 use tidewatch_storage::Store;
+use tidewatch_wire::WireMetrics;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -55,7 +57,7 @@ pub struct App {
     pub(crate) rules: Rules,
     own_series: Option<Keeper>,
     life: Life,
-    server: JoinHandle<std::io::Result<()>>,
+    server: JoinHandle<()>,
     stop_server: oneshot::Sender<()>,
 }
 
@@ -87,7 +89,9 @@ impl App {
         // Probes are answered from here on.
         let life = Life::default();
         let front = Front::new(life.clone());
-        let (stop_server, server) = serve(listener, &front);
+        let wire_metrics = WireMetrics::register(&registry)?;
+        let http = HttpServer { limits: settings.http_limits(), metrics: wire_metrics.clone() };
+        let (stop_server, server) = serve(http, listener, &front);
         let plant = Plant {
             settings: settings.clone(),
             store: open_store(settings)?,
@@ -128,7 +132,7 @@ impl App {
             engine().with_runtime(apart.queries.clone()).with_metrics(&query_metrics).with_surroundings(surroundings);
         let engine = Arc::new(engine);
         let queries = QueryGate::new(settings.sql.concurrency_max, settings.sql.concurrency_per_client_max);
-        let wires = listeners.serve(settings, &engine, &queries, &registry)?;
+        let wires = listeners.serve(settings, &engine, &queries, &wire_metrics)?;
         let promql = PromEngine::new(Arc::clone(&engine), settings.prom_limits())
             .with_metadata(Arc::clone(&metadata))
             .with_metrics(&query_metrics);
@@ -237,7 +241,7 @@ impl App {
         wires?;
         // Whoever still waits for an answer then is not answered.
         if let Ok(ended) = http {
-            ended??;
+            ended?;
         }
         Ok(result?)
     }
@@ -274,17 +278,13 @@ fn open_samples(
 }
 
 /// Answers at the door until the sender says stop, or is gone.
-fn serve(listener: TcpListener, front: &Front) -> (oneshot::Sender<()>, JoinHandle<std::io::Result<()>>) {
+fn serve(http: HttpServer, listener: TcpListener, front: &Front) -> (oneshot::Sender<()>, JoinHandle<()>) {
     let (stop, stopped) = oneshot::channel();
-    let service = front.routes().into_make_service_with_connect_info::<SocketAddr>();
-    let server = tokio::spawn(async move {
-        let stopped = async {
-            // A dropped sender stops it as well.
-            let _ = stopped.await;
-        };
-        axum::serve(listener, service).with_graceful_shutdown(stopped).await
-    });
-    (stop, server)
+    let stopped = async {
+        // A dropped sender stops it as well.
+        let _ = stopped.await;
+    };
+    (stop, tokio::spawn(http.serve(listener, front.routes(), stopped)))
 }
 
 /// What the probes ask.

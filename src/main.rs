@@ -15,6 +15,7 @@ mod packs;
 mod probes;
 mod push;
 mod reload;
+mod server;
 mod settings;
 mod signals;
 mod status;

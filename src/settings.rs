@@ -10,6 +10,7 @@ pub use alerting::*;
 pub use sections::*;
 pub use telemetry::*;
 
+use crate::server::HttpLimits;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -223,6 +224,7 @@ impl Settings {
             ("sql.query_bytes_max", self.sql.query_bytes_max),
             ("sql.concurrency_max", self.sql.concurrency_max),
             ("sql.concurrency_per_client_max", self.sql.concurrency_per_client_max),
+            ("http.connections_max", self.http.connections_max),
             ("postgres.connections_max", self.postgres.connections_max),
             ("flight.connections_max", self.flight.connections_max),
             ("flight.prepared_max", self.flight.prepared_max),
@@ -413,6 +415,12 @@ impl Settings {
             connections_max: own.connections_max,
             prepared_max: own.prepared_max,
         }
+    }
+
+    /// What clients over HTTP may take.
+    pub fn http_limits(&self) -> HttpLimits {
+        let Http { connections_max, head_timeout, body_timeout, .. } = self.http;
+        HttpLimits { connections_max, head_timeout, body_timeout }
     }
 
     /// What a query may cost.

@@ -2,7 +2,6 @@
 
 use crate::settings::Settings;
 use anyhow::{Context, Result};
-use prometheus::Registry;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,9 +43,8 @@ impl Listeners {
         settings: &Settings,
         engine: &Arc<SqlEngine>,
         gate: &Arc<QueryGate>,
-        registry: &Registry,
+        metrics: &WireMetrics,
     ) -> Result<Wires> {
-        let metrics = WireMetrics::register(registry)?;
         let (stop, stopped) = watch::channel(false);
         let address = |listener: &Option<TcpListener>| listener.as_ref().map(TcpListener::local_addr).transpose();
         let (postgres, flight) = (address(&self.postgres)?, address(&self.flight)?);

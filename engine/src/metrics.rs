@@ -122,8 +122,8 @@ metrics! {
 metrics! {
     /// All metrics of the protocols of SQL clients.
     WIRE;
-    WIRE_CONNECTIONS = Gauge "tidewatch_wire_connections" ["protocol"] "Open connections of SQL clients; protocol is postgres or flight.";
-    WIRE_REFUSED = Counter "tidewatch_wire_refused_total" ["protocol", "reason"] "Clients turned away by reason: connections (there are too many), password, idle (silent for idle_timeout), message (longer than any query may be), prepared (too many prepared statements).";
+    WIRE_CONNECTIONS = Gauge "tidewatch_wire_connections" ["protocol"] "Open connections; protocol is http, postgres or flight.";
+    WIRE_REFUSED = Counter "tidewatch_wire_refused_total" ["protocol", "reason"] "Clients turned away by reason: connections (there are too many), password, idle (silent for idle_timeout or, over HTTP, head_timeout), message (longer than any query may be), prepared (too many prepared statements).";
     WIRE_QUERIES = Counter "tidewatch_wire_queries_total" ["protocol", "outcome"] "Queries of SQL clients by outcome: ok, cancelled, or the code of the error.";
     WIRE_SECONDS = Histogram "tidewatch_wire_query_duration_seconds" ["protocol"] "Time from the text of a query to its last row, waiting for its turn included.";
 }

@@ -80,7 +80,7 @@ fn beside(http: SocketAddr, port: u16) -> SocketAddr {
 fn settings(options: &Demo, data: &Path, bootstrap_servers: &str) -> Settings {
     let mut settings = Settings {
         storage: Storage { location: data.display().to_string(), ..Storage::default() },
-        http: Http { listen: options.listen },
+        http: Http { listen: options.listen, ..Http::default() },
         postgres: Postgres { listen: Some(beside(options.listen, POSTGRES_PORT)), ..Postgres::default() },
         flight: Flight { listen: Some(beside(options.listen, FLIGHT_PORT)), ..Flight::default() },
         ingest: Ingest { flush_interval: FLUSH_INTERVAL, ..Ingest::default() },

@@ -129,6 +129,11 @@ pub struct Maintenance {
 #[serde(default, deny_unknown_fields)]
 pub struct Http {
     pub listen: SocketAddr,
+    pub connections_max: usize,
+    #[serde(with = "humantime_serde")]
+    pub head_timeout: Duration,
+    #[serde(with = "humantime_serde")]
+    pub body_timeout: Duration,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -321,7 +326,12 @@ impl Default for Maintenance {
 
 impl Default for Http {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 9890)) }
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 9890)),
+            connections_max: 1000,
+            head_timeout: Duration::from_secs(60),
+            body_timeout: Duration::from_secs(30),
+        }
     }
 }
 

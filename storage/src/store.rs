@@ -7,7 +7,7 @@ use deltalake::logstore::{
     LogStore, LogStoreFactory, LogStoreRef, ObjectStoreRef, StorageConfig, default_logstore, logstore_factories,
     logstore_with,
 };
-use deltalake::{DeltaResult, DeltaTable};
+use deltalake::{DeltaResult, DeltaTable, DeltaTableError};
 use object_store::ObjectStore;
 use object_store::path::Path;
 use std::collections::HashMap;
@@ -166,19 +166,25 @@ impl Store {
 /// How often a table is loaded whose log is cleaned meanwhile, before that is an error.
 const LOADS_MAX: usize = 10;
 
-/// Loads the newest version. Between the listing of its log and the reading of it a checkpoint may take the place of
-/// the files that were listed: then it begins anew.
+/// Loads the newest version. Between the listing of its log and the reading of it a newer checkpoint may take the place
+/// of the files that were listed: then it begins anew.
 pub(crate) async fn load(delta: &mut DeltaTable) -> DeltaResult<()> {
     for _ in 1..LOADS_MAX {
         match delta.load().await {
-            // The kernel's error says so in words alone.
-            Err(error) if error.to_string().contains("File not found") => {
+            Err(error) if is_of_missing_file(&error) => {
                 tracing::debug!(%error, "the log was cleaned while it was read; loading the table anew");
             }
             other => return other,
         }
     }
     delta.load().await
+}
+
+/// Commits and checkpoints that are gone come as errors of several libraries, which have no more in common than that
+/// they say so.
+fn is_of_missing_file(error: &DeltaTableError) -> bool {
+    let text = error.to_string();
+    ["not found", "NotFound", "No such file"].iter().any(|said| text.contains(said))
 }
 
 /// The URL of a location, ending with a slash; a local folder is made if it is missing.

@@ -7,6 +7,7 @@
 //! | the process, between an event and the end of its alert's last message | `messages` |
 //! | brokers of Kafka, and the network before them | `brokers` |
 //! | the wall clock, which jumps | `clock` |
+//! | memory, of which there is less than of what waits in Kafka | `memory` |
 //!
 //! [`feed`] sends events all the while, [`oracle`] knows what must come of them, and [`proxy`] makes the trouble.
 
@@ -14,6 +15,7 @@ mod brokers;
 mod clock;
 mod feed;
 mod link;
+mod memory;
 mod messages;
 mod oracle;
 mod phases;

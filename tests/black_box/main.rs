@@ -60,6 +60,7 @@ mod export;
 mod faults;
 mod flight;
 mod histograms;
+mod hostile;
 mod late;
 mod live;
 mod maintain;
