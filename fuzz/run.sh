@@ -47,7 +47,7 @@ for target in "${targets[@]}"; do
         ;;
     record_batches)
         # A batch of each codec, as other people's compressors write it.
-        cargo test -q -p tidewatch-kafka --lib seeds -- --ignored >/dev/null
+        cargo test -q --manifest-path kafka/Cargo.toml --lib seeds -- --ignored >/dev/null
         ;;
     events)
         printf '%s\0' '{"specversion":"1.0","id":"1","source":"/a","type":"order.paid","time":"2026-03-14T18:22:06Z","tenantkind":"shop","tenantid":"s","data":{"amount":12,"price":"3.25","ratio":1e-3,"is_gift":true,"paid_at":"2026-03-14T18:22:06Z","note":"\u00e9","currency":"usd","customer":{"tier":"gold"},"items":[{"sku":"a","quantity":2},{"sku":"b"}]}}' | seed events

@@ -49,7 +49,9 @@ const PACK: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/end_to_end/pack
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let [role, servers, count] = arguments.as_slice() {
+    if let [role, servers, count] = arguments.as_slice()
+        && !role.starts_with("--")
+    {
         let mut lengths = 0;
         let mut counts = HashMap::new();
         match role.as_str() {
